@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Labels: which class a packet belongs to. The kind of a label file is told by its header:
+ *   mac,label                                       MAC list (source or destination)
+ *   src_ip,dst_ip,src_port,dst_port,proto,label     directed 5-tuples, optional columns
+ *       [,capture][,start][,end]                    capture name and time range (seconds)
+ *   prefix,label                                    IP prefixes, longest match, source first
+ *   file,label (or capture,label)                   whole files or captures
+ *   List of Devices,MAC ADDRESS,Connection type     the official UNSW device list
+ *   ts,src_ip,src_port,dst_ip,dst_port,proto,...,label,type   the ToN-IoT flow list, both directions
+ */
+#ifndef DUNE_LABELS_H
+#define DUNE_LABELS_H
+
+#include "dune/packet.h"
+#include "dune/error.h"
+
+struct dune_labels; /* opaque, immutable after reading */
+
+struct dune_labels_opts {
+    const char *gateway_mac; /* UNSW list: packets *to* a device count when they come from here;
+                                NULL: 14:cc:20:51:33:ea, the gateway of the data set */
+};
+
+int dune_labels_read(struct dune_labels **out, const char *path, const struct dune_labels_opts *opts,
+                     struct dune_diag *d) DUNE_MUST_USE;
+int dune_labels_parse(struct dune_labels **out, const char *name, const void *data, size_t len,
+                      const struct dune_labels_opts *opts, struct dune_diag *d) DUNE_MUST_USE;
+void dune_labels_free(struct dune_labels *l);
+
+/* Class names, sorted bytewise; the id of a class is its index. */
+uint32_t dune_labels_n_classes(const struct dune_labels *l);
+const char *dune_labels_class(const struct dune_labels *l, uint32_t id);
+const char *dune_labels_kind(const struct dune_labels *l); /* "mac", "five_tuple", ... */
+
+/* The context of a packet: where it came from. */
+struct dune_label_ctx {
+    const char *file;    /* path of the capture file */
+    const char *capture; /* name of the capture (piece) or NULL */
+    uint64_t ts_ns;
+};
+#define DUNE_LABEL_NONE UINT32_MAX
+/* Class of an inferable packet or DUNE_LABEL_NONE. *conflict is set when two entries of the file match
+ * with different classes (the first rule of the kind decides: source before destination, longest
+ * prefix, earliest line). frame is the packet's bytes (MAC addresses). */
+uint32_t dune_labels_lookup(const struct dune_labels *l, const struct dune_label_ctx *ctx,
+                            const uint8_t *frame, const struct dune_packet *p, bool *conflict);
+
+#endif

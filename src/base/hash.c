@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/base.h"
+
+#include <pthread.h>
+#include <string.h>
+
+static uint32_t crc_table[2][256];
+static pthread_once_t crc_once = PTHREAD_ONCE_INIT;
+
+static void crc_init(void)
+{
+    static const uint32_t poly[2] = {0xedb88320u, 0x82f63b78u}; /* reflected IEEE, Castagnoli */
+
+    for (int k = 0; k < 2; k++) {
+        for (uint32_t i = 0; i < 256; i++) {
+            uint32_t c = i;
+
+            for (int bit = 0; bit < 8; bit++)
+                c = (c >> 1) ^ (c & 1 ? poly[k] : 0);
+            crc_table[k][i] = c;
+        }
+    }
+}
+
+static uint32_t crc(int k, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    uint32_t c = UINT32_MAX;
+
+    pthread_once(&crc_once, crc_init);
+    while (len--)
+        c = (c >> 8) ^ crc_table[k][(c ^ *p++) & 0xff];
+    return ~c;
+}
+
+uint32_t dune_crc32(const void *data, size_t len)
+{
+    return crc(0, data, len);
+}
+
+uint32_t dune_crc32c(const void *data, size_t len)
+{
+    return crc(1, data, len);
+}
+
+static uint64_t load64(const uint8_t *p)
+{
+    uint64_t v = 0;
+
+    for (int i = 7; i >= 0; i--)
+        v = v << 8 | p[i];
+    return v;
+}
+
+static uint64_t rotl(uint64_t x, int k)
+{
+    return (x << k) | (x >> (64 - k));
+}
+
+static void sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[1] = rotl(v[1], 13) ^ v[0];
+    v[0] = rotl(v[0], 32);
+    v[2] += v[3];
+    v[3] = rotl(v[3], 16) ^ v[2];
+    v[0] += v[3];
+    v[3] = rotl(v[3], 21) ^ v[0];
+    v[2] += v[1];
+    v[1] = rotl(v[1], 17) ^ v[2];
+    v[2] = rotl(v[2], 32);
+}
+
+/* J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012. */
+uint64_t dune_siphash(const uint8_t key[16], const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    uint64_t k0 = load64(key), k1 = load64(key + 8);
+    uint64_t v[4] = {k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d),
+                     k0 ^ UINT64_C(0x6c7967656e657261), k1 ^ UINT64_C(0x7465646279746573)};
+    uint64_t last = (uint64_t)len << 56;
+    size_t rest = len & 7;
+
+    for (const uint8_t *end = p + (len - rest); p < end; p += 8) {
+        uint64_t m = load64(p);
+
+        v[3] ^= m;
+        sip_round(v);
+        sip_round(v);
+        v[0] ^= m;
+    }
+    for (size_t i = 0; i < rest; i++)
+        last |= (uint64_t)p[i] << (8 * i);
+    v[3] ^= last;
+    sip_round(v);
+    sip_round(v);
+    v[0] ^= last;
+    v[2] ^= 0xff;
+    for (int i = 0; i < 4; i++)
+        sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+void dune_content_hash(const void *data, size_t len, char out[33])
+{
+    static const uint8_t key[2][16] = {"dune content  a", "dune content  b"};
+
+    for (int i = 0; i < 2; i++)
+        snprintf(out + 16 * i, 17, "%016llx", (unsigned long long)dune_siphash(key[i], data, len));
+}

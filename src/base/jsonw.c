@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/base.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void dune_jsonw_init(struct dune_jsonw *w, struct dune_buf *out)
+{
+    memset(w, 0, sizeof(*w));
+    w->out = out;
+    w->first[0] = true;
+}
+
+static void indent(struct dune_jsonw *w)
+{
+    dune_buf_puts(w->out, "\n");
+    for (int i = 0; i < w->depth; i++)
+        dune_buf_puts(w->out, "  ");
+}
+
+/* Comma and white space before a value or a key. */
+static void separate(struct dune_jsonw *w)
+{
+    if (w->after_key) {
+        w->after_key = false;
+        return;
+    }
+    if (w->depth == 0)
+        return;
+    if (!w->first[w->depth])
+        dune_buf_puts(w->out, w->compact[w->depth] ? ", " : ",");
+    w->first[w->depth] = false;
+    if (!w->compact[w->depth])
+        indent(w);
+}
+
+static void open_container(struct dune_jsonw *w, const char *brace, bool compact)
+{
+    separate(w);
+    dune_buf_puts(w->out, brace);
+    assert(w->depth + 1 < (int)DUNE_ARRAY_LEN(w->first));
+    w->depth++;
+    w->first[w->depth] = true;
+    w->compact[w->depth] = compact || w->compact[w->depth - 1];
+    w->is_obj[w->depth] = *brace == '{';
+}
+
+void dune_jsonw_obj(struct dune_jsonw *w)
+{
+    open_container(w, "{", false);
+}
+
+void dune_jsonw_arr(struct dune_jsonw *w)
+{
+    open_container(w, "[", false);
+}
+
+void dune_jsonw_obj_inline(struct dune_jsonw *w)
+{
+    open_container(w, "{", true);
+}
+
+void dune_jsonw_arr_inline(struct dune_jsonw *w)
+{
+    open_container(w, "[", true);
+}
+
+void dune_jsonw_end(struct dune_jsonw *w)
+{
+    bool compact = w->compact[w->depth], empty = w->first[w->depth];
+    bool obj = w->is_obj[w->depth];
+
+    assert(w->depth > 0);
+    w->depth--;
+    if (!compact && !empty)
+        indent(w);
+    dune_buf_puts(w->out, obj ? "}" : "]");
+    if (w->depth == 0)
+        dune_buf_puts(w->out, "\n");
+}
+
+static void put_string(struct dune_buf *b, const char *s)
+{
+    dune_buf_puts(b, "\"");
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+
+        if (c == '"' || c == '\\')
+            dune_buf_printf(b, "\\%c", c);
+        else if (c == '\n')
+            dune_buf_puts(b, "\\n");
+        else if (c < 0x20 || c == 0x7f)
+            dune_buf_printf(b, "\\u%04x", c);
+        else
+            dune_buf_append(b, s, 1);
+    }
+    dune_buf_puts(b, "\"");
+}
+
+void dune_jsonw_key(struct dune_jsonw *w, const char *key)
+{
+    separate(w);
+    put_string(w->out, key);
+    dune_buf_puts(w->out, ": ");
+    w->after_key = true;
+}
+
+void dune_jsonw_str(struct dune_jsonw *w, const char *s)
+{
+    if (!s) {
+        dune_jsonw_null(w);
+        return;
+    }
+    separate(w);
+    put_string(w->out, s);
+}
+
+void dune_jsonw_int(struct dune_jsonw *w, int64_t v)
+{
+    separate(w);
+    dune_buf_printf(w->out, "%lld", (long long)v);
+}
+
+void dune_jsonw_uint(struct dune_jsonw *w, uint64_t v)
+{
+    separate(w);
+    dune_buf_printf(w->out, "%llu", (unsigned long long)v);
+}
+
+void dune_jsonw_bool(struct dune_jsonw *w, bool v)
+{
+    separate(w);
+    dune_buf_puts(w->out, v ? "true" : "false");
+}
+
+void dune_jsonw_null(struct dune_jsonw *w)
+{
+    separate(w);
+    dune_buf_puts(w->out, "null");
+}
+
+void dune_jsonw_double(struct dune_jsonw *w, double v)
+{
+    char text[40];
+
+    if (!isfinite(v)) {
+        dune_jsonw_null(w);
+        return;
+    }
+    separate(w);
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    dune_buf_puts(w->out, text);
+}
+
+void dune_jsonw_fixed(struct dune_jsonw *w, double v, int decimals)
+{
+    if (!isfinite(v)) {
+        dune_jsonw_null(w);
+        return;
+    }
+    separate(w);
+    dune_buf_printf(w->out, "%.*f", decimals, v);
+}

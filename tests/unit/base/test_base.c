@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "testing.h"
+
+#include <unistd.h>
+
+static void test_hashes(void **state)
+{
+    uint8_t key[16], msg[15];
+
+    (void)state;
+    assert_int_equal(dune_crc32("123456789", 9), 0xcbf43926);
+    assert_int_equal(dune_crc32c("123456789", 9), 0xe3069283);
+    for (int i = 0; i < 16; i++)
+        key[i] = (uint8_t)i;
+    for (int i = 0; i < 15; i++)
+        msg[i] = (uint8_t)i;
+    /* test vector of the SipHash paper, appendix A */
+    assert_true(dune_siphash(key, msg, 15) == UINT64_C(0xa129ca6149be45e5));
+}
+
+static void test_rng_is_keyed(void **state)
+{
+    struct dune_rng a, b, c;
+
+    (void)state;
+    dune_rng_init(&a, 1, 2, 3, 4);
+    dune_rng_init(&b, 1, 2, 3, 4);
+    dune_rng_init(&c, 1, 2, 3, 5);
+    assert_true(dune_rng_u64(&a) == dune_rng_u64(&b));
+    assert_true(dune_rng_u64(&a) != dune_rng_u64(&c));
+    for (int i = 0; i < 1000; i++)
+        assert_true(dune_rng_below(&a, 7) < 7);
+}
+
+static void test_csv_quotes_crlf_bom(void **state)
+{
+    static const char text[] = "\xef\xbb\xbf" "a,\"b,\"\"x\"\"\nc\",d\r\n\r\n1,,3";
+    struct dune_diag d = {0};
+    struct dune_csv c;
+
+    (void)state;
+    dune_csv_init(&c, "t.csv", text, sizeof(text) - 1);
+    assert_int_equal(dune_csv_next(&c, &d), 1);
+    assert_int_equal(c.n_fields, 3);
+    assert_string_equal(c.field[0], "a");
+    assert_string_equal(c.field[1], "b,\"x\"\nc");
+    assert_string_equal(c.field[2], "d");
+    assert_int_equal(dune_csv_next(&c, &d), 1);
+    assert_int_equal(c.line, 4);
+    assert_int_equal(c.n_fields, 3);
+    assert_string_equal(c.field[1], "");
+    assert_string_equal(c.field[2], "3");
+    assert_int_equal(dune_csv_next(&c, &d), 0);
+    dune_csv_fini(&c);
+    dune_csv_init(&c, "t.csv", "a,\"b", 4);
+    assert_int_equal(dune_csv_next(&c, &d), DUNE_E_FORMAT);
+    dune_csv_fini(&c);
+}
+
+static void test_json_writer(void **state)
+{
+    struct dune_buf b = {0};
+    struct dune_jsonw w;
+
+    (void)state;
+    dune_jsonw_init(&w, &b);
+    dune_jsonw_obj(&w);
+    dune_jsonw_key(&w, "a\"\n");
+    dune_jsonw_arr_inline(&w);
+    dune_jsonw_int(&w, -1);
+    dune_jsonw_double(&w, 0.1);
+    dune_jsonw_str(&w, NULL);
+    dune_jsonw_end(&w);
+    dune_jsonw_key(&w, "e");
+    dune_jsonw_obj(&w);
+    dune_jsonw_end(&w);
+    dune_jsonw_end(&w);
+    assert_string_equal(b.data, "{\n  \"a\\\"\\n\": [-1, 0.1, null],\n  \"e\": {}\n}\n");
+    dune_buf_fini(&b);
+}
+
+static void test_atomic_write(void **state)
+{
+    struct dune_diag d = {0};
+    char path[] = "/tmp/dune-base-XXXXXX", *text;
+    size_t len;
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    assert_ok(dune_file_write(path, "hello", 5, &d), d);
+    assert_ok(dune_file_read(path, &text, &len, &d), d);
+    assert_string_equal(text, "hello");
+    dune_mem_free(text);
+    unlink(path);
+    assert_int_equal(dune_file_write("/dev/full/x", "a", 1, &d), DUNE_E_IO);
+    assert_int_equal(dune_err_exit_code(d.code), 5);
+}
+
+static void square(void *ctx, size_t i)
+{
+    ((size_t *)ctx)[i] = i * i;
+}
+
+static void test_parallel_for(void **state)
+{
+    size_t out[1000];
+
+    (void)state;
+    dune_parallel_for(3, 1000, square, out);
+    for (size_t i = 0; i < 1000; i++)
+        assert_int_equal(out[i], i * i);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_hashes),        cmocka_unit_test(test_rng_is_keyed),
+    cmocka_unit_test(test_csv_quotes_crlf_bom), cmocka_unit_test(test_json_writer),
+    cmocka_unit_test(test_atomic_write),  cmocka_unit_test(test_parallel_for),
+};
+RUN_TESTS(tests)
