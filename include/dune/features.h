@@ -68,6 +68,7 @@ int dune_feature_set_parse(const char *text, unsigned max_k, dune_feature_mask *
 struct dune_flow_regs {
     uint64_t first, last;       /* ticks; last never decreases */
     uint64_t count;             /* packets seen, 64 bits: the inference point compares this one */
+    bool udp_seen;              /* a UDP packet was among them: udp.len.min is a minimum of something */
     uint32_t value[DUNE_N_FEATURES]; /* FL features, indexed by feature id; PL entries unused */
 };
 /* Adds one inferable packet at tick now. */

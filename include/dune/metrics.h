@@ -6,6 +6,7 @@
 #ifndef DUNE_METRICS_H
 #define DUNE_METRICS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct dune_confusion {
@@ -38,7 +39,17 @@ struct dune_f1 dune_f1_score(const struct dune_confusion *c, uint64_t unit,
 struct dune_interval {
     double mean, lo, hi, se;
 };
+/* mean, lo, hi (2.5 % and 97.5 % quantiles) and se are of the macro F1 (or difference) over the draws. */
 struct dune_interval dune_f1_bootstrap(const struct dune_confusion *a, const struct dune_confusion *b,
                                        uint32_t n_groups, unsigned draws, uint64_t seed);
+/* The same from sparse counts, for many groups (flows): entries in any order, group < n_groups. */
+struct dune_vote {
+    uint32_t group, truth, pred; /* pred >= n_classes: unclaimed */
+    uint64_t w;
+};
+struct dune_interval dune_f1_bootstrap_votes(const struct dune_vote *a, size_t n_a,
+                                             const struct dune_vote *b, size_t n_b,
+                                             uint32_t n_classes, uint32_t n_groups, unsigned draws,
+                                             uint64_t seed);
 
 #endif
