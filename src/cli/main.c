@@ -1,7 +1,140 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/base.h"
+/* Finds the command, runs it, prints its error once and turns it into an exit status. */
+#include "cli/cli.h"
 
-int main(void)
+#include <errno.h>
+#include <signal.h>
+#include <stdio_ext.h>
+#include <string.h>
+
+const struct cli_entry cli_entries[] = {
+#define CLI_COMMAND(name, group, summary) {#name, group, summary, &cmd_##name},
+#define CLI_PLANNED(name, group, summary) {#name, group, summary, NULL},
+#include "cli/commands.def"
+#undef CLI_COMMAND
+#undef CLI_PLANNED
+};
+const size_t cli_n_entries = DUNE_ARRAY_LEN(cli_entries);
+
+/* The first signal asks for a clean stop; SA_RESETHAND lets the second one kill. */
+static void on_signal(int sig)
 {
-    return 2;
+    (void)sig;
+    dune_interrupt_request();
+}
+
+static void set_signals(void)
+{
+    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    /* A closed pipe is then a failed write, which is noticed like a full disk. */
+    signal(SIGPIPE, SIG_IGN);
+}
+
+const struct cli_command *cli_find(const char *name, struct dune_diag *d)
+{
+    const char *names[64], *near;
+    size_t i;
+
+    for (i = 0; i < cli_n_entries; i++) {
+        names[i] = cli_entries[i].name;
+        if (strcmp(name, cli_entries[i].name) != 0)
+            continue;
+        if (!cli_entries[i].cmd)
+            dune_diag_set(d, DUNE_E_ENV, NULL, "%s is not in this build", name);
+        return cli_entries[i].cmd;
+    }
+    near = cli_nearest(name, names, cli_n_entries);
+    if (near)
+        dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown command \"%s\"; did you mean %s?", name,
+                             near);
+    else
+        dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown command \"%s\"; see dunectl --help", name);
+    return NULL;
+}
+
+static int print_error(const char *command, int rc, struct dune_diag *d)
+{
+    char text[1400];
+
+    if (rc == DUNE_E_INTERRUPTED && !d->msg[0])
+        dune_diag_set(d, rc, NULL, "interrupted; the same command goes on where it stopped");
+    dune_diag_format(d, text, sizeof(text));
+    fflush(stdout);
+    fprintf(stderr, "dunectl%s%s: %s\n", command ? " " : "", command ? command : "", text);
+    return dune_err_exit_code(rc);
+}
+
+/* Nobody may believe that output which never arrived was written. */
+static int close_stdout(int status)
+{
+    bool failed = ferror(stdout) != 0, pending = __fpending(stdout) > 0;
+
+    errno = 0;
+    if (fclose(stdout) != 0 && (pending || errno != EBADF)) /* closed and never used is no error */
+        failed = true;
+    if (!failed)
+        return status;
+    if (errno != EPIPE)
+        fprintf(stderr, "dunectl: cannot write to standard output: %s\n",
+                errno ? strerror(errno) : "write error");
+    return status ? status : dune_err_exit_code(DUNE_E_IO);
+}
+
+static int run_command(struct cli_ctx *ctx, const struct cli_command *cmd, int argc, char **argv)
+{
+    void *config = dune_mem_zalloc(1, cmd->config_bytes ? cmd->config_bytes : 1);
+    struct dune_diag d = {0};
+    struct dune_buf help = {0};
+    int rc = cli_parse(ctx, cmd, config, argc, argv, NULL, &d), status = 0;
+
+    if (rc == 0 && ctx->help) {
+        cli_help_command(&help, cmd);
+        cli_out(ctx, "%s", help.data);
+    } else if (rc == 0) {
+        dune_progress_set_quiet(ctx->quiet);
+        rc = cmd->run(ctx, config, &d);
+    }
+    if (rc != 0)
+        status = print_error(cmd->name, rc, &d);
+    dune_buf_fini(&help);
+    dune_mem_free(config);
+    return status;
+}
+
+static int print_help(bool asked)
+{
+    struct dune_buf help = {0};
+
+    cli_help_all(&help);
+    fputs(help.data, asked ? stdout : stderr);
+    dune_buf_fini(&help);
+    return asked ? 0 : dune_err_exit_code(DUNE_E_USAGE);
+}
+
+int main(int argc, char **argv)
+{
+    char version[] = "version";
+    struct cli_ctx ctx = {.program = argv[0]};
+    const struct cli_command *cmd = NULL;
+    struct dune_diag d = {0};
+    int used = 0, rc = 0, status;
+
+    set_signals();
+    if (argc > 1 && strcmp(argv[1], "--version") == 0)
+        argv[1] = version;
+    if (argc > 1)
+        rc = cli_parse(&ctx, NULL, NULL, argc - 1, argv + 1, &used, &d);
+    if (rc == 0 && used + 1 < argc && !ctx.help)
+        cmd = cli_find(argv[used + 1], &d);
+    if (cmd)
+        status = run_command(&ctx, cmd, argc - used - 2, argv + used + 2);
+    else if (d.code)
+        status = print_error(NULL, d.code, &d);
+    else
+        status = print_help(ctx.help);
+    dune_arena_fini(&ctx.arena);
+    return close_stdout(status);
 }

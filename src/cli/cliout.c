@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What commands print with: text, remarks, JSON and aligned tables. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+void cli_out(struct cli_ctx *ctx, const char *fmt, ...)
+{
+    va_list ap;
+
+    (void)ctx;
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+}
+
+void cli_note(struct cli_ctx *ctx, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (ctx->quiet)
+        return;
+    fprintf(stderr, "dunectl %s: ", ctx->cmd->name);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+}
+
+void cli_warn(struct cli_ctx *ctx, const char *fmt, ...)
+{
+    va_list ap;
+
+    fprintf(stderr, "dunectl %s: warning: ", ctx->cmd->name);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+}
+
+void cli_write_json(struct cli_ctx *ctx, const struct dune_buf *text)
+{
+    (void)ctx;
+    fwrite(text->data, 1, text->len, stdout);
+    if (text->len && text->data[text->len - 1] != '\n')
+        putchar('\n');
+}
+
+void cli_table_init(struct cli_table *t, size_t n_cols, const char *const *heads)
+{
+    size_t i;
+
+    memset(t, 0, sizeof(*t));
+    t->n_cols = DUNE_MIN(n_cols, DUNE_ARRAY_LEN(t->right));
+    for (i = 0; i < t->n_cols; i++) {
+        t->right[i] = heads[i][0] == '>';
+        cli_table_cell(t, "%s", heads[i] + t->right[i]);
+    }
+}
+
+void cli_table_cell(struct cli_table *t, const char *fmt, ...)
+{
+    va_list ap;
+    char *text;
+    int len;
+
+    va_start(ap, fmt);
+    len = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    text = dune_mem_alloc((size_t)DUNE_MAX(len, 0) + 1, 1);
+    va_start(ap, fmt);
+    vsnprintf(text, (size_t)DUNE_MAX(len, 0) + 1, fmt, ap);
+    va_end(ap);
+    DUNE_VEC_PUSH(&t->cells, text);
+}
+
+static size_t width(const char *s)
+{
+    size_t n = 0;
+
+    for (; *s; s++)
+        n += ((unsigned char)*s & 0xc0) != 0x80;
+    return n;
+}
+
+static void print_cell(const char *s, size_t w, bool right, bool last)
+{
+    int pad = (int)(w - width(s));
+
+    printf("%*s%s", right ? pad : 0, "", s);
+    if (!last)
+        printf("%*s  ", right ? 0 : pad, "");
+}
+
+void cli_print_table(struct cli_ctx *ctx, struct cli_table *t)
+{
+    size_t w[DUNE_ARRAY_LEN(t->right)] = {0}, i, col;
+
+    (void)ctx;
+    for (i = 0; i < t->cells.len; i++)
+        w[i % t->n_cols] = DUNE_MAX(w[i % t->n_cols], width(t->cells.data[i]));
+    for (i = 0; i < t->cells.len; i++) {
+        col = i % t->n_cols;
+        print_cell(t->cells.data[i], w[col], t->right[col], col + 1 == t->n_cols);
+        if (col + 1 == t->n_cols)
+            putchar('\n');
+        dune_mem_free(t->cells.data[i]);
+    }
+    DUNE_VEC_FREE(&t->cells);
+}

@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The frame of the command line: help, usage errors, exit statuses, output errors.
+. "$(dirname "$0")/tap.sh"
+
+expect 2 "no command" "$D"
+has "and the help on stderr" err '^Usage: dunectl COMMAND'
+expect 0 "--help" "$D" --help
+has "names a command" out '^  doctor '
+expect 0 "--version" "$D" --version
+has "version text" out '^dunectl [0-9]+\.[0-9]+\.[0-9]+$'
+expect 2 "unknown command" "$D" doctr
+has "with a suggestion" err '^dunectl: unknown command "doctr"; did you mean doctor\?$'
+check "and nothing on stdout" test ! -s "$T/out"
+expect 2 "unknown option" "$D" doctor --strct
+has "with a suggestion" err 'unknown option --strct; did you mean --strict\?$'
+expect 2 "unknown short option" "$D" doctor -z
+expect 2 "flag with a value" "$D" doctor --strict=1
+expect 2 "value missing" "$D" version --seed
+expect 2 "not a number" "$D" version --seed 1x
+expect 2 "negative number" "$D" version --seed -1
+expect 2 "out of range" "$D" version --threads 5000
+expect 2 "given twice" "$D" version --seed 1 --seed 2
+expect 2 "not a choice" "$D" version --effort quik
+has "lists the choices" err 'one of quick\|default\|full'
+expect 2 "one argument too many" "$D" version x
+expect 2 "an argument is missing" "$D" man
+expect 0 "short, joined and = forms" "$D" version -qj2 --seed=3 --effort=quick --json
+expect 0 "common options before the command" "$D" --json version
+has "are obeyed" out '"compiler"'
+expect 0 "-- ends the options" "$D" help -- version
+expect 2 "after -- dashes are arguments" "$D" help -- --version
+
+for c in $("$D" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
+    expect 0 "$c --help" "$D" "$c" --help
+    has "$c: usage" out "^Usage: dunectl $c"
+    expect 0 "man $c" "$D" man "$c"
+    has "man $c: header" out '^\.TH DUNECTL'
+    if command -v man >/dev/null 2>&1 && command -v groff >/dev/null 2>&1; then
+        check "man $c: no roff warnings" sh -c "[ -z \"\$(groff -man -ww -Tascii -z '$T/out' 2>&1)\" ]"
+    fi
+done
+for c in $(sed -n 's/^CLI_PLANNED(\([a-z]*\),.*/\1/p' "$ROOT/src/cli/commands.def"); do
+    expect 5 "$c is not in this build" "$D" "$c" --help
+    has "$c says so" err "^dunectl: $c is not in this build$"
+done
+
+if [ -c /dev/full ]; then
+    expect 5 "full disk is noticed" sh -c "'$D' version >/dev/full"
+    has "and said" err 'cannot write to standard output'
+fi
+expect 0 "doctor never fails" "$D" doctor
+expect 0 "doctor --json" "$D" doctor --json
+if command -v bash >/dev/null 2>&1; then
+    expect 0 "completion bash" "$D" completion bash
+    cp "$T/out" "$T/completion"
+    check "is valid bash" bash -n "$T/completion"
+    check "completes a command" bash -c ". '$T/completion'
+        COMP_WORDS=(dunectl doct) COMP_CWORD=1; _dunectl; [ \"\${COMPREPLY[*]}\" = doctor ]"
+    check "completes an option" bash -c ". '$T/completion'
+        COMP_WORDS=(dunectl doctor --stri) COMP_CWORD=2; _dunectl; [ \"\${COMPREPLY[*]}\" = --strict ]"
+    check "completes a choice" bash -c ". '$T/completion'
+        COMP_WORDS=(dunectl doctor --effort fu) COMP_CWORD=3; _dunectl; [ \"\${COMPREPLY[*]}\" = full ]"
+fi
+expect 2 "completion of an unknown shell" "$D" completion elvish
+tap_done
