@@ -16,7 +16,7 @@ struct dune_record {
     const uint8_t *data;
     uint32_t cap_len;  /* captured bytes at data */
     uint32_t wire_len; /* length on the wire as the file says */
-    uint64_t ts_ns;    /* since the epoch */
+    uint64_t ts_ns;    /* since the epoch; 0 where the file has no time (pcapng simple packets) */
     uint64_t index;    /* 0-based within the file */
     uint64_t offset;   /* of the record in the (uncompressed) file */
 };
