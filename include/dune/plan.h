@@ -22,6 +22,8 @@
 #define DUNE_MAX_CLASSES 254   /* class ids 1..254 in the shim */
 #define DUNE_MAX_SUBMODELS 64
 #define DUNE_MAX_TREES 64
+#define DUNE_MAX_LEAVES 4096   /* per tree */
+#define DUNE_MAX_DEVICES 255
 #define DUNE_MAX_INFERENCE_POINT 255
 #define DUNE_PLAN_OTHER 255    /* leaf class: none of the sub-model's own */
 
@@ -59,7 +61,8 @@ struct dune_plan_tree {
     char *match;       /* n_leaves rows of key_bits characters '0' '1' '*', not terminated */
     struct dune_plan_leaf *leaf;
     /* The same tree as nodes, derived from the rows when a plan is read or built; for fast engines.
-     * feat is the index into the sub-model's features; leaf: feat = -1, left = leaf index. */
+     * feat is the index into the sub-model's features; leaf: feat = -1, left = leaf index. Preorder,
+     * node 0 is the root. */
     uint32_t n_nodes;
     struct dune_node *node;
 };
@@ -179,6 +182,8 @@ struct dune_sub_answer {
 struct dune_sub_answer dune_submodel_lookup(const struct dune_submodel *sm, const uint32_t *features);
 /* The same through the nodes (fast path and planner); equality is a test. */
 struct dune_sub_answer dune_submodel_walk(const struct dune_submodel *sm, const uint32_t *features);
+/* The answer from the leaves the trees reached (design section 4); the rule of dune_vote. */
+struct dune_sub_answer dune_plan_vote(const struct dune_plan_leaf *const *leaf, uint32_t n_trees);
 
 /* --- resources ----------------------------------------------------------------------------------- */
 struct dune_profile { /* profiles/<name>.json, compiled in */
