@@ -1,0 +1,54 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# ./run: its package list on a machine that has none of them, usage errors, and its count of results.
+. "$(dirname "$0")/tap.sh"
+run=$ROOT/run
+
+mkdir "$T/bin"
+printf '#!/bin/sh\nexit 1\n' >"$T/bin/dpkg-query" # knows no package
+printf '#!/bin/sh\nexit 0\n' >"$T/bin/apt-cache"  # has no lists
+chmod +x "$T/bin/dpkg-query" "$T/bin/apt-cache"
+expect 0 "setup --list on a bare machine" env PATH="$T/bin:$PATH" "$run" setup --list
+check "is as written down" diff -u "$(dirname "$0")/setup-list.txt" "$T/out"
+expect 0 "setup --list build" env PATH="$T/bin:$PATH" "$run" setup --list build
+check "names no other group" sh -c "! grep -q '^test ' '$T/out'"
+printf '#!/bin/sh\necho ii\n' >"$T/bin/dpkg-query" # has every package
+expect 0 "setup on a complete machine" env PATH="$T/bin:$PATH" "$run" setup
+has "does nothing" out '^run: all packages are installed$'
+expect 0 "setup --list on a complete machine" env PATH="$T/bin:$PATH" "$run" setup --list
+has "says so" out '^nothing is missing'
+expect 2 "unknown command" "$run" biuld
+expect 2 "unknown group" "$run" setup biuld
+expect 2 "unknown option of test" "$run" test --some
+expect 0 "help" "$run" help
+
+count() { # EXPECTED, log on stdin
+    cat >"$T/log.json"
+    "$run" count-log "$T/log.json" >"$T/count"
+    tap_want=$1
+    [ "$(tail -n 1 "$T/count")" = "$tap_want" ]
+}
+count "2 0 0" <<'END'
+{"name": "dune:fast / a", "stdout": "1..2\nok 1 - x\nok 2 - y\n", "result": "OK", "starttime": 1.0}
+END
+tap_ok $? "counts subtests"
+count "1 1 1" <<'END'
+{"name": "dune:fast / a", "stdout": "# skip: data is not here\nok 1 # SKIP x\nok 2 - y\nnot ok 3 - \"q\"", "result": "FAIL", "starttime": 1.0}
+END
+tap_ok $? "counts failures and skips"
+has "with the reason of a skip" "$T/count" 'skipped: a: .*data is not here'
+has "and the name of a failure" "$T/count" 'FAILED: a: not ok 3 - "q"'
+count "1 1 0" <<'END'
+{"name": "dune:fast / a", "stdout": "1..2\nok 1 - x\n", "result": "ERROR", "starttime": 1.0, "stderr": "boom\n"}
+END
+tap_ok $? "a crash after passing subtests is a failure"
+count "0 1 0" <<'END'
+{"name": "dune:fast / a", "stdout": "", "result": "TIMEOUT", "starttime": 1.0}
+END
+tap_ok $? "a time-out is a failure"
+count "1 0 1" <<'END'
+{"name": "dune:fast / a", "stdout": "", "result": "OK", "starttime": 1.0}
+{"name": "dune:fast / b", "stdout": "1..0 # SKIP no root\n", "result": "SKIP", "starttime": 1.0}
+END
+tap_ok $? "tests without subtests count as one"
+tap_done
