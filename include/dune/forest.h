@@ -4,9 +4,11 @@
  *
  * A split is x <= threshold with threshold = floor of the midpoint of two neighbouring values. Node
  * ids follow the order of growth: the k-th split (k = 0, 1 ...) creates nodes 2k+1 (left) and 2k+2
- * (right). So the tree with L leaves is the first 2L-1 nodes of any larger best-first tree, and a
- * forest of T trees is the first T trees of a larger one. A forest owns its trees and is immutable
- * after training; functions that return const pointers lend them.
+ * (right). Depth-first growth splits a node before its left subtree, and that before its right one.
+ * Every node that is not pure is split while a limit does not forbid it, even where the decrease is
+ * zero (a later split may gain). So the tree with L leaves is the first 2L-1 nodes of any larger
+ * best-first tree, and a forest of T trees is the first T trees of a larger one. A forest owns its
+ * trees and is immutable after training; functions that return const pointers lend them.
  */
 #ifndef DUNE_FOREST_H
 #define DUNE_FOREST_H
@@ -57,7 +59,29 @@ struct dune_train_cfg { /* zero: the default */
  */
 int dune_forest_train(struct dune_forest **out, const struct dune_table *t,
                       const struct dune_train_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
+
+/*
+ * Repeated training on the same rows: the columns are encoded once, then every fit chooses its own
+ * classes, weights, columns and settings. The trainer borrows t, whose columns must not change while
+ * it lives; fits on one trainer may run at the same time. A fit gives exactly the forest that
+ * dune_forest_train gives on the table of the rows with w > 0 and the columns in cols.
+ */
+struct dune_trainer;
+int dune_trainer_new(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
+                     struct dune_diag *d) DUNE_MUST_USE;
+void dune_trainer_free(struct dune_trainer *tr);
+/*
+ * cls: [n_rows] class per row, NULL: the table's (then n_classes is ignored). w: [n_rows] weights,
+ * 0: row unused, NULL: the table's. cols: catalog ids to use, 0: all columns of the table. The sum
+ * of weights must not exceed 2^60.
+ */
+int dune_trainer_fit(const struct dune_trainer *tr, struct dune_forest **out, const uint16_t *cls,
+                     uint32_t n_classes, const uint64_t *w, dune_feature_mask cols,
+                     const struct dune_train_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
+
 void dune_forest_free(struct dune_forest *f);
+/* Trained forests have no names yet (class_name is NULL): copies n_classes names into f. */
+void dune_forest_set_names(struct dune_forest *f, const char *const *names);
 /* A copy cut to the first n_trees trees (0: all) of at most max_leaves leaves each (0: all). */
 struct dune_forest *dune_forest_prefix(const struct dune_forest *f, uint32_t n_trees, uint32_t max_leaves);
 

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Training of forests: checks, bootstrap samples, threads over trees. */
+#include "forest/forest_int.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+struct dune_trainer {
+    const struct dune_table *t;
+};
+
+int dune_trainer_new(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
+                     struct dune_diag *d)
+{
+    (void)threads;
+    *out = NULL;
+    if (!t->n_rows || !t->n_cols)
+        return dune_diag_set(d, DUNE_E_INPUT, NULL, "there is nothing to train on: %zu rows, %u columns",
+                             t->n_rows, t->n_cols);
+    if (t->n_rows >= UINT32_MAX)
+        return dune_diag_set(d, DUNE_E_INPUT, NULL, "too many rows to train on: %zu", t->n_rows);
+    *out = DUNE_NEW(struct dune_trainer);
+    (*out)->t = t;
+    return 0;
+}
+
+void dune_trainer_free(struct dune_trainer *tr)
+{
+    dune_mem_free(tr);
+}
+
+/* --- one fit ------------------------------------------------------------------------------------- */
+struct fit {
+    struct dune_grow_job job; /* without the tree's own weights */
+    struct dune_train_cfg cfg;
+    struct dune_forest *f;
+    const uint32_t **col;
+    uint32_t *used;           /* rows with weight, for bootstrap draws */
+    size_t n_used;
+    _Atomic int rc;
+};
+
+static int check_rows(const struct fit *fit, struct dune_diag *d)
+{
+    uint64_t sum = 0;
+
+    for (size_t r = 0; r < fit->job.n_rows; r++) {
+        if (!fit->job.w[r])
+            continue;
+        if (fit->job.cls[r] >= fit->job.n_classes)
+            return dune_diag_set(d, DUNE_E_INPUT, NULL, "row %zu has class %u, but there are %u",
+                                 r, fit->job.cls[r], fit->job.n_classes);
+        if (fit->job.w[r] > DUNE_MAX_WEIGHT - sum)
+            return dune_diag_set(d, DUNE_E_INPUT, NULL, "row weights add up to more than 2^60");
+        sum += fit->job.w[r];
+    }
+    if (!sum)
+        return dune_diag_set(d, DUNE_E_INPUT, NULL, "there is nothing to train on: no row has weight");
+    return 0;
+}
+
+/* Picks the columns of the fit; the forest says which they are. */
+static int choose_columns(struct fit *fit, const struct dune_table *t, dune_feature_mask cols,
+                          struct dune_diag *d)
+{
+    struct dune_forest *f = fit->f;
+
+    fit->col = dune_mem_alloc(t->n_cols, sizeof(*fit->col));
+    f->feat = dune_mem_alloc(t->n_cols, sizeof(*f->feat));
+    for (uint32_t c = 0; c < t->n_cols; c++) {
+        if (cols && !(t->feat[c] < 64 && cols >> t->feat[c] & 1))
+            continue;
+        f->feat[f->n_feats] = t->feat[c];
+        fit->col[f->n_feats++] = t->col[c];
+    }
+    if (!f->n_feats)
+        return dune_diag_set(d, DUNE_E_INPUT, NULL,
+                             "there is nothing to train on: no chosen column is in the table");
+    fit->job.col = fit->col;
+    fit->job.n_cols = f->n_feats;
+    return 0;
+}
+
+/* Weights of a bootstrap sample: as many draws as rows in use. */
+static int draw_sample(const struct fit *fit, uint64_t tree, uint64_t *w)
+{
+    struct dune_rng rng;
+    uint64_t sum = 0;
+
+    memset(w, 0, fit->job.n_rows * sizeof(*w));
+    dune_rng_init(&rng, fit->cfg.seed, tree, 0, 1);
+    for (size_t i = 0; i < fit->n_used; i++) {
+        uint32_t r = fit->used[dune_rng_below(&rng, fit->n_used)];
+
+        if (fit->job.w[r] > DUNE_MAX_WEIGHT - sum)
+            return DUNE_E_INPUT;
+        sum += fit->job.w[r];
+        w[r] += fit->job.w[r];
+    }
+    return 0;
+}
+
+static void grow_tree(void *ctx, size_t i)
+{
+    struct fit *fit = ctx;
+    struct dune_grow_job job = fit->job;
+    uint64_t *w = NULL;
+    int rc = 0, ok = 0;
+
+    if (atomic_load(&fit->rc))
+        return;
+    job.tree = i;
+    if (fit->cfg.bootstrap) {
+        w = dune_mem_alloc(job.n_rows, sizeof(*w));
+        rc = draw_sample(fit, i, w);
+        job.w = w;
+    }
+    if (!rc)
+        rc = dune_tree_grow(&fit->f->tree[i], &job);
+    dune_mem_free(w);
+    if (rc)
+        atomic_compare_exchange_strong(&fit->rc, &ok, rc);
+}
+
+static void copy_tree(struct dune_tree *to, const struct dune_tree *from, uint32_t n_nodes,
+                      uint32_t n_classes);
+
+/* Without any random draw all trees are the same one. */
+static void grow_all(struct fit *fit)
+{
+    struct dune_forest *f = fit->f;
+    uint32_t own = fit->cfg.bootstrap || fit->cfg.sqrt_features ? f->n_trees : 1;
+
+    dune_parallel_for(fit->cfg.threads, own, grow_tree, fit);
+    for (uint32_t i = own; i < f->n_trees && !fit->rc; i++)
+        copy_tree(&f->tree[i], &f->tree[0], f->tree[0].n_nodes, f->n_classes);
+}
+
+static void list_used(struct fit *fit)
+{
+    fit->used = dune_mem_alloc(fit->job.n_rows, sizeof(*fit->used));
+    for (size_t r = 0; r < fit->job.n_rows; r++)
+        if (fit->job.w[r])
+            fit->used[fit->n_used++] = (uint32_t)r;
+}
+
+int dune_trainer_fit(const struct dune_trainer *tr, struct dune_forest **out, const uint16_t *cls,
+                     uint32_t n_classes, const uint64_t *w, dune_feature_mask cols,
+                     const struct dune_train_cfg *cfg, struct dune_diag *d)
+{
+    const struct dune_table *t = tr->t;
+    struct fit fit = {.cfg = *cfg, .f = DUNE_NEW(struct dune_forest)};
+    int rc;
+
+    *out = NULL;
+    fit.f->n_classes = cls ? n_classes : t->n_classes;
+    fit.job = (struct dune_grow_job){.n_rows = t->n_rows, .n_classes = fit.f->n_classes,
+                                     .cls = cls ? cls : t->cls, .w = w ? w : t->w, .cfg = &fit.cfg};
+    rc = check_rows(&fit, d);
+    if (!rc)
+        rc = choose_columns(&fit, t, cols, d);
+    if (!rc) {
+        fit.f->n_trees = cfg->n_trees ? cfg->n_trees : 1;
+        fit.f->tree = DUNE_NEW_N(struct dune_tree, fit.f->n_trees);
+        if (cfg->bootstrap)
+            list_used(&fit);
+        grow_all(&fit);
+        rc = fit.rc;
+        if (rc == DUNE_E_INPUT)
+            dune_diag_set(d, rc, NULL, "row weights of a bootstrap sample add up to more than 2^60");
+        else if (rc)
+            dune_diag_set(d, rc, NULL, "training was interrupted");
+    }
+    dune_mem_free(fit.used);
+    dune_mem_free(fit.col);
+    if (rc) {
+        dune_forest_free(fit.f);
+        return rc;
+    }
+    *out = fit.f;
+    return 0;
+}
+
+int dune_forest_train(struct dune_forest **out, const struct dune_table *t,
+                      const struct dune_train_cfg *cfg, struct dune_diag *d)
+{
+    struct dune_trainer *tr;
+    int rc;
+
+    *out = NULL;
+    rc = dune_trainer_new(&tr, t, cfg->threads, d);
+    if (!rc)
+        rc = dune_trainer_fit(tr, out, NULL, 0, NULL, 0, cfg, d);
+    dune_trainer_free(tr);
+    return rc;
+}
+
+/* --- copies -------------------------------------------------------------------------------------- */
+static void copy_tree(struct dune_tree *to, const struct dune_tree *from, uint32_t n_nodes,
+                      uint32_t n_classes)
+{
+    to->n_nodes = DUNE_MIN(n_nodes, from->n_nodes);
+    to->node = dune_mem_alloc(to->n_nodes, sizeof(*to->node));
+    to->hist = dune_mem_alloc((size_t)to->n_nodes * n_classes, sizeof(*to->hist));
+    memcpy(to->node, from->node, to->n_nodes * sizeof(*to->node));
+    memcpy(to->hist, from->hist, (size_t)to->n_nodes * n_classes * sizeof(*to->hist));
+    for (uint32_t i = 0; i < to->n_nodes; i++) {
+        struct dune_node *v = &to->node[i];
+
+        if (v->feat >= 0 && v->left >= to->n_nodes)
+            *v = (struct dune_node){.feat = -1, .parent = v->parent};
+    }
+}
+
+void dune_forest_set_names(struct dune_forest *f, const char *const *names)
+{
+    char **copy = DUNE_NEW_N(char *, f->n_classes);
+
+    for (uint32_t c = 0; c < f->n_classes; c++)
+        copy[c] = dune_mem_strdup(names[c]);
+    for (uint32_t c = 0; f->class_name && c < f->n_classes; c++)
+        dune_mem_free(f->class_name[c]);
+    dune_mem_free(f->class_name);
+    f->class_name = copy;
+}
+
+struct dune_forest *dune_forest_prefix(const struct dune_forest *f, uint32_t n_trees,
+                                       uint32_t max_leaves)
+{
+    struct dune_forest *p = DUNE_NEW(struct dune_forest);
+    uint32_t n_nodes = max_leaves && max_leaves < UINT32_MAX / 2 ? 2 * max_leaves - 1 : UINT32_MAX;
+
+    *p = *f;
+    p->class_name = NULL;
+    p->n_trees = n_trees ? DUNE_MIN(n_trees, f->n_trees) : f->n_trees;
+    p->feat = dune_mem_alloc(f->n_feats, sizeof(*p->feat));
+    memcpy(p->feat, f->feat, f->n_feats * sizeof(*p->feat));
+    if (f->class_name)
+        dune_forest_set_names(p, (const char *const *)f->class_name);
+    p->tree = DUNE_NEW_N(struct dune_tree, p->n_trees);
+    for (uint32_t i = 0; i < p->n_trees; i++)
+        copy_tree(&p->tree[i], &f->tree[i], n_nodes, f->n_classes);
+    return p;
+}
+
+void dune_tree_fini(struct dune_tree *tr)
+{
+    dune_mem_free(tr->node);
+    dune_mem_free(tr->hist);
+    *tr = (struct dune_tree){0};
+}
+
+void dune_forest_free(struct dune_forest *f)
+{
+    if (!f)
+        return;
+    for (uint32_t i = 0; f->tree && i < f->n_trees; i++)
+        dune_tree_fini(&f->tree[i]);
+    for (uint32_t c = 0; f->class_name && c < f->n_classes; c++)
+        dune_mem_free(f->class_name[c]);
+    dune_mem_free(f->class_name);
+    dune_mem_free(f->feat);
+    dune_mem_free(f->tree);
+    dune_mem_free(f);
+}
