@@ -180,6 +180,9 @@ struct dune_sub_answer {
     bool claim;   /* false: tentative or none */
 };
 struct dune_sub_answer dune_submodel_lookup(const struct dune_submodel *sm, const uint32_t *features);
+/* The leaf of every tree by the same scan, for claim rule votes; leaf has n_trees. */
+void dune_submodel_leaves(const struct dune_submodel *sm, const uint32_t *features,
+                          const struct dune_plan_leaf **leaf);
 /* The same through the nodes (fast path and planner); equality is a test. */
 struct dune_sub_answer dune_submodel_walk(const struct dune_submodel *sm, const uint32_t *features);
 /* The answer from the leaves the trees reached (design section 4); the rule of dune_vote. */

@@ -91,10 +91,10 @@ static bool row_matches(const struct dune_submodel *sm, uint32_t t, uint32_t lea
     return true;
 }
 
-struct dune_sub_answer dune_submodel_lookup(const struct dune_submodel *sm, const uint32_t *features)
+void dune_submodel_leaves(const struct dune_submodel *sm, const uint32_t *features,
+                          const struct dune_plan_leaf **leaf)
 {
     uint32_t range[DUNE_N_FEATURES];
-    const struct dune_plan_leaf *leaf[DUNE_MAX_TREES];
 
     for (uint32_t j = 0; j < sm->n_feats; j++)
         range[j] = find_range(&sm->feat[j], features[sm->feat[j].feat]);
@@ -106,6 +106,13 @@ struct dune_sub_answer dune_submodel_lookup(const struct dune_submodel *sm, cons
             i++;
         leaf[t] = &tr->leaf[i];
     }
+}
+
+struct dune_sub_answer dune_submodel_lookup(const struct dune_submodel *sm, const uint32_t *features)
+{
+    const struct dune_plan_leaf *leaf[DUNE_MAX_TREES];
+
+    dune_submodel_leaves(sm, features, leaf);
     return dune_plan_vote(leaf, sm->n_trees);
 }
 
