@@ -51,13 +51,15 @@ int dune_captures_parse(struct dune_captures **out, const char *name, const void
                         struct dune_diag *d) DUNE_MUST_USE;
 void dune_captures_free(struct dune_captures *c);
 /* The pieces of one capture file, matched by the tail of its path: split/file when the CSV has a split
- * column and the path's directory is one of its splits, else file. n = 0: the file is not listed. */
+ * column and the path's directory is one of its splits, else file; a suffix .gz or .zst that the list
+ * lacks is ignored. n = 0: the file is not listed. DUNE_E_INPUT: several splits list the file and its
+ * directory does not tell which. */
 struct dune_piece {
-    const char *name;  /* source_capture, or file#k */
+    const char *name;  /* source_capture, or file#k with k from 1 */
     const char *split; /* "" when the CSV has none */
     uint64_t n_packets;
 };
 int dune_captures_pieces(const struct dune_captures *c, const char *path,
-                         const struct dune_piece **pieces, size_t *n);
+                         const struct dune_piece **pieces, size_t *n) DUNE_MUST_USE;
 
 #endif

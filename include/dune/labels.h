@@ -8,6 +8,13 @@
  *   file,label (or capture,label)                   whole files or captures
  *   List of Devices,MAC ADDRESS,Connection type     the official UNSW device list
  *   ts,src_ip,src_port,dst_ip,dst_port,proto,...,label,type   the ToN-IoT flow list, both directions
+ * Columns may stand in any order, separated by commas or tabs; columns nobody knows, a key listed twice
+ * and anything that is not an address, port, time or usable class name are refused with their line.
+ *
+ * 5-tuples with ranges of time may be listed several times; where ranges of different classes overlap,
+ * the look-up reports a conflict. In the ToN-IoT list the class is the column type, and [ts, ts +
+ * duration] is asked only for flows whose rows disagree. A file is named by the last components of its
+ * path, a capture by its name or, without one, by its file's name with or without extension.
  */
 #ifndef DUNE_LABELS_H
 #define DUNE_LABELS_H
@@ -42,7 +49,9 @@ struct dune_label_ctx {
 #define DUNE_LABEL_NONE UINT32_MAX
 /* Class of an inferable packet or DUNE_LABEL_NONE. *conflict is set when two entries of the file match
  * with different classes (the first rule of the kind decides: source before destination, longest
- * prefix, earliest line). frame is the packet's bytes (MAC addresses). */
+ * prefix, earliest line). A shorter prefix around a longer one is no conflict; a ToN-IoT flow whose rows
+ * disagree and do not cover the packet's time is one without a class. frame is the packet's bytes (MAC
+ * addresses). */
 uint32_t dune_labels_lookup(const struct dune_labels *l, const struct dune_label_ctx *ctx,
                             const uint8_t *frame, const struct dune_packet *p, bool *conflict);
 

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture/labels_int.h"
+
+#include <string.h>
+
+static const char *const kind_name[LABEL_N_KINDS] = {
+    [LABEL_MAC] = "mac",   [LABEL_FIVE_TUPLE] = "five_tuple", [LABEL_PREFIX] = "prefix",
+    [LABEL_FILE] = "file", [LABEL_CAPTURE] = "capture",       [LABEL_UNSW] = "unsw",
+    [LABEL_TON_IOT] = "ton_iot"};
+
+static int set_gateway(struct dune_labels *l, const struct dune_labels_opts *opts,
+                       struct dune_diag *d)
+{
+    static const char unsw[] = "14:cc:20:51:33:ea";
+    const char *mac = opts && opts->gateway_mac ? opts->gateway_mac : unsw;
+
+    if (label_parse_mac(mac, l->gateway))
+        return 0;
+    return dune_diag_set(d, DUNE_E_USAGE, NULL, "the gateway \"%s\" is not a MAC address", mac);
+}
+
+int dune_labels_parse(struct dune_labels **out, const char *name, const void *data, size_t len,
+                      const struct dune_labels_opts *opts, struct dune_diag *d)
+{
+    struct dune_labels *l = DUNE_NEW(struct dune_labels);
+    int rc = set_gateway(l, opts, d);
+
+    if (rc == 0)
+        rc = labels_read_rows(l, name, data, len, d);
+    if (rc) {
+        dune_labels_free(l);
+        l = NULL;
+    }
+    *out = l;
+    return rc;
+}
+
+int dune_labels_read(struct dune_labels **out, const char *path, const struct dune_labels_opts *opts,
+                     struct dune_diag *d)
+{
+    struct dune_map m;
+    int rc = dune_map_open(&m, path, d);
+
+    *out = NULL;
+    if (rc)
+        return rc;
+    rc = dune_labels_parse(out, path, m.data, m.len, opts, d);
+    dune_map_close(&m);
+    return rc;
+}
+
+void dune_labels_free(struct dune_labels *l)
+{
+    if (!l)
+        return;
+    keytab_fini(&l->keys);
+    keytab_fini(&l->captures);
+    DUNE_VEC_FREE(&l->spans);
+    dune_arena_fini(&l->arena);
+    dune_mem_free(l);
+}
+
+uint32_t dune_labels_n_classes(const struct dune_labels *l)
+{
+    return l->n_classes;
+}
+
+const char *dune_labels_class(const struct dune_labels *l, uint32_t id)
+{
+    return id < l->n_classes ? l->class_name[id] : NULL;
+}
+
+const char *dune_labels_kind(const struct dune_labels *l)
+{
+    return kind_name[l->kind];
+}
+
+static uint32_t find(const struct dune_labels *l, const void *key, size_t len)
+{
+    struct keytab_value v = keytab_find(&l->keys, key, len);
+
+    return v.value ? *v.value : DUNE_LABEL_NONE;
+}
+
+/* The first of two answers that is one; both that differ are a conflict. */
+static uint32_t first_of(uint32_t a, uint32_t b, bool *conflict)
+{
+    *conflict = a != DUNE_LABEL_NONE && b != DUNE_LABEL_NONE && a != b;
+    return a != DUNE_LABEL_NONE ? a : b;
+}
+
+static uint32_t lookup_mac(const struct dune_labels *l, const uint8_t *frame, bool *conflict)
+{
+    return first_of(find(l, frame + 6, 6), find(l, frame, 6), conflict);
+}
+
+/* The gateway's packets belong to the device they go to; the gateway itself has no entry. */
+static uint32_t lookup_unsw(const struct dune_labels *l, const uint8_t *frame)
+{
+    bool from_gateway = memcmp(frame + 6, l->gateway, 6) == 0;
+
+    return find(l, from_gateway ? frame : frame + 6, 6);
+}
+
+/* Clears what follows the first bits of an address. */
+static void cut_address(uint8_t *ip, size_t ip_len, unsigned bits)
+{
+    size_t i = bits / 8;
+
+    if (bits % 8) {
+        ip[i] &= (uint8_t)(0xff00 >> bits % 8);
+        i++;
+    }
+    memset(ip + i, 0, ip_len - i);
+}
+
+static uint32_t longest_prefix(const struct dune_labels *l, const uint8_t *ip, bool v6)
+{
+    size_t ip_len = v6 ? 16 : 4;
+    uint8_t key[18] = {v6};
+
+    memcpy(key + 2, ip, ip_len);
+    for (unsigned i = 0; i < l->n_prefix_len[v6]; i++) {
+        uint32_t cls;
+
+        key[1] = l->prefix_len[v6][i];
+        cut_address(key + 2, ip_len, key[1]);
+        cls = find(l, key, 2 + ip_len);
+        if (cls != DUNE_LABEL_NONE)
+            return cls;
+    }
+    return DUNE_LABEL_NONE;
+}
+
+static uint32_t lookup_prefix(const struct dune_labels *l, const struct dune_packet *p,
+                              bool *conflict)
+{
+    size_t ip_len = p->is_ipv6 ? 16 : 4;
+
+    return first_of(longest_prefix(l, p->key.bytes, p->is_ipv6),
+                    longest_prefix(l, p->key.bytes + ip_len, p->is_ipv6), conflict);
+}
+
+/* An entry names the file by the last components of its path; the longest entry wins. Names are also
+ * tried without a suffix of packing. */
+static uint32_t find_path(const struct dune_labels *l, const char *path, size_t len)
+{
+    const char *p = path;
+
+    for (;;) {
+        uint32_t cls = find(l, p, len - (size_t)(p - path));
+        const char *slash;
+
+        if (cls != DUNE_LABEL_NONE)
+            return cls;
+        slash = memchr(p, '/', len - (size_t)(p - path));
+        if (!slash)
+            return DUNE_LABEL_NONE;
+        p = slash + 1;
+    }
+}
+
+static uint32_t lookup_file(const struct dune_labels *l, const char *path)
+{
+    size_t len = path ? strlen(path) : 0;
+    uint32_t cls = len ? find_path(l, path, len) : DUNE_LABEL_NONE;
+
+    if (cls == DUNE_LABEL_NONE && len > 3 && memcmp(path + len - 3, ".gz", 3) == 0)
+        return find_path(l, path, len - 3);
+    if (cls == DUNE_LABEL_NONE && len > 4 && memcmp(path + len - 4, ".zst", 4) == 0)
+        return find_path(l, path, len - 4);
+    return cls;
+}
+
+/* A capture is known by its name or, without one, by its file's name, with or without extension. */
+static struct keytab_value find_capture(const struct keytab *t, const struct dune_label_ctx *ctx)
+{
+    const char *name = ctx->capture;
+    struct keytab_value v;
+    size_t len;
+
+    if (name || !ctx->file)
+        return keytab_find(t, name ? name : "", name ? strlen(name) : 0);
+    name = dune_path_base(ctx->file);
+    v = keytab_find(t, name, strlen(name));
+    for (len = strlen(name); !v.value && len > 1; len--)
+        if (name[len - 1] == '.')
+            v = keytab_find(t, name, len - 1);
+    return v;
+}
+
+static uint32_t lookup_capture(const struct dune_labels *l, const struct dune_label_ctx *ctx)
+{
+    struct keytab_value v = find_capture(&l->keys, ctx);
+
+    return v.value ? *v.value : DUNE_LABEL_NONE;
+}
+
+static uint32_t lookup_tuple(const struct dune_labels *l, const struct dune_label_ctx *ctx,
+                             const struct dune_packet *p, bool *conflict)
+{
+    uint32_t capture = 0;
+
+    if (l->has_captures) {
+        struct keytab_value v = find_capture(&l->captures, ctx);
+
+        capture = v.value ? *v.value : 0;
+    }
+    return spans_lookup(l, &p->key, capture, ctx->ts_ns, conflict);
+}
+
+uint32_t dune_labels_lookup(const struct dune_labels *l, const struct dune_label_ctx *ctx,
+                            const uint8_t *frame, const struct dune_packet *p, bool *conflict)
+{
+    *conflict = false;
+    switch (l->kind) {
+    case LABEL_MAC:
+        return lookup_mac(l, frame, conflict);
+    case LABEL_UNSW:
+        return lookup_unsw(l, frame);
+    case LABEL_PREFIX:
+        return lookup_prefix(l, p, conflict);
+    case LABEL_FILE:
+        return lookup_file(l, ctx->file);
+    case LABEL_CAPTURE:
+        return lookup_capture(l, ctx);
+    case LABEL_FIVE_TUPLE:
+        return lookup_tuple(l, ctx, p, conflict);
+    case LABEL_TON_IOT:
+        return spans_lookup_both(l, &p->key, ctx->ts_ns, conflict);
+    case LABEL_N_KINDS:
+        break;
+    }
+    return DUNE_LABEL_NONE;
+}

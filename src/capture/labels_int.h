@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the label reader share.
+ *
+ *   labels.c        life cycle, classes, look-up
+ *   labels_read.c   the kinds of label files and their rows
+ *   labels_text.c   addresses, ports, times and names as text
+ *   label_spans.c   5-tuples with several entries, told apart by time
+ *   keytab.c        hash table from bytes to a number
+ */
+#ifndef DUNE_LABELS_INT_H
+#define DUNE_LABELS_INT_H
+
+#include "base/base.h"
+#include "capture/columns_int.h"
+#include "dune/labels.h"
+
+/* Open addressing over keys of any length, kept one after another in a pool of words (16 GiB). */
+struct keytab_slot {
+    uint32_t tag, at; /* at: word offset of the key's record, 0 = empty */
+};
+struct keytab {
+    struct keytab_slot *slot;
+    size_t n_slots, n_keys;
+    DUNE_VEC(uint32_t) pool;
+};
+struct keytab_value { /* into the pool: valid until the next add; NULL: absent */
+    uint32_t *value, *count;
+};
+struct keytab_value keytab_find(const struct keytab *t, const void *key, size_t len);
+/* The key's value and count, both 0 when fresh. */
+struct keytab_value keytab_add(struct keytab *t, const void *key, size_t len, bool *fresh);
+/* All keys in the order in which they were added; *pos starts at 0. */
+bool keytab_walk(const struct keytab *t, size_t *pos, struct keytab_value *v);
+/* No room for another key of LABEL_MAX_KEY bytes. */
+bool keytab_is_full(const struct keytab *t);
+void keytab_fini(struct keytab *t);
+
+enum { LABEL_MAX_NAME = 255, LABEL_MAX_KEY = 4096 };
+
+enum label_kind {
+    LABEL_MAC,
+    LABEL_FIVE_TUPLE,
+    LABEL_PREFIX,
+    LABEL_FILE,
+    LABEL_CAPTURE,
+    LABEL_UNSW,
+    LABEL_TON_IOT,
+    LABEL_N_KINDS
+};
+
+/* One entry of a 5-tuple. While reading, next chains the entries of a key (0: end, else index + 1);
+ * afterwards the entries of a key stand together, by start, and max_end is the largest end so far. */
+struct label_span {
+    uint64_t start, end; /* ns, both included; 0 and UINT64_MAX: unbounded */
+    uint64_t max_end;
+    uint32_t cls, line;
+    uint32_t next;
+    bool agree; /* all entries of the key have one class */
+};
+
+struct dune_labels {
+    enum label_kind kind;
+    struct dune_arena arena;
+    const char **class_name;
+    uint32_t n_classes;
+    uint8_t gateway[6]; /* UNSW */
+    bool has_captures;  /* 5-tuples of captures */
+    /* MAC, prefix, file, capture: key -> class. 5-tuple: key (and capture number) -> spans. */
+    struct keytab keys;
+    struct keytab captures; /* name -> number from 1 */
+    DUNE_VEC(struct label_span) spans;
+    uint8_t prefix_len[2][129]; /* IPv4, IPv6: lengths in use, longest first */
+    unsigned n_prefix_len[2];
+};
+
+/* labels_read.c: fills an empty l; class ids are final. */
+int labels_read_rows(struct dune_labels *l, const char *name, const void *data, size_t len,
+                     struct dune_diag *d);
+
+/* labels_text.c: false when the text is not one. */
+bool label_parse_mac(const char *s, uint8_t mac[6]);
+bool label_parse_ip(const char *s, uint8_t ip[16], size_t *len); /* len 4 or 16 */
+bool label_parse_port(const char *s, uint16_t *port);
+bool label_parse_proto(const char *s, uint8_t *proto);
+bool label_parse_time(const char *s, uint64_t *ns, bool *whole); /* seconds; whole: no fraction */
+const char *label_name_problem(const char *s);                   /* NULL: a usable class name */
+
+/* label_spans.c */
+void spans_add(struct dune_labels *l, const struct dune_flow_key *k, uint32_t capture,
+               const struct label_span *s);
+/* Groups and sorts; returns the line of the first entry that repeats an unbounded one, else 0, and
+ * the line that it repeats. */
+uint32_t spans_finish(struct dune_labels *l, uint32_t *first_line);
+uint32_t spans_lookup(const struct dune_labels *l, const struct dune_flow_key *k, uint32_t capture,
+                      uint64_t ts_ns, bool *conflict);
+/* The key of both directions of a flow. */
+struct dune_flow_key spans_both_ways(const struct dune_flow_key *k);
+uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_key *k, uint64_t ts_ns,
+                           bool *conflict);
+
+#endif

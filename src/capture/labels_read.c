@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of each kind of label file. Classes get numbers as they come and are sorted at the end. */
+#include "capture/labels_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct reading {
+    struct dune_labels *l;
+    struct columns col;
+    struct dune_diag *d;
+    struct keytab classes; /* name -> number in order of appearance + 1 */
+    DUNE_VEC(const char *) names;
+    struct keytab lines; /* key -> line of its first entry */
+    const char *last_name; /* UNSW: the name of the row above */
+    uint64_t n_entries;
+};
+
+#define BAD_ROW(g, ...) COLUMNS_BAD(&(g)->col, (g)->d, __VA_ARGS__)
+
+/* A required column first; the optional ones may be absent. */
+struct kind_columns {
+    const char *required[10], *optional[4];
+    bool others; /* any other column is ignored */
+};
+
+static const struct kind_columns kind_columns[LABEL_N_KINDS] = {
+    [LABEL_TON_IOT] = {{"ts", "src_ip", "src_port", "dst_ip", "dst_port", "proto", "label", "type"},
+                       {"duration"}, true},
+    [LABEL_FIVE_TUPLE] = {{"src_ip", "dst_ip", "src_port", "dst_port", "proto", "label"},
+                          {"capture", "start", "end"}, false},
+    [LABEL_MAC] = {{"mac", "label"}, {NULL}, false},
+    [LABEL_PREFIX] = {{"prefix", "label"}, {NULL}, false},
+    [LABEL_FILE] = {{"file", "label"}, {NULL}, false},
+    [LABEL_CAPTURE] = {{"capture", "label"}, {NULL}, false},
+    [LABEL_UNSW] = {{"list of devices", "mac address", "connection type"}, {NULL}, true},
+};
+
+/* More columns before fewer: the first whose columns are all there is the kind. */
+static const enum label_kind kind_order[] = {LABEL_TON_IOT, LABEL_FIVE_TUPLE, LABEL_UNSW, LABEL_MAC,
+                                             LABEL_PREFIX,  LABEL_FILE,       LABEL_CAPTURE};
+
+static bool has_required(const struct columns *c, const struct kind_columns *k)
+{
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(k->required) && k->required[i]; i++)
+        if (columns_find(c, k->required[i]) < 0)
+            return false;
+    return true;
+}
+
+static bool is_listed(const char *name, const struct kind_columns *k)
+{
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(k->required) && k->required[i]; i++)
+        if (strcmp(name, k->required[i]) == 0)
+            return true;
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(k->optional) && k->optional[i]; i++)
+        if (strcmp(name, k->optional[i]) == 0)
+            return true;
+    return false;
+}
+
+static int check_columns(struct reading *g, const struct kind_columns *k)
+{
+    for (size_t i = 0; i < g->col.n; i++) {
+        const char *name = g->col.name[i];
+
+        if (!is_listed(name, k)) {
+            if (!k->others)
+                return BAD_ROW(g, "unknown column \"%s\" in this kind of label file", name);
+        } else if (columns_find(&g->col, name) != (int)i) {
+            return BAD_ROW(g, "column \"%s\" stands twice", name);
+        }
+    }
+    return 0;
+}
+
+static int find_kind(struct reading *g)
+{
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(kind_order); i++) {
+        const struct kind_columns *k = &kind_columns[kind_order[i]];
+
+        if (has_required(&g->col, k)) {
+            g->l->kind = kind_order[i];
+            return check_columns(g, k);
+        }
+    }
+    return BAD_ROW(g, "not a label file: the header must be mac,label or prefix,label or file,label "
+                   "or capture,label or src_ip,dst_ip,src_port,dst_port,proto,label"
+                   "[,capture][,start][,end], the UNSW device list or the ToN-IoT flow list");
+}
+
+static int add_class(struct reading *g, const char *name, uint32_t *id)
+{
+    const char *problem = label_name_problem(name);
+    struct keytab_value v;
+    bool fresh;
+
+    if (problem)
+        return BAD_ROW(g, "%s", problem);
+    v = keytab_add(&g->classes, name, strlen(name), &fresh);
+    if (fresh) {
+        if (g->names.len >= UINT16_MAX - 1)
+            return BAD_ROW(g, "more than %u classes", UINT16_MAX - 1);
+        *v.value = (uint32_t)g->names.len;
+        DUNE_VEC_PUSH(&g->names, dune_arena_strdup(&g->l->arena, name));
+    }
+    *id = *v.value;
+    return 0;
+}
+
+/* A key of the kinds that allow one entry per key. */
+static int add_key(struct reading *g, const void *key, size_t len, const char *text,
+                   const char *label)
+{
+    struct keytab_value v;
+    uint32_t cls;
+    bool fresh;
+    int rc = add_class(g, label, &cls);
+
+    if (rc)
+        return rc;
+    v = keytab_add(&g->lines, key, len, &fresh);
+    if (!fresh)
+        return BAD_ROW(g, "%s is listed twice, first on line %u", text, *v.value);
+    *v.value = (uint32_t)g->col.csv.line;
+    v = keytab_add(&g->l->keys, key, len, &fresh);
+    *v.value = cls;
+    return 0;
+}
+
+static const char *field(const struct reading *g, const char *column)
+{
+    int i = columns_find(&g->col, column);
+
+    return i < 0 ? "" : g->col.csv.field[i];
+}
+
+static int read_mac(struct reading *g)
+{
+    const char *text = field(g, "mac");
+    uint8_t mac[6];
+
+    if (!label_parse_mac(text, mac))
+        return BAD_ROW(g, "\"%s\" is not a MAC address", text);
+    return add_key(g, mac, sizeof(mac), text, field(g, "label"));
+}
+
+/* Device, MAC and connection, with stray empty fields in between; an empty name is the one above. */
+static int read_unsw(struct reading *g)
+{
+    const char *name = NULL;
+    struct dune_csv *csv = &g->col.csv;
+    uint8_t mac[6];
+
+    for (size_t i = 0; i < csv->n_fields; i++) {
+        if (label_parse_mac(csv->field[i], mac)) {
+            name = name ? name : g->last_name;
+            if (!name)
+                return BAD_ROW(g, "no device name in front of the MAC address");
+            if (memcmp(mac, g->l->gateway, 6) == 0)
+                return 0; /* what it sends belongs to the devices it sends to */
+            g->last_name = dune_arena_strdup(&g->l->arena, name);
+            return add_key(g, mac, sizeof(mac), csv->field[i], name);
+        }
+        if (csv->field[i][0]) {
+            if (name)
+                break;
+            name = csv->field[i];
+        }
+    }
+    return BAD_ROW(g, "no MAC address after the device name");
+}
+
+static int bad_host_bits(struct reading *g, const char *text)
+{
+    return BAD_ROW(g, "\"%s\" has bits set after the prefix length", text);
+}
+
+static int read_prefix(struct reading *g)
+{
+    const char *text = field(g, "prefix"), *slash = strchr(text, '/');
+    char addr[64];
+    size_t n = slash ? (size_t)(slash - text) : strlen(text), ip_len;
+    uint8_t key[18] = {0};
+    uint64_t bits;
+
+    if (n >= sizeof(addr))
+        return BAD_ROW(g, "\"%s\" is not an IP prefix", text);
+    memcpy(addr, text, n);
+    addr[n] = '\0';
+    if (!label_parse_ip(addr, key + 2, &ip_len))
+        return BAD_ROW(g, "\"%s\" is not an IP prefix", text);
+    bits = ip_len * 8;
+    if (slash && (!dune_parse_u64(slash + 1, &bits) || bits > ip_len * 8))
+        return BAD_ROW(g, "\"%s\" is not an IP prefix", text);
+    for (size_t i = (size_t)bits; i < ip_len * 8; i++)
+        if (key[2 + i / 8] & 0x80 >> i % 8)
+            return bad_host_bits(g, text);
+    key[0] = ip_len == 16;
+    key[1] = (uint8_t)bits;
+    g->l->prefix_len[key[0]][bits] = 1; /* packed into a list at the end */
+    return add_key(g, key, 2 + ip_len, text, field(g, "label"));
+}
+
+static int read_name(struct reading *g, const char *column)
+{
+    const char *text = field(g, column);
+
+    if (!*text)
+        return BAD_ROW(g, "no %s name", column);
+    if (strlen(text) > LABEL_MAX_KEY)
+        return BAD_ROW(g, "a %s name of %zu bytes", column, strlen(text));
+    return add_key(g, text, strlen(text), text, field(g, "label"));
+}
+
+static int parse_addresses(struct reading *g, struct dune_flow_key *k)
+{
+    const char *src = field(g, "src_ip"), *dst = field(g, "dst_ip");
+    uint8_t a[16], b[16];
+    size_t na, nb;
+
+    if (!label_parse_ip(src, a, &na))
+        return BAD_ROW(g, "src_ip \"%s\" is not an IP address", src);
+    if (!label_parse_ip(dst, b, &nb))
+        return BAD_ROW(g, "dst_ip \"%s\" is not an IP address", dst);
+    if (na != nb)
+        return BAD_ROW(g, "one address is IPv4, the other IPv6");
+    memcpy(k->bytes, a, na);
+    memcpy(k->bytes + na, b, na);
+    k->len = (uint8_t)(2 * na + 5);
+    return 0;
+}
+
+static int parse_tuple(struct reading *g, struct dune_flow_key *k)
+{
+    const char *sport = field(g, "src_port"), *dport = field(g, "dst_port");
+    const char *proto = field(g, "proto");
+    uint8_t *tail;
+    uint16_t s, t;
+    int rc = parse_addresses(g, k);
+
+    if (rc)
+        return rc;
+    tail = k->bytes + k->len - 5;
+    if (!label_parse_port(sport, &s))
+        return BAD_ROW(g, "src_port \"%s\" is not a port (0 to 65535)", sport);
+    if (!label_parse_port(dport, &t))
+        return BAD_ROW(g, "dst_port \"%s\" is not a port (0 to 65535)", dport);
+    if (!label_parse_proto(proto, tail + 4))
+        return BAD_ROW(g, "proto \"%s\" is neither tcp, udp nor a number (0 to 255)", proto);
+    tail[0] = (uint8_t)(s >> 8);
+    tail[1] = (uint8_t)s;
+    tail[2] = (uint8_t)(t >> 8);
+    tail[3] = (uint8_t)t;
+    return 0;
+}
+
+static uint32_t capture_number(struct reading *g, const char *name)
+{
+    struct keytab_value v;
+    bool fresh;
+
+    if (!*name)
+        return 0;
+    g->l->has_captures = true;
+    v = keytab_add(&g->l->captures, name, strlen(name), &fresh);
+    if (fresh)
+        *v.value = (uint32_t)g->l->captures.n_keys;
+    return *v.value;
+}
+
+static int read_five_tuple(struct reading *g)
+{
+    struct label_span s = {.end = UINT64_MAX, .line = (uint32_t)g->col.csv.line};
+    const char *start = field(g, "start"), *end = field(g, "end");
+    struct dune_flow_key k;
+    bool whole;
+    int rc = parse_tuple(g, &k);
+
+    if (rc == 0)
+        rc = add_class(g, field(g, "label"), &s.cls);
+    if (rc)
+        return rc;
+    if (*start && !label_parse_time(start, &s.start, &whole))
+        return BAD_ROW(g, "start \"%s\" is not a time in seconds", start);
+    if (*end && !label_parse_time(end, &s.end, &whole))
+        return BAD_ROW(g, "end \"%s\" is not a time in seconds", end);
+    if (s.start > s.end)
+        return BAD_ROW(g, "the entry ends before it starts");
+    if (strlen(field(g, "capture")) > LABEL_MAX_KEY)
+        return BAD_ROW(g, "a capture name of %zu bytes", strlen(field(g, "capture")));
+    spans_add(g->l, &k, capture_number(g, field(g, "capture")), &s);
+    return 0;
+}
+
+/* A time stamp cut to whole seconds stands for that second. */
+static int read_ton_iot(struct reading *g)
+{
+    struct label_span s = {.line = (uint32_t)g->col.csv.line};
+    const char *ts = field(g, "ts"), *duration = field(g, "duration");
+    struct dune_flow_key k;
+    uint64_t ns = 0;
+    bool whole, ignored;
+    uint8_t proto;
+    int rc;
+
+    if (!label_parse_proto(field(g, "proto"), &proto))
+        return BAD_ROW(g, "proto \"%s\" is neither tcp, udp nor a number (0 to 255)",
+                       field(g, "proto"));
+    rc = add_class(g, field(g, "type"), &s.cls);
+    if (rc || (proto != 6 && proto != 17))
+        return rc; /* a packet of it is not inferable */
+    if (!label_parse_time(ts, &s.start, &whole))
+        return BAD_ROW(g, "ts \"%s\" is not a time in seconds", ts);
+    if (*duration && strcmp(duration, "-") != 0 && !label_parse_time(duration, &ns, &ignored))
+        return BAD_ROW(g, "duration \"%s\" is not a time in seconds", duration);
+    rc = parse_tuple(g, &k);
+    if (rc)
+        return rc;
+    s.end = s.start + ns + (whole ? 999999999u : 0);
+    if (s.end < s.start)
+        s.end = UINT64_MAX;
+    k = spans_both_ways(&k);
+    spans_add(g->l, &k, 0, &s);
+    return 0;
+}
+
+static int read_row(struct reading *g)
+{
+    switch (g->l->kind) {
+    case LABEL_MAC:
+        return read_mac(g);
+    case LABEL_UNSW:
+        return read_unsw(g);
+    case LABEL_PREFIX:
+        return read_prefix(g);
+    case LABEL_FILE:
+        return read_name(g, "file");
+    case LABEL_CAPTURE:
+        return read_name(g, "capture");
+    case LABEL_FIVE_TUPLE:
+        return read_five_tuple(g);
+    case LABEL_TON_IOT:
+        return read_ton_iot(g);
+    case LABEL_N_KINDS:
+        break;
+    }
+    return dune_diag_set(g->d, DUNE_E_INTERNAL, g->col.csv.file, "a kind of labels nobody reads");
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorts the class names and replaces the preliminary numbers. */
+static void number_classes(struct reading *g)
+{
+    struct dune_labels *l = g->l;
+    uint32_t *final = DUNE_NEW_N(uint32_t, g->names.len + 1);
+    struct keytab_value v;
+    size_t pos = 0;
+
+    l->n_classes = (uint32_t)g->names.len;
+    l->class_name = dune_arena_alloc(&l->arena, g->names.len, sizeof(*l->class_name));
+    memcpy(l->class_name, g->names.data, g->names.len * sizeof(*l->class_name));
+    qsort(l->class_name, l->n_classes, sizeof(*l->class_name), by_name);
+    for (uint32_t i = 0; i < l->n_classes; i++) {
+        const char *name = l->class_name[i];
+
+        final[*keytab_find(&g->classes, name, strlen(name)).value] = i;
+    }
+    for (size_t i = 0; i < l->spans.len; i++)
+        l->spans.data[i].cls = final[l->spans.data[i].cls];
+    if (l->kind != LABEL_FIVE_TUPLE && l->kind != LABEL_TON_IOT)
+        while (keytab_walk(&l->keys, &pos, &v))
+            *v.value = final[*v.value];
+    dune_mem_free(final);
+}
+
+/* From flags per length to a list, longest first. */
+static void pack_prefix_lengths(struct dune_labels *l)
+{
+    for (int f = 0; f < 2; f++) {
+        uint8_t list[129];
+        unsigned n = 0;
+
+        for (int bits = 128; bits >= 0; bits--)
+            if (l->prefix_len[f][bits])
+                list[n++] = (uint8_t)bits;
+        memcpy(l->prefix_len[f], list, n);
+        l->n_prefix_len[f] = n;
+    }
+}
+
+static int finish(struct reading *g)
+{
+    uint32_t line, first = 0;
+
+    if (g->n_entries == 0 || g->names.len == 0)
+        return BAD_ROW(g, "no labels below the header");
+    number_classes(g);
+    if (g->l->kind == LABEL_PREFIX)
+        pack_prefix_lengths(g->l);
+    if (g->l->kind != LABEL_FIVE_TUPLE && g->l->kind != LABEL_TON_IOT)
+        return 0;
+    line = spans_finish(g->l, &first);
+    if (!line || g->l->kind == LABEL_TON_IOT)
+        return 0;
+    dune_diag_set_line(g->d, DUNE_E_FORMAT, g->col.csv.file, line,
+                       "the 5-tuple is listed twice without a range of time, first on line %u", first);
+    return DUNE_E_FORMAT;
+}
+
+static bool is_full(const struct reading *g)
+{
+    return g->col.csv.line > UINT32_MAX - 1 || g->l->spans.len >= UINT32_MAX - 1 ||
+           keytab_is_full(&g->l->keys) || keytab_is_full(&g->l->captures) ||
+           keytab_is_full(&g->lines) || keytab_is_full(&g->classes);
+}
+
+int labels_read_rows(struct dune_labels *l, const char *name, const void *data, size_t len,
+                     struct dune_diag *d)
+{
+    struct reading g = {.l = l, .d = d};
+    int rc = columns_open(&g.col, name, data, len, d);
+
+    if (rc == 0)
+        rc = find_kind(&g);
+    while (rc == 0) {
+        rc = columns_next(&g.col, l->kind == LABEL_UNSW, d);
+        if (rc <= 0)
+            break;
+        g.n_entries++;
+        rc = is_full(&g) ? BAD_ROW(&g, "more entries than can be kept") : read_row(&g);
+    }
+    if (rc == 0)
+        rc = finish(&g);
+    columns_fini(&g.col);
+    keytab_fini(&g.classes);
+    keytab_fini(&g.lines);
+    DUNE_VEC_FREE(&g.names);
+    return rc;
+}

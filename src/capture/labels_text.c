@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture/labels_int.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <strings.h>
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* aa:bb:cc:dd:ee:ff, with dashes, or 12 digits; one digit stands for two. */
+bool label_parse_mac(const char *s, uint8_t mac[6])
+{
+    char sep = '\0';
+
+    for (int i = 0; i < 6; i++) {
+        int a = hex(*s), b;
+
+        if (a < 0)
+            return false;
+        b = hex(*++s);
+        if (b >= 0)
+            s++;
+        mac[i] = (uint8_t)(b < 0 ? a : a << 4 | b);
+        if (i == 5)
+            return *s == '\0';
+        if (i == 0 && (*s == ':' || *s == '-'))
+            sep = *s;
+        if (sep ? *s++ != sep : b < 0)
+            return false;
+    }
+    return false;
+}
+
+bool label_parse_ip(const char *s, uint8_t ip[16], size_t *len)
+{
+    bool v6 = strchr(s, ':') != NULL;
+
+    *len = v6 ? 16 : 4;
+    return inet_pton(v6 ? AF_INET6 : AF_INET, s, ip) == 1;
+}
+
+bool label_parse_port(const char *s, uint16_t *port)
+{
+    uint64_t v;
+
+    if (!dune_parse_u64(s, &v) || v > UINT16_MAX)
+        return false;
+    *port = (uint16_t)v;
+    return true;
+}
+
+bool label_parse_proto(const char *s, uint8_t *proto)
+{
+    static const struct {
+        const char *name;
+        uint8_t proto;
+    } known[] = {{"tcp", 6}, {"udp", 17}, {"icmp", 1}, {"icmp6", 58}, {"ipv6-icmp", 58}};
+    uint64_t v;
+
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(known); i++) {
+        if (strcasecmp(s, known[i].name) == 0) {
+            *proto = known[i].proto;
+            return true;
+        }
+    }
+    if (!dune_parse_u64(s, &v) || v > UINT8_MAX)
+        return false;
+    *proto = (uint8_t)v;
+    return true;
+}
+
+/* Digits exactly; only the exponent form goes through a double. */
+bool label_parse_time(const char *s, uint64_t *ns, bool *whole)
+{
+    uint64_t sec = 0, frac = 0, unit = 100000000;
+    const char *p = s;
+    double v;
+
+    for (; *p >= '0' && *p <= '9' && p - s < 11; p++)
+        sec = sec * 10 + (uint64_t)(*p - '0');
+    *whole = *p == '\0';
+    if (*p == '.')
+        for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
+            frac += unit * (uint64_t)(*p - '0');
+    if (*p == '\0' && p != s && !(p == s + 1 && *s == '.')) {
+        *ns = sec * 1000000000u + frac;
+        return sec < UINT64_C(18000000000);
+    }
+    if (!dune_parse_double(s, &v) || v < 0 || v >= 1.8e10)
+        return false;
+    *ns = (uint64_t)(v * 1e9);
+    return true;
+}
+
+/* Length of the UTF-8 sequence at s, 0 if there is none. */
+static size_t utf8_len(const uint8_t *s)
+{
+    static const struct {
+        uint8_t mask, lead;
+        uint32_t min, max;
+    } form[] = {{0x80, 0, 0, 0x7f},
+                {0xe0, 0xc0, 0x80, 0x7ff},
+                {0xf0, 0xe0, 0x800, 0xffff},
+                {0xf8, 0xf0, 0x10000, 0x10ffff}};
+
+    for (size_t n = 0; n < 4; n++) {
+        uint32_t c = s[0] & (uint8_t)~form[n].mask;
+
+        if ((s[0] & form[n].mask) != form[n].lead)
+            continue;
+        for (size_t i = 1; i <= n; i++) {
+            if ((s[i] & 0xc0) != 0x80)
+                return 0;
+            c = c << 6 | (s[i] & 0x3f);
+        }
+        return c < form[n].min || c > form[n].max || (c >= 0xd800 && c < 0xe000) ? 0 : n + 1;
+    }
+    return 0;
+}
+
+/* Class names go into CSV and JSON files and onto terminals. */
+const char *label_name_problem(const char *s)
+{
+    if (!*s)
+        return "no label";
+    if (strcmp(s, "Other") == 0)
+        return "the label \"Other\" is reserved for classes of other sub-models: rename it";
+    if (strlen(s) > LABEL_MAX_NAME)
+        return "the label is longer than 255 bytes";
+    for (const uint8_t *p = (const uint8_t *)s; *p;) {
+        size_t n = utf8_len(p);
+
+        if (n == 0)
+            return "the label is not UTF-8 text";
+        if (*p < 0x20 || *p == 0x7f)
+            return "the label has a control character in it";
+        p += n;
+    }
+    return NULL;
+}
