@@ -145,12 +145,23 @@ void dune_folds_make(const struct dune_dataset *ds, unsigned k, uint64_t seed, u
 void dune_validation_make(const struct dune_dataset *ds, uint8_t *part);
 
 /* --- CSV --------------------------------------------------------------------------------------------- */
-/* One row per packet of a view with published column names (times in microseconds, 3 decimals, exact),
- * plus flow id, capture, packet number, weight and Label. */
+/*
+ * One row per row of a view: flow, capture, split, packet, the features under their published names,
+ * weight, Label. Times in microseconds with 3 decimals, exact (a tick is 1.024); weight in flows with 8
+ * decimals, enough to get the integer back.
+ */
 int dune_dataset_csv_write(const struct dune_dataset *ds, const struct dune_view *v, const char *path,
                            struct dune_diag *d) DUNE_MUST_USE;
-/* Reads such a CSV back (rows, classes, weights); unknown feature columns are an error naming them. */
+/*
+ * Reads such a CSV back: rows, classes (*class_names: t->n_classes strings sorted bytewise, free them
+ * with dune_class_names_free) and weights. Only features and Label are needed: without weight a row
+ * weighs one flow, without flow and packet each row is packet 1 of its own flow. Unnamed index columns
+ * are passed over, -1 in a flow feature (published data) is 0. Unknown columns are an error naming them.
+ */
 int dune_table_csv_read(struct dune_table *t, const char *path, char ***class_names,
                         struct dune_diag *d) DUNE_MUST_USE;
+int dune_table_csv_parse(struct dune_table *t, const char *name, const void *data, size_t len,
+                         char ***class_names, struct dune_diag *d) DUNE_MUST_USE;
+void dune_class_names_free(char **names, uint32_t n);
 
 #endif

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "features/dataset_int.h"
+#include "features/extract_int.h"
+
+#define DEFAULT_MAX_N 4
+#define DEFAULT_TIMEOUT (UINT64_C(60000000000) >> 10)
+#define MAX_CLASSES UINT16_MAX
+
+struct extraction {
+    struct xt_file *file;
+    size_t n;
+    const struct dune_labels *labels;
+    const struct dune_extract_opts *opts;
+    uint32_t max_n;
+    uint64_t timeout;
+    /* classes: label id -> class id, for labels that occur; the last entry is "unlabelled" */
+    uint32_t *class_of;
+    const char **class_name;
+    uint32_t n_classes;
+    /* merged positions: [n + 1] */
+    uint64_t *first_flow, *first_row;
+    uint32_t *first_capture;
+    struct dune_dset_parts parts;
+};
+
+/* --- inputs -------------------------------------------------------------------------------------- */
+
+static int check_opts(const struct dune_extract_input *in, size_t n,
+                      const struct dune_extract_opts *o, struct dune_diag *d)
+{
+    if (n == 0)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "no capture file is given");
+    if (o->captures_split && o->time_split != 0)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "split by captures or by time, not both");
+    if (o->time_split != 0 && !(o->time_split > 0 && o->time_split < 1))
+        return dune_diag_set(d, DUNE_E_USAGE, NULL,
+                             "the train share of a time split is between 0 and 1, not %g",
+                             o->time_split);
+    if (o->unlabelled && !*o->unlabelled)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "the class of unlabelled flows has no name");
+    for (size_t i = 0; i < n && (o->captures_split || o->time_split != 0); i++)
+        if (in[i].split == DUNE_SPLIT_TEST)
+            return dune_diag_set(d, DUNE_E_USAGE, in[i].path,
+                                 "test files are given, so there is nothing to split");
+    return 0;
+}
+
+static int find_pieces(struct xt_file *f, const struct dune_captures *captures, struct dune_diag *d)
+{
+    int rc;
+
+    if (!captures)
+        return 0;
+    rc = dune_captures_pieces(captures, f->path, &f->pieces, &f->n_pieces);
+    if (rc)
+        return dune_diag_set(d, rc, f->path,
+                             "several splits of the list of captures name a file like this, and its "
+                             "directory is none of them");
+    if (f->n_pieces == 0)
+        return dune_diag_set(d, DUNE_E_INPUT, f->path, "not in the list of captures");
+    return 0;
+}
+
+static int open_files(struct extraction *x, const struct dune_extract_input *in, size_t n,
+                      const struct dune_captures *captures, struct dune_progress *progress,
+                      struct dune_diag *d)
+{
+    uint64_t total = 0;
+    int rc = 0;
+
+    x->file = DUNE_NEW_N(struct xt_file, n);
+    x->n = n;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct xt_file *f = &x->file[i];
+        struct stat st;
+
+        f->path = in[i].path;
+        f->split = in[i].split;
+        f->labels = x->labels;
+        f->timeout = x->timeout;
+        f->max_n = x->max_n == DUNE_MAX_N_ALL ? UINT64_MAX : x->max_n;
+        f->keep_unlabelled = x->opts->unlabelled != NULL;
+        f->progress = progress;
+        f->file_bytes = stat(f->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+        total += f->file_bytes;
+        rc = find_pieces(f, captures, d);
+    }
+    dune_progress_start(progress, "extract", total);
+    return rc;
+}
+
+static void read_one(void *ctx, size_t i)
+{
+    dune_xt_read(&((struct extraction *)ctx)->file[i]);
+}
+
+/* The first file in order that failed, whichever was noticed first. */
+static int first_error(const struct extraction *x, struct dune_diag *d)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        if (x->file[i].rc && d && !d->code)
+            *d = x->file[i].d;
+        if (x->file[i].rc)
+            return x->file[i].rc;
+    }
+    return 0;
+}
+
+static void add_reports(const struct extraction *x, struct dune_extract_report *sum)
+{
+    memset(sum, 0, sizeof(*sum));
+    for (size_t i = 0; i < x->n; i++) {
+        const struct dune_extract_report *r = &x->file[i].report;
+
+        sum->packets += r->packets;
+        sum->bytes += r->bytes;
+        for (int k = 0; k < DUNE_N_REASONS; k++)
+            sum->by_reason[k] += r->by_reason[k];
+        sum->labelled += r->labelled;
+        sum->unlabelled += r->unlabelled;
+        sum->conflicts += r->conflicts;
+        sum->flow_label_changes += r->flow_label_changes;
+        sum->snapped += r->snapped;
+        sum->backwards += r->backwards;
+        for (size_t k = 0; k < x->file[i].flows.len; k++) {
+            sum->flows++;
+            sum->unlabelled_flows += x->file[i].flows.data[k].cls == DUNE_LABEL_NONE;
+        }
+    }
+}
+
+/* --- classes ------------------------------------------------------------------------------------- */
+
+/* Index into class_of for a label id. */
+static uint32_t label_index(const struct extraction *x, uint32_t cls)
+{
+    return cls == DUNE_LABEL_NONE ? dune_labels_n_classes(x->labels) : cls;
+}
+
+static bool is_kept(const struct extraction *x, const struct xt_flow *w)
+{
+    return w->cls != DUNE_LABEL_NONE || x->opts->unlabelled;
+}
+
+struct named {
+    const char *name;
+    uint32_t index;
+};
+
+static int by_class_name(const void *a, const void *b)
+{
+    return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+/* Numbers the classes that occur, sorted bytewise; the name for unlabelled flows may be one of them. */
+static void number_classes(struct extraction *x)
+{
+    uint32_t n = dune_labels_n_classes(x->labels), n_named = 0;
+    struct named *named = dune_mem_alloc((size_t)n + 1, sizeof(*named));
+    bool *occurs = DUNE_NEW_N(bool, (size_t)n + 1);
+
+    for (size_t i = 0; i < x->n; i++)
+        for (size_t k = 0; k < x->file[i].flows.len; k++)
+            if (is_kept(x, &x->file[i].flows.data[k]))
+                occurs[label_index(x, x->file[i].flows.data[k].cls)] = true;
+    for (uint32_t i = 0; i <= n; i++)
+        if (occurs[i])
+            named[n_named++] = (struct named){
+                i < n ? dune_labels_class(x->labels, i) : x->opts->unlabelled, i};
+    qsort(named, n_named, sizeof(*named), by_class_name);
+    x->class_of = DUNE_NEW_N(uint32_t, (size_t)n + 1);
+    x->class_name = dune_mem_alloc((size_t)n + 1, sizeof(*x->class_name));
+    for (uint32_t i = 0; i < n_named; i++) {
+        if (i == 0 || strcmp(named[i - 1].name, named[i].name) != 0)
+            x->class_name[x->n_classes++] = named[i].name;
+        x->class_of[named[i].index] = x->n_classes - 1;
+    }
+    dune_mem_free(occurs);
+    dune_mem_free(named);
+}
+
+/* "a.pcap, b.pcap and 3 more" */
+static void name_files(const struct extraction *x, char *out, size_t bytes)
+{
+    size_t at = 0;
+
+    *out = '\0';
+    for (size_t i = 0; i < x->n && i < 3 && at < bytes; i++)
+        at += (size_t)snprintf(out + at, bytes - at, "%s%s", i ? ", " : "", x->file[i].path);
+    if (x->n > 3 && at < bytes)
+        snprintf(out + at, bytes - at, " and %zu more", x->n - 3);
+}
+
+static int check_classes(const struct extraction *x, const struct dune_extract_report *rep,
+                         struct dune_diag *d)
+{
+    const char *kind = dune_labels_kind(x->labels);
+    char files[300];
+
+    name_files(x, files, sizeof(files));
+    if (rep->labelled == 0)
+        return dune_diag_set(d, DUNE_E_INPUT, files,
+                             "none of %llu inferable packets has a label (label file of kind %s): do "
+                             "labels and captures belong together?",
+                             (unsigned long long)rep->by_reason[DUNE_REASON_OK], kind);
+    if (x->n_classes < 2)
+        return dune_diag_set(d, DUNE_E_INPUT, files,
+                             "all flows are of class \"%s\" (label file of kind %s); it takes 2 classes",
+                             x->n_classes ? x->class_name[0] : "", kind);
+    if (x->n_classes > MAX_CLASSES)
+        return dune_diag_set(d, DUNE_E_INFEASIBLE, files, "%u classes; at most %d are supported",
+                             x->n_classes, MAX_CLASSES);
+    return 0;
+}
+
+/* --- captures ------------------------------------------------------------------------------------ */
+
+/* The last n components of a path. */
+static const char *path_tail(const char *path, unsigned n)
+{
+    const char *p = path + strlen(path);
+
+    while (p > path && (p[-1] != '/' || --n > 0))
+        p--;
+    return p;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The fewest components that tell all files apart: names do not depend on where the data lies. */
+static unsigned tail_components(const struct extraction *x)
+{
+    const char **tail = dune_mem_alloc(x->n, sizeof(*tail));
+    unsigned n = 1;
+
+    for (bool clash = true; clash && n < 64; n += clash) {
+        clash = false;
+        for (size_t i = 0; i < x->n; i++)
+            tail[i] = path_tail(x->file[i].path, n);
+        qsort(tail, x->n, sizeof(*tail), by_name);
+        for (size_t i = 1; i < x->n; i++)
+            clash |= strcmp(tail[i - 1], tail[i]) == 0;
+    }
+    dune_mem_free(tail);
+    return n;
+}
+
+/* "file" or "file#piece" */
+static char *capture_name(const struct xt_file *f, size_t piece, unsigned components)
+{
+    const char *file = path_tail(f->path, components), *base = dune_path_base(f->path), *name;
+    size_t len = strlen(base);
+
+    if (f->n_pieces == 0)
+        return dune_mem_strdup(file);
+    name = f->pieces[piece].name;
+    if (strncmp(name, base, len) == 0 && name[len] == '#')
+        name += len + 1;
+    return dune_mem_printf("%s#%s", file, name);
+}
+
+/* --- columns ------------------------------------------------------------------------------------- */
+
+/* Replays the kept packets of a flow into rows from row on. */
+static uint64_t write_rows(const struct extraction *x, const struct xt_file *f, const struct xt_flow *w,
+                           uint64_t row)
+{
+    const uint8_t *key = w->key_len == 13 ? w->key : f->keys6.data[w->v6].bytes;
+    const uint8_t *ports = key + (w->key_len == 13 ? 8 : 32);
+    struct dune_flow_regs regs = {0};
+    struct dune_packet p = {.proto = ports[4], .is_tcp = ports[4] == 6, .is_ipv6 = w->key_len != 13,
+                            .srcport = (uint16_t)(ports[0] << 8 | ports[1]),
+                            .dstport = (uint16_t)(ports[2] << 8 | ports[3])};
+    uint32_t v[DUNE_N_FEATURES];
+
+    for (uint32_t at = w->row; at != XT_NONE; at = f->rows.data[at].next, row++) {
+        const struct xt_row *r = &f->rows.data[at];
+
+        p.ip_len = r->ip_len;
+        p.tcp_window = r->window;
+        p.udp_length = r->udp_length;
+        p.ttl = r->ttl;
+        p.tos = r->tos;
+        p.ip_hdr_len = r->ip_hdr_len;
+        p.tcp_flags = r->tcp_flags;
+        p.tcp_hdr_len = r->tcp_hdr_len;
+        dune_flow_update(&regs, &p, r->tick);
+        dune_feature_vector(&p, &regs, v);
+        for (int k = 0; k < DUNE_N_FEATURES; k++)
+            x->parts.col[k][row] = v[k];
+    }
+    return row;
+}
+
+static void write_file(void *ctx, size_t i)
+{
+    const struct extraction *x = ctx;
+    const struct xt_file *f = &x->file[i];
+    uint64_t flow = x->first_flow[i], row = x->first_row[i];
+
+    for (size_t k = 0; k < f->flows.len; k++) {
+        const struct xt_flow *w = &f->flows.data[k];
+
+        if (!is_kept(x, w))
+            continue;
+        x->parts.flow_class[flow] = (uint16_t)x->class_of[label_index(x, w->cls)];
+        x->parts.flow_split[flow] = (uint8_t)f->split;
+        x->parts.flow_capture[flow] = x->first_capture[i] + w->capture;
+        x->parts.flow_start[flow] = w->first;
+        x->parts.flow_len[flow] = w->len;
+        x->parts.flow_row[flow] = row;
+        row = write_rows(x, f, w, row);
+        flow++;
+    }
+}
+
+static void place_files(struct extraction *x)
+{
+    x->first_flow = DUNE_NEW_N(uint64_t, x->n + 1);
+    x->first_row = DUNE_NEW_N(uint64_t, x->n + 1);
+    x->first_capture = DUNE_NEW_N(uint32_t, x->n + 1);
+    for (size_t i = 0; i < x->n; i++) {
+        const struct xt_file *f = &x->file[i];
+        uint64_t kept = 0;
+
+        for (size_t k = 0; k < f->flows.len; k++)
+            kept += is_kept(x, &f->flows.data[k]);
+        x->first_flow[i + 1] = x->first_flow[i] + kept;
+        x->first_row[i + 1] = x->first_row[i] + f->rows.len; /* only kept flows have rows */
+        x->first_capture[i + 1] =
+            x->first_capture[i] + (uint32_t)(f->n_pieces ? f->n_pieces : 1);
+    }
+}
+
+static void apply_split(const struct extraction *x, const struct dune_dset_shape *s)
+{
+    struct dune_dset_flows f = {s->n_flows, s->n_classes, s->n_captures, x->parts.flow_class,
+                                x->parts.flow_capture, x->parts.flow_start, NULL};
+    uint8_t *use = dune_mem_alloc(s->n_flows, 1);
+
+    memset(use, 1, s->n_flows);
+    f.use = use;
+    if (x->opts->captures_split)
+        dune_dset_cut_latest(&f, x->parts.flow_split);
+    else if (x->opts->time_split != 0)
+        dune_dset_cut_share(&f, x->opts->time_split, x->parts.flow_split);
+    dune_mem_free(use);
+}
+
+/* A capture is of the split of its first flow, or of its file when it has none. */
+static void split_captures(const struct extraction *x, const struct dune_dset_shape *s)
+{
+    for (size_t i = 0; i < x->n; i++)
+        memset(x->parts.capture_split + x->first_capture[i], x->file[i].split,
+               x->first_capture[i + 1] - x->first_capture[i]);
+    for (uint64_t f = s->n_flows; f-- > 0;)
+        x->parts.capture_split[x->parts.flow_capture[f]] = x->parts.flow_split[f];
+}
+
+static struct dune_dataset *build(struct extraction *x)
+{
+    unsigned components = tail_components(x);
+    struct dune_dset_shape s = {.n_classes = x->n_classes, .class_name = x->class_name,
+                                .timeout = x->timeout, .max_n = x->max_n};
+    struct dune_dataset *ds;
+    const char **names;
+
+    place_files(x);
+    s.n_flows = x->first_flow[x->n];
+    s.n_rows = x->first_row[x->n];
+    s.n_captures = x->first_capture[x->n];
+    names = dune_mem_alloc(s.n_captures, sizeof(*names));
+    for (size_t i = 0; i < x->n; i++)
+        for (uint32_t k = x->first_capture[i]; k < x->first_capture[i + 1]; k++)
+            names[k] = capture_name(&x->file[i], k - x->first_capture[i], components);
+    s.capture_name = names;
+    ds = dune_dset_new(&s, &x->parts);
+    dune_parallel_for(x->opts->threads, x->n, write_file, x);
+    x->parts.flow_row[s.n_flows] = s.n_rows;
+    apply_split(x, &s);
+    split_captures(x, &s);
+    dune_dset_seal(ds, x->opts->threads);
+    for (uint32_t k = 0; k < s.n_captures; k++)
+        dune_mem_free((char *)names[k]);
+    dune_mem_free(names);
+    return ds;
+}
+
+static void fini(struct extraction *x)
+{
+    for (size_t i = 0; i < x->n; i++)
+        dune_xt_fini(&x->file[i]);
+    dune_mem_free(x->file);
+    dune_mem_free(x->class_of);
+    dune_mem_free(x->class_name);
+    dune_mem_free(x->first_flow);
+    dune_mem_free(x->first_row);
+    dune_mem_free(x->first_capture);
+}
+
+int dune_extract(struct dune_dataset **out, const struct dune_extract_input *in, size_t n_in,
+                 const struct dune_labels *labels, const struct dune_captures *captures,
+                 const struct dune_extract_opts *opts, struct dune_extract_report *report,
+                 struct dune_diag *d)
+{
+    static const struct dune_extract_opts defaults = {0};
+    struct extraction x = {.labels = labels, .opts = opts ? opts : &defaults};
+    struct dune_extract_report ignored;
+    struct dune_progress progress = {0};
+    int rc = check_opts(in, n_in, x.opts, d);
+
+    *out = NULL;
+    if (rc)
+        return rc;
+    report = report ? report : &ignored;
+    x.max_n = x.opts->max_n == UINT32_MAX ? DUNE_MAX_N_ALL
+              : x.opts->max_n             ? x.opts->max_n
+                                          : DEFAULT_MAX_N;
+    x.timeout = x.opts->timeout ? x.opts->timeout : DEFAULT_TIMEOUT;
+    rc = open_files(&x, in, n_in, captures, &progress, d);
+    if (rc == 0) {
+        dune_parallel_for(x.opts->threads, n_in, read_one, &x);
+        rc = first_error(&x, d);
+    }
+    dune_progress_end(&progress);
+    add_reports(&x, report);
+    if (rc == 0) {
+        number_classes(&x);
+        rc = check_classes(&x, report, d);
+    }
+    if (rc == 0)
+        *out = build(&x);
+    fini(&x);
+    return rc;
+}
