@@ -7,6 +7,7 @@
 #define DUNE_IMPORTANCE_H
 
 #include "dune/forest.h"
+#include "dune/metrics.h"
 
 struct dune_importance {
     uint32_t n_classes, n_feats;
@@ -20,13 +21,20 @@ struct dune_scores {
     double *f1; /* percent */
     double *support; /* NULL when absent */
 };
+/* A square matrix by name: row = truth, column = answer, in the order of the rows. */
+struct dune_square {
+    uint32_t n;
+    char **name;
+    double *v; /* [n][n] */
+};
 
 /* Per-class feature importance by Gini decrease (PCFI; design section 4): for class c walk from every
  * leaf whose majority is c to the root, each node once per class, adding n(v)G_c(v) - n(l)G_c(l) -
  * n(r)G_c(r); divide by the root weight, average over trees, normalise rows to 1. */
 int dune_importance_gini(struct dune_importance **out, const struct dune_forest *f,
                          struct dune_diag *d) DUNE_MUST_USE;
-/* Per-class permutation importance through predictions of any model: predict(ctx, table, out). */
+/* Per-class permutation importance through predictions of any model: predict(ctx, table, out). Mean fall
+ * of the class's F1 over the repeats (0: 5), below 0 counts as 0, rows normalised to 1. */
 typedef int (*dune_predict_fn)(void *ctx, const struct dune_table *t, uint16_t *out, struct dune_diag *d);
 int dune_importance_permutation(struct dune_importance **out, const struct dune_table *t,
                                 char *const *class_name, dune_predict_fn predict, void *ctx,
@@ -34,9 +42,14 @@ int dune_importance_permutation(struct dune_importance **out, const struct dune_
 void dune_importance_free(struct dune_importance *im);
 void dune_scores_free(struct dune_scores *s);
 
+/* f from a confusion (flow level: unit DUNE_WEIGHT_ONE): F1 in percent, support in units. */
+struct dune_scores *dune_scores_make(const struct dune_confusion *c, char *const *class_name, uint64_t unit);
+
 /* W.csv: "class" (or "c_name", "classes", "") then one column per feature. f.csv: class,f1[,support]
- * ("f1_score" accepted, unnamed index column ignored). Refused: NaN, infinite or negative values,
- * duplicate classes, no features, no classes. */
+ * ("f1_score" accepted, unnamed index column ignored, other columns ignored). Refused: NaN, infinite or
+ * negative values, duplicate classes or features, no features, no classes. The scores reader also takes
+ * "block", "cluster" for the class and the published names of macro F1 ("macro_f1_percent",
+ * "Macro_f1_FL_With_Others", "macro_f1_fraction" x 100 ...); its row "-1" without a value is skipped. */
 int dune_importance_read(struct dune_importance **out, const char *path, struct dune_diag *d) DUNE_MUST_USE;
 int dune_importance_write(const struct dune_importance *im, const char *path, struct dune_diag *d) DUNE_MUST_USE;
 int dune_scores_read(struct dune_scores **out, const char *path, struct dune_diag *d) DUNE_MUST_USE;
@@ -45,5 +58,11 @@ int dune_importance_parse(struct dune_importance **out, const char *name, const 
                           struct dune_diag *d) DUNE_MUST_USE;
 int dune_scores_parse(struct dune_scores **out, const char *name, const char *text, size_t len,
                       struct dune_diag *d) DUNE_MUST_USE;
+/* Confusion: "class" or "block" (or "Classes", "Clusters", "true_cluster", "") then one column per answer,
+ * same names as the rows ("pred_" in front is dropped); "Other" is left out. */
+int dune_square_read(struct dune_square **out, const char *path, struct dune_diag *d) DUNE_MUST_USE;
+int dune_square_parse(struct dune_square **out, const char *name, const char *text, size_t len,
+                      struct dune_diag *d) DUNE_MUST_USE;
+void dune_square_free(struct dune_square *s);
 
 #endif
