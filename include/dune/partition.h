@@ -18,9 +18,10 @@ struct dune_block {
 };
 struct dune_blocks {
     char *method; /* "greedy", "exact", "ilp", "random", ... */
-    double objective;
+    double objective; /* what the method optimises: the total, ilp: its cost, together/apart: the
+                         confusion within blocks; NAN when unknown */
     bool optimal; /* proven */
-    double gap;   /* relative bound gap; 0 when optimal, -1 unknown */
+    double gap;   /* |bound - objective| / |objective|; 0 when optimal, -1 unknown */
     uint32_t n_classes, n_feats, n_blocks;
     char **class_name, **feat_name;
     struct dune_block *block; /* ordered by smallest class */
@@ -39,7 +40,7 @@ struct dune_partition_cfg {
     uint64_t seed;
     const double *confusion;    /* together/apart: [m][m] flow-weighted confusion, row = truth; may be NULL */
     uint64_t memory_limit;      /* bytes for exact/ilp, 0: 2 GiB */
-    unsigned threads;
+    unsigned threads;           /* 0: all; never changes the result */
 };
 int dune_partition_method_find(const char *name); /* -1: unknown */
 /*
@@ -55,9 +56,12 @@ double dune_partition_total(const struct dune_importance *w, const struct dune_s
                             const uint32_t *block_of, uint32_t n_blocks);
 
 /* blocks.json: {"method","objective","blocks":[{"classes","features","gain"}],"optimal","gap"} and
- * "levels". */
+ * "levels", "classes", "features" (all names, in order). Only "blocks" with "classes" is needed to read
+ * one: features then are numbered as they appear. Duplicate classes are refused. */
 int dune_blocks_write(const struct dune_blocks *b, const char *path, struct dune_diag *d) DUNE_MUST_USE;
-int dune_blocks_format(const struct dune_blocks *b, char **text, size_t *len);
+int dune_blocks_format(const struct dune_blocks *b, char **text, size_t *len); /* *text is yours */
 int dune_blocks_read(struct dune_blocks **out, const char *path, struct dune_diag *d) DUNE_MUST_USE;
+int dune_blocks_parse(struct dune_blocks **out, const char *name, const char *text, size_t len,
+                      struct dune_diag *d) DUNE_MUST_USE;
 
 #endif
