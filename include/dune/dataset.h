@@ -69,6 +69,22 @@ struct dune_extract_input {
     enum dune_split split;
 };
 /*
+ * A growing list of inputs; all zero is empty. spec is a file, a glob or a directory (all files below it
+ * but those that are documents by their suffix: md, txt, csv, json, yaml, yml, html, pdf); sorted by name.
+ */
+struct dune_inputs {
+    struct dune_extract_input *data;
+    size_t len, cap;
+};
+int dune_inputs_add(struct dune_inputs *in, const char *spec, enum dune_split split,
+                    struct dune_diag *d) DUNE_MUST_USE;
+/* The same, except that a directory with a subdirectory train/ gives train/ and, if there, test/. */
+int dune_inputs_add_tree(struct dune_inputs *in, const char *spec, struct dune_diag *d) DUNE_MUST_USE;
+/* DUNE_E_USAGE when there is no input or one file (also by another name) is there twice. */
+int dune_inputs_check(const struct dune_inputs *in, struct dune_diag *d) DUNE_MUST_USE;
+void dune_inputs_fini(struct dune_inputs *in);
+
+/*
  * Reads captures into a data set. captures may be NULL (each file is one capture). A flow's class is
  * the label of its first packet. Errors: DUNE_E_INPUT when no packet is labelled, when the files
  * hold fewer than 2 classes, or when captures and files disagree. Same bytes for any thread count.
