@@ -189,39 +189,52 @@ struct dune_sub_answer dune_submodel_walk(const struct dune_submodel *sm, const 
 struct dune_sub_answer dune_plan_vote(const struct dune_plan_leaf *const *leaf, uint32_t n_trees);
 
 /* --- resources ----------------------------------------------------------------------------------- */
-struct dune_profile { /* profiles/<name>.json, compiled in */
+struct dune_profile { /* profiles/<name>.json, compiled in; 0 stands for no limit */
     const char *name;
-    uint32_t stages, tcam_blocks, tcam_block_bits, tcam_block_rows;
+    const char *description;
+    uint32_t stages;                     /* 0: not a pipeline, the hardware columns are not estimated */
+    uint32_t tcam_blocks, tcam_block_bits, tcam_block_rows;
     uint32_t sram_blocks, sram_block_bytes;
-    uint32_t map_rams_per_stage;
-    uint32_t max_trees, max_code_bits, max_range_bits; /* 0: no limit */
-    uint32_t max_ways, slots;
+    uint32_t map_rams_per_stage, stateful_alus_per_stage;
+    uint32_t rules, rules_ipv6;          /* known-flow rules the program has room for */
+    uint32_t max_trees, max_code_bits, max_range_bits; /* wider keys become ternary prefixes */
+    uint32_t max_ways, slots;            /* slots: most per generation */
+    uint64_t max_timeout;                /* ticks */
     uint8_t targets; /* DUNE_ON_* bit of the catalog */
-    struct dune_parser_limits parser;
-    enum dune_hash_kind hash;
+    struct dune_parser_limits parser;    /* widest */
+    enum dune_hash_kind hash;            /* DUNE_HASH_CRC: no other; siphash: both */
 };
 const struct dune_profile *dune_profile_find(const char *name); /* NULL: unknown */
 const struct dune_profile *dune_profile_at(size_t i);           /* NULL past the end */
+/* "tight" 129/6, "tiny" 41/4, "loose" 500/10, "none", or "leaves_sum=129,features_distinct=6". */
 int dune_budget_parse(const char *text, struct dune_budget *b, struct dune_diag *d) DUNE_MUST_USE;
 
-struct dune_resources { /* of one device (or one sub-model) */
-    uint32_t leaves, features_distinct, trees;
-    uint32_t published_blocks;  /* design section 4 (a) */
-    double published_share;     /* of 288 blocks */
-    uint32_t range_rows, ternary_rows, code_bits, range_as_ternary_rows, vote_rows;
-    uint32_t tcam_blocks, sram_blocks, register_bits, stages; /* (b) by profile, two generations */
-    uint64_t software_bytes;    /* (c) tables and slots of the engine */
-    bool fits;                  /* profile limits */
-    char why[160];              /* first limit exceeded */
+#define DUNE_PUBLISHED_BLOCKS 288
+struct dune_resources { /* of one device; how: docs/resources.md */
+    uint32_t submodels, leaves, features_distinct, trees; /* trees: of the largest sub-model */
+    uint32_t published_blocks;      /* design section 4 (a) */
+    double published_share;         /* of 288 blocks */
+    uint32_t range_rows;            /* rows of all feature tables, equal thresholds merged */
+    uint32_t range_as_ternary_rows; /* the same as ternary rows, in threshold order */
+    uint32_t ternary_rows;          /* code rows of all trees */
+    uint32_t code_bits;             /* widest code key */
+    uint32_t vote_rows;             /* of a table over all answers of the trees; 0 for one tree */
+    uint64_t register_bits;         /* all slots, both generations */
+    uint32_t tcam_blocks, sram_blocks, map_rams, stages; /* (b) by profile, two generations */
+    uint64_t software_bytes;        /* (c) tables, and packed slots of both generations */
+    bool fits;                      /* profile limits (budgets are the verifier's) */
+    char why[160];                  /* first limit exceeded */
 };
-/* Resources of the sub-models [first, first + n) on one device with this profile. */
+/* Resources of the sub-models of a plan that sit on a device, under a profile (NULL: the device's own).
+ * generations: 2, or 1 for a device that is never updated while traffic runs. */
 void dune_resources_estimate(const struct dune_plan *p, uint32_t device, const struct dune_profile *prof,
-                             struct dune_resources *out);
+                             uint32_t generations, struct dune_resources *out);
 /* Published accounting of a forest shape: sum_j (floor(2*bits_j/44)+1) + (floor(L/44)+1)*trees. */
 uint32_t dune_published_blocks(const uint8_t *feats, uint32_t n_feats, uint32_t max_leaves, uint32_t trees);
 
 /* Linear placement: sub-models in chain order on devices [0, n_devices), in order, several per device
- * where they fit, fewest devices. Sets sub[].device. DUNE_E_INFEASIBLE names sub-model and budget. */
+ * where their budgets allow, fewest devices, the first ones filled first. Sets sub[].device.
+ * DUNE_E_INFEASIBLE names sub-model and budget. */
 int dune_place_linear(struct dune_plan *p, struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

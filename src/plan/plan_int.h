@@ -16,6 +16,42 @@ int dune_plan_tree_derive(const struct dune_submodel *sm, uint32_t t, const char
                           struct dune_node **node, uint32_t *n_nodes,
                           struct dune_diag *d) DUNE_MUST_USE;
 
+/* dune_plan_verify. With fill (the same plan) the trees' nodes are derived and stored, else those of p
+ * must be what the rows give. */
+int dune_plan_check(const struct dune_plan *p, struct dune_plan *fill,
+                    struct dune_diag *d) DUNE_MUST_USE;
+
+/* The canonical text of a JSON value (jansson's json_t), for provenance.options and .scores. */
+struct json_t;
+int dune_plan_json_text(const struct json_t *v, const char *place, char **out,
+                        struct dune_diag *d) DUNE_MUST_USE;
+
+/* Made from profiles/ at build time, sorted by name. */
+extern const struct dune_profile dune_profiles[];
+extern const size_t dune_n_profiles;
+
+/* Ternary rows for the ranges of a feature in order: row r only has to match what rows before it do
+ * not, so it may match anything in [0, hi] as long as it matches [lo, hi]. */
+uint32_t dune_range_rows_ternary(const struct dune_range_row *row, uint32_t n_rows);
+
+/* What a set of sub-models uses on one device. */
+struct dune_use {
+    uint64_t leaves;
+    dune_feature_mask features;
+};
+void dune_use_add(struct dune_use *use, const struct dune_submodel *sm);
+uint32_t dune_use_features(const struct dune_use *use);
+
+/* Words of the file format, in the order of the enums; NULL-terminated. */
+extern const char *const dune_plan_claim_words[], *const dune_plan_hash_words[],
+    *const dune_plan_fallback_words[], *const dune_plan_action_words[];
+
+#define DUNE_PLAN_FORMAT "dune-plan"
+#define DUNE_PLAN_MAX_BYTES (UINT64_C(256) << 20)
+#define DUNE_PLAN_MAX_JSON_DEPTH 12 /* of provenance.options and .scores */
+#define DUNE_PLAN_MAX_SLOTS (1u << 24)
+#define DUNE_PLAN_MAX_FILTER 4096   /* entries of each list */
+
 /* Ones in the code word of range row r of feature f for tree t, for a checked thermometer. */
 static inline uint32_t dune_code_ones(const struct dune_plan_feature *f, uint32_t t, uint32_t r)
 {

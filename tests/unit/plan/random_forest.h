@@ -110,9 +110,9 @@ static uint8_t naive_vote(const uint8_t *cls, const uint8_t *conf, uint32_t n, u
 }
 
 /* Straight from the trees: no tables, no plan. to_plan must map Other from the last class only. */
-static struct dune_sub_answer naive_answer(const struct dune_forest *f, uint32_t n_trees,
-                                           uint32_t max_leaves, const uint8_t *to_plan,
-                                           const uint32_t *x)
+static inline struct dune_sub_answer naive_answer(const struct dune_forest *f, uint32_t n_trees,
+                                                  uint32_t max_leaves, const uint8_t *to_plan,
+                                                  const uint32_t *x)
 {
     uint8_t cls[DUNE_MAX_TREES], conf[DUNE_MAX_TREES], own[DUNE_MAX_TREES], own_conf[DUNE_MAX_TREES];
     struct dune_sub_answer a = {0};

@@ -197,10 +197,47 @@ static void votes(void **state)
     }
 }
 
+/* The forest stage's vote, on leaves in its own terms: class 4 is Other. */
+static void votes_of_the_forest_stage(void **state)
+{
+    struct dune_rng r;
+
+    (void)state;
+    dune_rng_init(&r, 14, 0, 0, 0);
+    for (uint32_t k = 0; k < 20000; k++) {
+        uint32_t n = 1 + (uint32_t)dune_rng_below(&r, 7);
+        struct dune_plan_leaf pl[8];
+        struct dune_leaf fl[8];
+        const struct dune_plan_leaf *pp[8];
+        const struct dune_leaf *fp[8];
+        struct dune_sub_answer a;
+        struct dune_answer b;
+
+        for (uint32_t t = 0; t < n; t++) {
+            bool other = dune_rng_below(&r, 2), none = other && dune_rng_below(&r, 4) == 0;
+            uint16_t c = (uint16_t)dune_rng_below(&r, 4);
+
+            fl[t] = (struct dune_leaf){other ? 4 : c, none ? DUNE_NO_CLASS : c,
+                                       (uint8_t)dune_rng_below(&r, 255 / n + 1),
+                                       none ? 0 : (uint8_t)dune_rng_below(&r, 255 / n + 1)};
+            pl[t] = (struct dune_plan_leaf){other ? DUNE_PLAN_OTHER : (uint8_t)(c + 1), fl[t].conf,
+                                            none ? 0 : (uint8_t)(c + 1), fl[t].own_conf};
+            pp[t] = &pl[t];
+            fp[t] = &fl[t];
+        }
+        a = dune_plan_vote(pp, n);
+        b = dune_vote(fp, n, 4);
+        assert_int_equal(a.claim, b.claim);
+        assert_int_equal(a.cls, b.own == DUNE_NO_CLASS ? 0 : b.own + 1);
+        assert_int_equal(a.conf, b.own == DUNE_NO_CLASS ? 0 : b.conf);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(exhaustive),         cmocka_unit_test(boundaries_and_random),
     cmocka_unit_test(only_used_features), cmocka_unit_test(merged_classes),
     cmocka_unit_test(refusals),           cmocka_unit_test(votes),
+    cmocka_unit_test(votes_of_the_forest_stage),
 };
 
 RUN_TESTS(tests)

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "random_plan.h"
+
+/* The five sub-models of the published ToN-IoT tutorial run. */
+static void published(void **state)
+{
+    static const struct {
+        uint32_t feats, leaves, blocks;
+    } run[] = {{5, 85, 7}, {10, 173, 14}, {11, 129, 14}, {9, 129, 12}, {9, 41, 10}};
+    uint8_t feats[16];
+    uint32_t sum = 0;
+
+    (void)state;
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(run); i++) {
+        for (uint32_t j = 0; j < run[i].feats; j++)
+            feats[j] = j % 2 ? DUNE_F_IP_LEN : DUNE_F_TCP_SYN; /* up to 16 bits are one block */
+        assert_int_equal(dune_published_blocks(feats, run[i].feats, run[i].leaves, 1), run[i].blocks);
+        sum += run[i].blocks;
+    }
+    assert_int_equal(sum, 57); /* 19.79 % of 288 */
+    feats[0] = DUNE_F_GAP_MAX;
+    feats[1] = DUNE_F_LEN_TOTAL;                                   /* published with 16 bits */
+    assert_int_equal(dune_published_blocks(feats, 2, 88, 3), 2 + 1 + 3 * 3);
+}
+
+/* Prefixes in order must give every value its row. */
+static uint32_t naive_prefixes(uint32_t lo, uint32_t hi)
+{
+    uint32_t n = 0, need = lo;
+
+    /* Largest aligned block inside [0, hi] that holds the lowest value not yet matched. */
+    while (need <= hi) {
+        uint32_t size = 1;
+
+        while (size < 65536 && (need & ~(2 * size - 1)) + 2 * size - 1 <= hi)
+            size *= 2;
+        need = (need & ~(size - 1)) + size;
+        n++;
+    }
+    return n;
+}
+
+uint32_t dune_range_rows_ternary(const struct dune_range_row *row, uint32_t n_rows);
+
+static void ternary(void **state)
+{
+    struct dune_range_row row;
+    struct dune_range_row wide[] = {{0, 0}, {1, UINT32_MAX - 1}, {UINT32_MAX, UINT32_MAX}};
+
+    (void)state;
+    for (row.lo = 0; row.lo < 128; row.lo++)
+        for (row.hi = row.lo; row.hi < 128; row.hi++)
+            assert_int_equal(dune_range_rows_ternary(&row, 1), naive_prefixes(row.lo, row.hi));
+    assert_int_equal(dune_range_rows_ternary(wide, 3), 1 + 32 + 1);
+}
+
+static void profiles(void **state)
+{
+    (void)state;
+    for (size_t i = 0; dune_profile_at(i); i++)
+        assert_ptr_equal(dune_profile_find(dune_profile_at(i)->name), dune_profile_at(i));
+    assert_null(dune_profile_find("tofino"));
+    assert_int_equal(dune_profile_find("tofino1")->stages, 12);
+    assert_int_equal(dune_profile_find("xdp")->targets, DUNE_ON_XDP);
+}
+
+/* A sub-model with cuts bits spread over its features: a chain of splits. */
+static void chain_submodel(struct dune_submodel *sm, const uint8_t *feat, uint32_t n_feats,
+                           uint32_t trees, uint32_t leaves)
+{
+    uint32_t n = 2 * leaves - 1;
+    struct dune_tree tree[3];
+    struct dune_forest f = {.n_trees = trees, .n_feats = n_feats, .n_classes = 2,
+                            .feat = (uint8_t *)(uintptr_t)feat, .tree = tree};
+    const uint8_t to_plan[] = {1, DUNE_PLAN_OTHER};
+    struct dune_diag d = {0};
+
+    for (uint32_t t = 0; t < trees; t++) {
+        uint32_t at = 0;
+
+        tree[t].n_nodes = n;
+        tree[t].node = DUNE_NEW_N(struct dune_node, n);
+        tree[t].hist = DUNE_NEW_N(uint64_t, 2 * n);
+        for (uint32_t i = 0; i < n; i++) {
+            tree[t].node[i].feat = -1;
+            tree[t].hist[2 * i + i % 2] = 1;
+        }
+        for (uint32_t k = 0; k + 1 < leaves; k++) {
+            uint32_t step = dune_feature_max(feat[k % n_feats]) / (leaves / n_feats + 2);
+
+            tree[t].node[at] = (struct dune_node){(int32_t)(k % n_feats),
+                                                  step * (k / n_feats + 1) + 3 * t, 2 * k + 1,
+                                                  2 * k + 2, 0};
+            at = 2 * k + 2;
+        }
+    }
+    assert_ok(dune_submodel_from_forest(sm, &f, trees, 0, to_plan, &d), d);
+    for (uint32_t t = 0; t < trees; t++) {
+        dune_mem_free(tree[t].node);
+        dune_mem_free(tree[t].hist);
+    }
+}
+
+static const uint8_t tight_feat[] = {DUNE_F_LEN_MIN, DUNE_F_LEN_MAX, DUNE_F_LEN_TOTAL,
+                                     DUNE_F_ACK_COUNT, DUNE_F_GAP_MAX, DUNE_F_DSTPORT};
+static const uint8_t loose_feat[] = {DUNE_F_LEN_MIN, DUNE_F_LEN_MAX, DUNE_F_LEN_TOTAL,
+                                     DUNE_F_ACK_COUNT, DUNE_F_GAP_MAX, DUNE_F_DSTPORT,
+                                     DUNE_F_SRCPORT, DUNE_F_IP_LEN, DUNE_F_TCP_WINDOW,
+                                     DUNE_F_UDP_LENGTH};
+
+/*
+ * Programs that were compiled for the switch, and the estimate. "fits" of the compiler says stages
+ * <= 12 or 20; SRAM and TCAM as it reported them (0: not known).
+ */
+static const struct compiled {
+    const char *profile;
+    uint32_t slots, generations, subs, trees, leaves;
+    bool loose, ipv6;
+    uint32_t stages, sram, tcam;
+} compiled[] = {
+    {"tofino1", 65536, 1, 1, 1, 129, false, false, 12, 242, 17},
+    {"tofino1", 32768, 1, 1, 1, 129, false, false, 12, 164, 17},
+    {"tofino2", 65536, 1, 1, 1, 129, false, true, 13, 258, 17},
+    {"tofino1", 65536, 2, 1, 1, 129, false, false, 16, 0, 0},
+    {"tofino1", 32768, 2, 1, 1, 129, false, false, 13, 0, 0},
+    {"tofino2", 32768, 2, 1, 1, 129, false, false, 14, 229, 25},
+    {"tofino1", 16384, 2, 1, 1, 129, false, false, 12, 164, 24},
+    {"tofino1", 65536, 1, 2, 1, 65, false, false, 13, 0, 0},
+    {"tofino1", 32768, 1, 2, 1, 65, false, false, 12, 181, 23},
+    {"tofino1", 65536, 1, 1, 3, 41, false, false, 17, 0, 0},
+    {"tofino2", 65536, 1, 1, 3, 41, false, false, 18, 233, 21},
+    {"tofino1", 65536, 1, 1, 1, 500, true, false, 12, 246, 31},
+    {"tofino2", 65536, 1, 1, 1, 400, true, false, 12, 234, 28},
+};
+
+static bool is_near(uint32_t have, uint32_t want, uint32_t slack)
+{
+    return want == 0 || (have <= want + slack && want <= have + slack);
+}
+
+static void against_the_compiler(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(compiled); i++) {
+        const struct compiled *c = &compiled[i];
+        struct dune_plan *p = dune_plan_new();
+        struct dune_resources e;
+        const struct dune_profile *prof = dune_profile_find(c->profile);
+
+        add_devices(p, 1);
+        p->hash = DUNE_HASH_CRC;
+        p->ways = 1;
+        p->slots = c->slots;
+        p->parser = (struct dune_parser_limits){1, 0, 0, 0, c->ipv6};
+        p->n_submodels = c->subs;
+        p->sub = DUNE_NEW_N(struct dune_submodel, c->subs);
+        for (uint32_t s = 0; s < c->subs; s++)
+            chain_submodel(&p->sub[s], c->loose ? loose_feat : tight_feat, c->loose ? 10 : 6,
+                           c->trees, c->leaves);
+        dune_resources_estimate(p, 0, prof, c->generations, &e);
+        printf("# %s: stages %u/%u sram %u/%u tcam %u/%u %s\n", c->profile, e.stages, c->stages,
+               e.sram_blocks, c->sram, e.tcam_blocks, c->tcam, e.why);
+        assert_true(is_near(e.stages, c->stages, 1));
+        assert_true(is_near(e.sram_blocks, c->sram, c->sram / 8));
+        assert_true(is_near(e.tcam_blocks, c->tcam, 3));
+        assert_int_equal(e.fits, c->stages <= prof->stages && c->trees <= prof->max_trees &&
+                                     p->sub[0].tree[0].key_bits <= prof->max_code_bits);
+        dune_plan_free(p);
+    }
+}
+
+static void refusals(void **state)
+{
+    struct dune_plan *p = random_plan(9, 2, 3, 20);
+    struct dune_resources e;
+
+    (void)state;
+    dune_resources_estimate(p, 0, NULL, 2, &e);
+    assert_true(e.fits);
+    assert_int_equal(e.stages, 0);
+    assert_int_equal(e.trees, 3);
+    assert_true(e.leaves <= 60 && e.ternary_rows == e.leaves && e.range_rows > 0);
+    assert_int_equal(e.vote_rows, 64);
+    assert_true(e.software_bytes > 65536 * 4 * 2 * 24);
+    dune_resources_estimate(p, 0, dune_profile_find("tofino1"), 2, &e);
+    assert_false(e.fits);
+    assert_string_equal(e.why, "hash siphash; this profile computes crc only");
+    p->hash = DUNE_HASH_CRC;
+    dune_resources_estimate(p, 0, dune_profile_find("bmv2"), 2, &e);
+    assert_string_equal(e.why, "4 ways, at most 1");
+    p->ways = 1;
+    dune_resources_estimate(p, 0, dune_profile_find("bmv2"), 2, &e);
+    assert_true(e.fits);
+    p->parser = (struct dune_parser_limits){1, 0, 0, 0, false};
+    dune_resources_estimate(p, 0, dune_profile_find("tofino1"), 2, &e);
+    assert_string_equal(e.why, "sub-model 10: 3 trees, at most 1");
+    p->claim = DUNE_CLAIM_VOTES;
+    dune_resources_estimate(p, 0, dune_profile_find("xdp"), 2, &e);
+    assert_false(e.fits);
+    dune_resources_estimate(p, 0, dune_profile_find("engine"), 2, &e);
+    assert_true(e.fits);
+    dune_plan_free(p);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(published), cmocka_unit_test(ternary),  cmocka_unit_test(profiles),
+    cmocka_unit_test(against_the_compiler), cmocka_unit_test(refusals),
+};
+
+RUN_TESTS(tests)
