@@ -31,14 +31,18 @@ has "file and line" err 'bad.yaml:2: unknown key "nam"'
 check "no output of it" test ! -e "$T/d"
 expect 3 "missing profile" "$D" synth -p "$T/none.yaml" -o "$T/d"
 expect 2 "snap below the headers" "$D" synth -o "$T/d" --snap 20
-if [ "$(id -u)" = 0 ] && [ -d /proc ]; then
+if [ -d /proc ]; then
     expect 5 "a directory that cannot be written" "$D" synth -o /proc/dune-synth
+else
+    skip "a directory that cannot be written" "there is no /proc"
 fi
-if [ -c /dev/full ] && command -v timeout >/dev/null 2>&1; then
+if command -v timeout >/dev/null 2>&1; then
     expect 130 "interrupted" timeout --preserve-status -s INT 0.2 "$D" synth -q -o "$T/e" --flows 50000000 \
         --snap 60
     check "leaves no list of captures" test ! -e "$T/e/captures.csv"
     check "and no temporary files" sh -c "[ -z \"\$(find '$T/e' -name '*.tmp-*')\" ]"
+else
+    skip "interrupted" "timeout is not installed"
 fi
 if command -v tshark >/dev/null 2>&1; then
     tshark -r "$T/a/test/synth-01.pcap" -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE \
