@@ -6,6 +6,8 @@
  *   start    10        20        30     40
  *   end      15        90        35     45
  *   max_end  15        90        90     90      search for 42: back from 40 while max_end >= 42
+ *
+ * Most keys have one entry without a range: their class stands in the table itself.
  */
 #include "capture/labels_int.h"
 
@@ -80,6 +82,14 @@ static void finish_group(struct label_span *s, uint32_t n, uint32_t *repeat, uin
         s[i].agree = agree;
 }
 
+/* Whether the class of a key depends neither on the time nor on another entry. */
+static bool is_plain(const struct dune_labels *l, const struct label_span *s, uint32_t n)
+{
+    if (l->kind == LABEL_TON_IOT)
+        return s->agree;
+    return n == 1 && unbounded(s) && !l->has_captures;
+}
+
 uint32_t spans_finish(struct dune_labels *l, uint32_t *first_line)
 {
     struct label_span *sorted = DUNE_NEW_N(struct label_span, l->spans.len);
@@ -94,10 +104,15 @@ uint32_t spans_finish(struct dune_labels *l, uint32_t *first_line)
             sorted[out++] = l->spans.data[at - 1];
         finish_group(sorted + first, *v.count, &repeat, first_line);
         *v.value = first;
+        if (is_plain(l, sorted + first, *v.count)) {
+            *v.value = sorted[first].cls;
+            *v.count = 0; /* the value is the class */
+            out = first;
+        }
     }
     dune_mem_free(l->spans.data);
-    l->spans.data = sorted;
-    l->spans.cap = l->spans.len;
+    l->spans.data = dune_mem_realloc(sorted, DUNE_MAX(out, 1), sizeof(*sorted));
+    l->spans.len = l->spans.cap = out;
     return repeat;
 }
 
@@ -147,6 +162,9 @@ uint32_t spans_lookup(const struct dune_labels *l, const struct dune_flow_key *k
     struct pick p = {0};
     struct keytab_value v = find(l, k, 0);
 
+    *conflict = false;
+    if (v.value && *v.count == 0)
+        return *v.value;
     if (v.value)
         stab(&p, l->spans.data + *v.value, *v.count, ts_ns);
     if (capture && (v = find(l, k, capture)).value)
@@ -179,8 +197,8 @@ uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_k
     *conflict = false;
     if (!v.value)
         return DUNE_LABEL_NONE;
-    if (l->spans.data[*v.value].agree)
-        return l->spans.data[*v.value].cls;
+    if (*v.count == 0)
+        return *v.value;
     stab(&p, l->spans.data + *v.value, *v.count, ts_ns);
     *conflict = p.conflict || !p.s;
     return p.s ? p.s->cls : DUNE_LABEL_NONE;

@@ -5,8 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Columns that some kind reads. */
+enum column {
+    COL_MAC, COL_LABEL, COL_PREFIX, COL_FILE, COL_CAPTURE, COL_SRC_IP, COL_DST_IP, COL_SRC_PORT,
+    COL_DST_PORT, COL_PROTO, COL_START, COL_END, COL_TS, COL_DURATION, COL_TYPE,
+    N_COLUMNS
+};
+static const char *const column_name[N_COLUMNS] = {
+    "mac", "label", "prefix", "file", "capture", "src_ip", "dst_ip", "src_port",
+    "dst_port", "proto", "start", "end", "ts", "duration", "type"};
+
 struct reading {
     struct dune_labels *l;
+    int at[N_COLUMNS]; /* index of each column, -1: absent */
     struct columns col;
     struct dune_diag *d;
     struct keytab classes; /* name -> number in order of appearance + 1 */
@@ -81,6 +92,8 @@ static int find_kind(struct reading *g)
 
         if (has_required(&g->col, k)) {
             g->l->kind = kind_order[i];
+            for (int c = 0; c < N_COLUMNS; c++)
+                g->at[c] = columns_find(&g->col, column_name[c]);
             return check_columns(g, k);
         }
     }
@@ -128,21 +141,19 @@ static int add_key(struct reading *g, const void *key, size_t len, const char *t
     return 0;
 }
 
-static const char *field(const struct reading *g, const char *column)
+static const char *field(const struct reading *g, enum column c)
 {
-    int i = columns_find(&g->col, column);
-
-    return i < 0 ? "" : g->col.csv.field[i];
+    return g->at[c] < 0 ? "" : g->col.csv.field[g->at[c]];
 }
 
 static int read_mac(struct reading *g)
 {
-    const char *text = field(g, "mac");
+    const char *text = field(g, COL_MAC);
     uint8_t mac[6];
 
     if (!label_parse_mac(text, mac))
         return BAD_ROW(g, "\"%s\" is not a MAC address", text);
-    return add_key(g, mac, sizeof(mac), text, field(g, "label"));
+    return add_key(g, mac, sizeof(mac), text, field(g, COL_LABEL));
 }
 
 /* Device, MAC and connection, with stray empty fields in between; an empty name is the one above. */
@@ -178,7 +189,7 @@ static int bad_host_bits(struct reading *g, const char *text)
 
 static int read_prefix(struct reading *g)
 {
-    const char *text = field(g, "prefix"), *slash = strchr(text, '/');
+    const char *text = field(g, COL_PREFIX), *slash = strchr(text, '/');
     char addr[64];
     size_t n = slash ? (size_t)(slash - text) : strlen(text), ip_len;
     uint8_t key[18] = {0};
@@ -199,23 +210,23 @@ static int read_prefix(struct reading *g)
     key[0] = ip_len == 16;
     key[1] = (uint8_t)bits;
     g->l->prefix_len[key[0]][bits] = 1; /* packed into a list at the end */
-    return add_key(g, key, 2 + ip_len, text, field(g, "label"));
+    return add_key(g, key, 2 + ip_len, text, field(g, COL_LABEL));
 }
 
-static int read_name(struct reading *g, const char *column)
+static int read_name(struct reading *g, enum column c)
 {
-    const char *text = field(g, column);
+    const char *text = field(g, c);
 
     if (!*text)
-        return BAD_ROW(g, "no %s name", column);
+        return BAD_ROW(g, "no %s name", column_name[c]);
     if (strlen(text) > LABEL_MAX_KEY)
-        return BAD_ROW(g, "a %s name of %zu bytes", column, strlen(text));
-    return add_key(g, text, strlen(text), text, field(g, "label"));
+        return BAD_ROW(g, "a %s name of %zu bytes", column_name[c], strlen(text));
+    return add_key(g, text, strlen(text), text, field(g, COL_LABEL));
 }
 
 static int parse_addresses(struct reading *g, struct dune_flow_key *k)
 {
-    const char *src = field(g, "src_ip"), *dst = field(g, "dst_ip");
+    const char *src = field(g, COL_SRC_IP), *dst = field(g, COL_DST_IP);
     uint8_t a[16], b[16];
     size_t na, nb;
 
@@ -233,8 +244,8 @@ static int parse_addresses(struct reading *g, struct dune_flow_key *k)
 
 static int parse_tuple(struct reading *g, struct dune_flow_key *k)
 {
-    const char *sport = field(g, "src_port"), *dport = field(g, "dst_port");
-    const char *proto = field(g, "proto");
+    const char *sport = field(g, COL_SRC_PORT), *dport = field(g, COL_DST_PORT);
+    const char *proto = field(g, COL_PROTO);
     uint8_t *tail;
     uint16_t s, t;
     int rc = parse_addresses(g, k);
@@ -272,13 +283,13 @@ static uint32_t capture_number(struct reading *g, const char *name)
 static int read_five_tuple(struct reading *g)
 {
     struct label_span s = {.end = UINT64_MAX, .line = (uint32_t)g->col.csv.line};
-    const char *start = field(g, "start"), *end = field(g, "end");
+    const char *start = field(g, COL_START), *end = field(g, COL_END);
     struct dune_flow_key k;
     bool whole;
     int rc = parse_tuple(g, &k);
 
     if (rc == 0)
-        rc = add_class(g, field(g, "label"), &s.cls);
+        rc = add_class(g, field(g, COL_LABEL), &s.cls);
     if (rc)
         return rc;
     if (*start && !label_parse_time(start, &s.start, &whole))
@@ -287,9 +298,9 @@ static int read_five_tuple(struct reading *g)
         return BAD_ROW(g, "end \"%s\" is not a time in seconds", end);
     if (s.start > s.end)
         return BAD_ROW(g, "the entry ends before it starts");
-    if (strlen(field(g, "capture")) > LABEL_MAX_KEY)
-        return BAD_ROW(g, "a capture name of %zu bytes", strlen(field(g, "capture")));
-    spans_add(g->l, &k, capture_number(g, field(g, "capture")), &s);
+    if (strlen(field(g, COL_CAPTURE)) > LABEL_MAX_KEY)
+        return BAD_ROW(g, "a capture name of %zu bytes", strlen(field(g, COL_CAPTURE)));
+    spans_add(g->l, &k, capture_number(g, field(g, COL_CAPTURE)), &s);
     return 0;
 }
 
@@ -297,17 +308,17 @@ static int read_five_tuple(struct reading *g)
 static int read_ton_iot(struct reading *g)
 {
     struct label_span s = {.line = (uint32_t)g->col.csv.line};
-    const char *ts = field(g, "ts"), *duration = field(g, "duration");
+    const char *ts = field(g, COL_TS), *duration = field(g, COL_DURATION);
     struct dune_flow_key k;
     uint64_t ns = 0;
     bool whole, ignored;
     uint8_t proto;
     int rc;
 
-    if (!label_parse_proto(field(g, "proto"), &proto))
+    if (!label_parse_proto(field(g, COL_PROTO), &proto))
         return BAD_ROW(g, "proto \"%s\" is neither tcp, udp nor a number (0 to 255)",
-                       field(g, "proto"));
-    rc = add_class(g, field(g, "type"), &s.cls);
+                       field(g, COL_PROTO));
+    rc = add_class(g, field(g, COL_TYPE), &s.cls);
     if (rc || (proto != 6 && proto != 17))
         return rc; /* a packet of it is not inferable */
     if (!label_parse_time(ts, &s.start, &whole))
@@ -335,9 +346,9 @@ static int read_row(struct reading *g)
     case LABEL_PREFIX:
         return read_prefix(g);
     case LABEL_FILE:
-        return read_name(g, "file");
+        return read_name(g, COL_FILE);
     case LABEL_CAPTURE:
-        return read_name(g, "capture");
+        return read_name(g, COL_CAPTURE);
     case LABEL_FIVE_TUPLE:
         return read_five_tuple(g);
     case LABEL_TON_IOT:
