@@ -16,6 +16,8 @@ __extension__ typedef unsigned __int128 dune_u128;
 struct dune_cut {
     int32_t feat; /* column of the forest, -1: none */
     uint32_t threshold;
+    int edge;          /* code whose upper edge is the cut (threshold not yet known), -1: none */
+    uint64_t pos;      /* orders the cuts of one column as their thresholds do */
     uint64_t lw, rw;   /* weight of each side */
     dune_u128 ls, rs;  /* sum of squared class weights of each side */
     double score;      /* about ls / lw + rs / rw: the larger, the purer */
@@ -34,19 +36,74 @@ bool dune_cut_better(const struct dune_cut *a, const struct dune_cut *b);
 void dune_gain_make(struct dune_gain *g, const struct dune_cut *c, dune_u128 parent_squares);
 int dune_gain_cmp(const struct dune_gain *a, const struct dune_gain *b);
 
+/*
+ * A column in at most 256 bins of neighbouring values. Training looks at bins first and at values only
+ * inside bins that could hold the best cut, so the bins decide the speed, never the result.
+ */
+struct dune_coded {
+    uint8_t *code; /* [n_rows] bin of each row */
+    uint32_t n_bins;
+    uint32_t lo[256], hi[256]; /* smallest and largest value of each bin */
+};
+/* encode.c */
+void dune_coded_make(struct dune_coded *c, const uint32_t *x, size_t n, uint32_t max_bins);
+
+/* Choices that change the speed, never the result; tests try them all. Zero: the default. */
+struct dune_tuning {
+    uint32_t max_bins; /* per column, 256 */
+    uint32_t few_rows; /* nodes of fewer rows are sorted instead of binned */
+};
+int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
+                           const struct dune_tuning *tune, struct dune_diag *d) DUNE_MUST_USE;
+
 /* Everything one tree needs; borrowed from the fit. */
 struct dune_grow_job {
-    const uint32_t *const *col; /* [n_cols] */
+    const uint32_t *const *col;             /* [n_cols] */
+    const struct dune_coded *const *coded;  /* [n_cols] */
     size_t n_rows;
     uint32_t n_cols, n_classes;
     const uint16_t *cls;
     const uint64_t *w;
     const struct dune_train_cfg *cfg;
+    struct dune_tuning tune;
     uint64_t tree; /* number of the tree: key of its random draws */
 };
 /* tree_grow.c: DUNE_E_INTERRUPTED or 0. */
 int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job);
 void dune_tree_fini(struct dune_tree *tr);
+
+/* --- the search for the best cut of one node ------------------------------------------------------ */
+struct dune_item { /* a row of the tree's sample */
+    uint64_t w;
+    uint32_t row;
+    uint16_t cls;
+    uint16_t local; /* its class among the classes of the node, while the node is searched */
+};
+struct dune_part { /* the node */
+    struct dune_item *item;
+    size_t n;
+    const uint64_t *hist; /* [n_classes] */
+    uint64_t all;         /* weight */
+    dune_u128 squares;    /* sum of squared class weights */
+};
+/* search_rows.c: sorts the node's rows by value. Any weights, best for few rows. */
+struct dune_row_search {
+    const struct dune_grow_job *job;
+    uint64_t *key, *tmp;   /* [rows of the tree] */
+    uint64_t *left, *right; /* [n_classes] */
+};
+/* Both searches return whether the column has any cut, and improve *best. */
+bool dune_search_rows(struct dune_row_search *s, const struct dune_part *p, uint32_t col,
+                      struct dune_cut *best);
+
+/* search_bins.c: histograms over bins, values only where a bound says so. Weights below 2^52. */
+#define DUNE_BIN_WEIGHT (UINT64_C(1) << 52)
+struct dune_bin_search;
+struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uint64_t *key, uint64_t *tmp);
+void dune_bin_search_free(struct dune_bin_search *s);
+/* The best cut of n columns; false where none of them can be cut. */
+bool dune_search_bins(struct dune_bin_search *s, const struct dune_part *p, const uint32_t *col, uint32_t n,
+                      struct dune_cut *best);
 
 /* sort_rows.c: sorts n keys ascending; tmp has n places. Only the bits of mask take part. */
 void dune_sort_u64(uint64_t *key, uint64_t *tmp, size_t n, uint64_t mask);

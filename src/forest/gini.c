@@ -125,7 +125,7 @@ bool dune_cut_better(const struct dune_cut *a, const struct dune_cut *b)
         return c > 0;
     if (a->feat != b->feat)
         return a->feat < b->feat;
-    return a->threshold < b->threshold;
+    return a->pos < b->pos;
 }
 
 /* With P = parent_squares and p = lw + rw: ls/lw + rs/rw - P/p over the common denominator. */

@@ -7,25 +7,52 @@
 
 struct dune_trainer {
     const struct dune_table *t;
+    struct dune_coded *coded; /* [n_cols] */
+    struct dune_tuning tune;
 };
 
-int dune_trainer_new(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
-                     struct dune_diag *d)
+static void encode_column(void *ctx, size_t c)
 {
-    (void)threads;
+    struct dune_trainer *tr = ctx;
+
+    dune_coded_make(&tr->coded[c], tr->t->col[c], tr->t->n_rows, tr->tune.max_bins);
+}
+
+int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
+                           const struct dune_tuning *tune, struct dune_diag *d)
+{
+    enum { FEW_ROWS = 64 };
+    struct dune_trainer *tr;
+
     *out = NULL;
     if (!t->n_rows || !t->n_cols)
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "there is nothing to train on: %zu rows, %u columns",
                              t->n_rows, t->n_cols);
     if (t->n_rows >= UINT32_MAX)
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "too many rows to train on: %zu", t->n_rows);
-    *out = DUNE_NEW(struct dune_trainer);
-    (*out)->t = t;
+    tr = DUNE_NEW(struct dune_trainer);
+    tr->t = t;
+    tr->tune.max_bins = tune->max_bins ? tune->max_bins : 256;
+    tr->tune.few_rows = tune->few_rows ? tune->few_rows : FEW_ROWS;
+    tr->coded = DUNE_NEW_N(struct dune_coded, t->n_cols);
+    dune_parallel_for(threads, t->n_cols, encode_column, tr);
+    *out = tr;
     return 0;
+}
+
+int dune_trainer_new(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
+                     struct dune_diag *d)
+{
+    return dune_trainer_new_tuned(out, t, threads, &(struct dune_tuning){0}, d);
 }
 
 void dune_trainer_free(struct dune_trainer *tr)
 {
+    if (!tr)
+        return;
+    for (uint32_t c = 0; c < tr->t->n_cols; c++)
+        dune_mem_free(tr->coded[c].code);
+    dune_mem_free(tr->coded);
     dune_mem_free(tr);
 }
 
@@ -35,6 +62,7 @@ struct fit {
     struct dune_train_cfg cfg;
     struct dune_forest *f;
     const uint32_t **col;
+    const struct dune_coded **coded;
     uint32_t *used;           /* rows with weight, for bootstrap draws */
     size_t n_used;
     _Atomic int rc;
@@ -60,23 +88,27 @@ static int check_rows(const struct fit *fit, struct dune_diag *d)
 }
 
 /* Picks the columns of the fit; the forest says which they are. */
-static int choose_columns(struct fit *fit, const struct dune_table *t, dune_feature_mask cols,
+static int choose_columns(struct fit *fit, const struct dune_trainer *tr, dune_feature_mask cols,
                           struct dune_diag *d)
 {
+    const struct dune_table *t = tr->t;
     struct dune_forest *f = fit->f;
 
     fit->col = dune_mem_alloc(t->n_cols, sizeof(*fit->col));
+    fit->coded = dune_mem_alloc(t->n_cols, sizeof(*fit->coded));
     f->feat = dune_mem_alloc(t->n_cols, sizeof(*f->feat));
     for (uint32_t c = 0; c < t->n_cols; c++) {
         if (cols && !(t->feat[c] < 64 && cols >> t->feat[c] & 1))
             continue;
         f->feat[f->n_feats] = t->feat[c];
+        fit->coded[f->n_feats] = &tr->coded[c];
         fit->col[f->n_feats++] = t->col[c];
     }
     if (!f->n_feats)
         return dune_diag_set(d, DUNE_E_INPUT, NULL,
                              "there is nothing to train on: no chosen column is in the table");
     fit->job.col = fit->col;
+    fit->job.coded = fit->coded;
     fit->job.n_cols = f->n_feats;
     return 0;
 }
@@ -155,10 +187,11 @@ int dune_trainer_fit(const struct dune_trainer *tr, struct dune_forest **out, co
     *out = NULL;
     fit.f->n_classes = cls ? n_classes : t->n_classes;
     fit.job = (struct dune_grow_job){.n_rows = t->n_rows, .n_classes = fit.f->n_classes,
-                                     .cls = cls ? cls : t->cls, .w = w ? w : t->w, .cfg = &fit.cfg};
+                                     .cls = cls ? cls : t->cls, .w = w ? w : t->w, .cfg = &fit.cfg,
+                                     .tune = tr->tune};
     rc = check_rows(&fit, d);
     if (!rc)
-        rc = choose_columns(&fit, t, cols, d);
+        rc = choose_columns(&fit, tr, cols, d);
     if (!rc) {
         fit.f->n_trees = cfg->n_trees ? cfg->n_trees : 1;
         fit.f->tree = DUNE_NEW_N(struct dune_tree, fit.f->n_trees);
@@ -173,6 +206,7 @@ int dune_trainer_fit(const struct dune_trainer *tr, struct dune_forest **out, co
     }
     dune_mem_free(fit.used);
     dune_mem_free(fit.col);
+    dune_mem_free(fit.coded);
     if (rc) {
         dune_forest_free(fit.f);
         return rc;

@@ -4,11 +4,6 @@
 
 #include <string.h>
 
-struct item { /* a row of the tree's sample */
-    uint64_t w;
-    uint32_t row;
-    uint16_t cls;
-};
 /* A node that may still be split. */
 struct pending {
     uint32_t id, depth;
@@ -19,16 +14,15 @@ struct pending {
 };
 struct grow {
     const struct dune_grow_job *job;
-    struct item *item;
+    struct dune_item *item, *spare; /* spare: room for partitioning */
     size_t n_items;
     struct dune_tree *tree;
     uint32_t cap_nodes;
     DUNE_VEC(struct pending) open; /* heap (best-first) or stack (depth-first) */
-    uint64_t *key, *tmp;           /* [n_items] for sorting */
-    uint64_t *left, *right;        /* [n_classes] class weights while scanning */
-    uint32_t *draw;                /* [n_cols] */
+    struct dune_row_search rows;
+    struct dune_bin_search *bins; /* NULL: weights are too large for it */
+    uint32_t *draw;               /* [n_cols] */
 };
-
 static uint32_t new_node(struct grow *g, uint32_t parent)
 {
     struct dune_tree *t = g->tree;
@@ -70,45 +64,6 @@ static uint64_t total(const uint64_t *h, uint32_t n)
     return s;
 }
 
-/* Best cut of one column, over all places where its value changes. */
-static bool scan_column(struct grow *g, const struct pending *p, uint32_t col, dune_u128 all_squares,
-                        uint64_t all, struct dune_cut *best)
-{
-    const uint64_t *h = g->tree->hist + (size_t)p->id * g->job->n_classes;
-    const uint32_t *x = g->job->col[col];
-    uint64_t least = g->job->cfg->min_leaf_weight;
-    size_t n = p->end - p->begin;
-    struct dune_cut c = {.feat = (int32_t)col, .rw = all, .rs = all_squares};
-    bool found = false;
-
-    for (size_t i = 0; i < n; i++)
-        g->key[i] = (uint64_t)x[g->item[p->begin + i].row] << 32 | i;
-    dune_sort_u64(g->key, g->tmp, n, UINT64_C(0xffffffff) << 32);
-    if (g->key[0] >> 32 == g->key[n - 1] >> 32)
-        return false;
-    memset(g->left, 0, g->job->n_classes * sizeof(*g->left));
-    memcpy(g->right, h, g->job->n_classes * sizeof(*g->right));
-    for (size_t i = 0; i + 1 < n; i++) {
-        const struct item *it = &g->item[p->begin + (uint32_t)g->key[i]];
-        uint32_t a = (uint32_t)(g->key[i] >> 32), b = (uint32_t)(g->key[i + 1] >> 32);
-
-        c.ls += (dune_u128)it->w * (2 * g->left[it->cls] + it->w);
-        c.rs -= (dune_u128)it->w * (2 * g->right[it->cls] - it->w);
-        g->left[it->cls] += it->w;
-        g->right[it->cls] -= it->w;
-        c.lw += it->w;
-        c.rw -= it->w;
-        if (a == b || c.lw < least || c.rw < least)
-            continue;
-        found = true;
-        c.threshold = a + (b - a) / 2;
-        c.score = dune_cut_score(c.lw, c.ls, c.rw, c.rs);
-        if (dune_cut_better(&c, best))
-            *best = c;
-    }
-    return found;
-}
-
 static uint32_t draws_wanted(const struct dune_grow_job *job)
 {
     uint32_t k = 1;
@@ -120,34 +75,50 @@ static uint32_t draws_wanted(const struct dune_grow_job *job)
     return k;
 }
 
+static bool search(struct grow *g, const struct dune_part *part, const uint32_t *col, uint32_t n,
+                   struct dune_cut *best)
+{
+    bool found = false;
+
+    if (g->bins && part->n >= g->job->tune.few_rows)
+        return dune_search_bins(g->bins, part, col, n, best);
+    for (uint32_t i = 0; i < n; i++)
+        found |= dune_search_rows(&g->rows, part, col[i], best);
+    return found;
+}
+
 /* Fills p->cut; feat stays -1 where the node has to stay a leaf. */
 static void find_cut(struct grow *g, struct pending *p)
 {
     const struct dune_grow_job *job = g->job;
-    const uint64_t *h = g->tree->hist + (size_t)p->id * job->n_classes;
-    uint64_t all = total(h, job->n_classes);
-    dune_u128 sq = squares(h, job->n_classes);
-    uint32_t want = draws_wanted(job);
+    struct dune_part part = {.item = g->item + p->begin, .n = p->end - p->begin,
+                             .hist = g->tree->hist + (size_t)p->id * job->n_classes};
+    uint32_t want = draws_wanted(job), done = 0;
     struct dune_rng rng;
+    bool found = false;
 
     p->cut = (struct dune_cut){.feat = -1};
-    if (sq == (dune_u128)all * all || (job->cfg->max_depth && p->depth >= job->cfg->max_depth) ||
-        all / 2 < job->cfg->min_leaf_weight)
+    part.all = total(part.hist, job->n_classes);
+    part.squares = squares(part.hist, job->n_classes);
+    if (part.squares == (dune_u128)part.all * part.all ||
+        (job->cfg->max_depth && p->depth >= job->cfg->max_depth) || part.all / 2 < job->cfg->min_leaf_weight)
         return;
-    dune_rng_init(&rng, job->cfg->seed, job->tree, p->path, 0);
     for (uint32_t i = 0; i < job->n_cols; i++)
         g->draw[i] = i;
-    for (uint32_t i = 0; i < job->n_cols && (i < want || p->cut.feat < 0); i++) {
-        if (want < job->n_cols) {
+    if (want < job->n_cols)
+        dune_rng_init(&rng, job->cfg->seed, job->tree, p->path, 0);
+    while (done < job->n_cols && !found) {
+        for (uint32_t i = done; i < want && want < job->n_cols; i++) {
             uint32_t j = i + (uint32_t)dune_rng_below(&rng, job->n_cols - i), d = g->draw[j];
 
             g->draw[j] = g->draw[i];
             g->draw[i] = d;
         }
-        scan_column(g, p, g->draw[i], sq, all, &p->cut);
+        found = search(g, &part, g->draw + done, want - done, &p->cut);
+        done = want++;
     }
-    if (p->cut.feat >= 0)
-        dune_gain_make(&p->gain, &p->cut, sq);
+    if (found)
+        dune_gain_make(&p->gain, &p->cut, part.squares);
 }
 
 /* a is to be split before b. */
@@ -190,29 +161,50 @@ static void heap_pop(struct grow *g, struct pending *out)
         h[i] = last;
 }
 
-static size_t partition(struct grow *g, const struct pending *p)
+/* A cut at the edge of a bin: the threshold lies between the values that the node has there. */
+static uint32_t edge_threshold(const struct grow *g, const struct pending *p)
 {
+    const struct dune_coded *coded = g->job->coded[p->cut.feat];
     const uint32_t *x = g->job->col[p->cut.feat];
-    size_t i = p->begin, j = p->end;
+    uint32_t a = 0, b = UINT32_MAX;
 
-    for (;;) {
-        struct item t;
+    for (size_t i = p->begin; i < p->end; i++) {
+        uint32_t row = g->item[i].row;
 
-        while (i < j && x[g->item[i].row] <= p->cut.threshold)
-            i++;
-        while (i < j && x[g->item[j - 1].row] > p->cut.threshold)
-            j--;
-        if (i >= j)
-            return i;
-        t = g->item[i];
-        g->item[i] = g->item[j - 1];
-        g->item[j - 1] = t;
+        if (coded->code[row] <= p->cut.edge)
+            a = DUNE_MAX(a, x[row]);
+        else
+            b = DUNE_MIN(b, x[row]);
     }
+    return a + (b - a) / 2;
 }
 
-static void split(struct grow *g, const struct pending *p, struct pending child[2])
+/* Stable and without unpredictable branches; returns the first item of the right side. */
+static size_t partition(struct grow *g, const struct pending *p)
 {
-    size_t middle = partition(g, p);
+    const uint32_t *x = g->job->col[p->cut.feat], threshold = p->cut.threshold;
+    struct dune_item *left = g->item + p->begin, *right = g->spare;
+
+    for (size_t i = p->begin; i < p->end; i++) {
+        struct dune_item it = g->item[i];
+        bool goes_left = x[it.row] <= threshold;
+
+        *left = it;
+        *right = it;
+        left += goes_left;
+        right += !goes_left;
+    }
+    memcpy(left, g->spare, (size_t)(right - g->spare) * sizeof(*left));
+    return (size_t)(left - g->item);
+}
+
+static void split(struct grow *g, struct pending *p, struct pending child[2])
+{
+    size_t middle;
+
+    if (p->cut.edge >= 0)
+        p->cut.threshold = edge_threshold(g, p);
+    middle = partition(g, p);
 
     for (uint32_t s = 0; s < 2; s++) {
         struct pending *c = &child[s];
@@ -270,6 +262,40 @@ static int grow_depth_first(struct grow *g, struct pending *root)
     return 0;
 }
 
+static void start(struct grow *g)
+{
+    const struct dune_grow_job *job = g->job;
+    uint64_t all = 0;
+
+    g->item = dune_mem_alloc(job->n_rows, sizeof(*g->item));
+    for (size_t r = 0; r < job->n_rows; r++)
+        if (job->w[r]) {
+            g->item[g->n_items++] = (struct dune_item){job->w[r], (uint32_t)r, job->cls[r], 0};
+            all += job->w[r];
+        }
+    g->spare = dune_mem_alloc(g->n_items, sizeof(*g->spare));
+    g->rows = (struct dune_row_search){
+        .job = job, .key = dune_mem_alloc(g->n_items, sizeof(uint64_t)),
+        .tmp = dune_mem_alloc(g->n_items, sizeof(uint64_t)), .left = DUNE_NEW_N(uint64_t, job->n_classes),
+        .right = DUNE_NEW_N(uint64_t, job->n_classes)};
+    if (all < DUNE_BIN_WEIGHT)
+        g->bins = dune_bin_search_new(job, g->rows.key, g->rows.tmp);
+    g->draw = DUNE_NEW_N(uint32_t, job->n_cols);
+}
+
+static void stop(struct grow *g)
+{
+    dune_mem_free(g->item);
+    dune_mem_free(g->spare);
+    dune_mem_free(g->rows.key);
+    dune_mem_free(g->rows.tmp);
+    dune_mem_free(g->rows.left);
+    dune_mem_free(g->rows.right);
+    dune_bin_search_free(g->bins);
+    dune_mem_free(g->draw);
+    DUNE_VEC_FREE(&g->open);
+}
+
 int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job)
 {
     struct grow g = {.job = job, .tree = out};
@@ -277,32 +303,17 @@ int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job)
     int rc;
 
     *out = (struct dune_tree){0};
-    g.item = dune_mem_alloc(job->n_rows, sizeof(*g.item));
-    for (size_t r = 0; r < job->n_rows; r++)
-        if (job->w[r])
-            g.item[g.n_items++] = (struct item){job->w[r], (uint32_t)r, job->cls[r]};
-    g.key = dune_mem_alloc(g.n_items, sizeof(*g.key));
-    g.tmp = dune_mem_alloc(g.n_items, sizeof(*g.tmp));
-    g.left = DUNE_NEW_N(uint64_t, job->n_classes);
-    g.right = DUNE_NEW_N(uint64_t, job->n_classes);
-    g.draw = DUNE_NEW_N(uint32_t, job->n_cols);
+    start(&g);
     new_node(&g, UINT32_MAX);
     add_rows(&g, 0, 0, g.n_items);
     root.end = g.n_items;
     rc = job->cfg->max_leaves ? grow_best_first(&g, &root) : grow_depth_first(&g, &root);
-    dune_mem_free(g.item);
-    dune_mem_free(g.key);
-    dune_mem_free(g.tmp);
-    dune_mem_free(g.left);
-    dune_mem_free(g.right);
-    dune_mem_free(g.draw);
-    DUNE_VEC_FREE(&g.open);
+    stop(&g);
     if (rc) {
         dune_tree_fini(out);
         return rc;
     }
     out->node = dune_mem_realloc(out->node, out->n_nodes, sizeof(*out->node));
-    out->hist = dune_mem_realloc(out->hist, (size_t)out->n_nodes * job->n_classes,
-                                 sizeof(*out->hist));
+    out->hist = dune_mem_realloc(out->hist, (size_t)out->n_nodes * job->n_classes, sizeof(*out->hist));
     return 0;
 }

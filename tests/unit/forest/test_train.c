@@ -5,6 +5,8 @@
  */
 #include "forest_random.h"
 
+#include "forest/forest_int.h"
+
 __extension__ typedef unsigned __int128 u128;
 
 /* --- the naive trainer ---------------------------------------------------------------------------- */
@@ -197,13 +199,17 @@ static void naive_grow(struct naive *nv, const struct dune_table *t, const struc
 }
 
 /* --- tests ------------------------------------------------------------------------------------------ */
-static void check_against_naive(const struct dune_table *t, const struct dune_train_cfg *cfg)
+static void check_against_naive(const struct dune_table *t, const struct dune_train_cfg *cfg,
+                                const struct dune_tuning *tune)
 {
     static struct naive nv;
     struct dune_diag d = {0};
+    struct dune_trainer *tr;
     struct dune_forest *f;
 
-    assert_ok(dune_forest_train(&f, t, cfg, &d), d);
+    assert_ok(dune_trainer_new_tuned(&tr, t, 1, tune, &d), d);
+    assert_ok(dune_trainer_fit(tr, &f, NULL, 0, NULL, 0, cfg, &d), d);
+    dune_trainer_free(tr);
     assert_int_equal(f->n_trees, cfg->n_trees ? cfg->n_trees : 1);
     for (uint32_t i = 0; i < f->n_trees; i++) {
         naive_grow(&nv, t, cfg, i);
@@ -222,12 +228,14 @@ static void test_same_as_naive(void **state)
 
     (void)state;
     dune_rng_init(&r, 1, 0, 0, 0);
-    for (int k = 0; k < 1500; k++) {
+    for (int k = 0; k < 4000; k++) {
         uint64_t max_weight = k % 3 ? MAX_W : 1;
+        struct dune_tuning tune = {.max_bins = 1u << dune_rng_below(&r, 9),
+                                   .few_rows = 1u << dune_rng_below(&r, 8)};
 
         random_table(&t, &r, MAX_ROWS, 7, 5, max_weight);
         random_cfg(&cfg, &r, max_weight);
-        check_against_naive(&t, &cfg);
+        check_against_naive(&t, &cfg, &tune);
         free_table(&t);
     }
 }
