@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claim rule votes: one large forest spread over the devices. Every tree of every sub-model gives
- * one vote to the class of its leaf (a leaf Other votes for nothing), the leaf confidences are summed
- * beside the votes. The last device answers the class with most votes; on a tie the larger sum of
- * confidence, then the lower class id.
+ * Claim rule votes: one large forest spread over the devices. Every tree of every sub-model adds the
+ * confidence of its leaf to the counter of the leaf's class (a leaf Other adds nothing). The last
+ * device answers the class with the largest sum, on a tie the lower class id.
  */
 #include "targets/ref/ref_int.h"
 
@@ -47,8 +46,7 @@ void dune_ref_votes_decide(struct ref_pass *p)
     if (!b)
         return;
     for (uint32_t c = 1; c <= p->gen->plan->n_classes; c++)
-        if (b->votes[c] > b->votes[best] ||
-            (b->votes[c] && b->votes[c] == b->votes[best] && b->conf[c] > b->conf[best]))
+        if (b->votes[c] && (!best || b->conf[c] > b->conf[best]))
             best = c;
     p->shim.cls = (uint8_t)best;
     p->shim.conf = best ? (uint8_t)DUNE_MIN(b->conf[best], 255) : 0;

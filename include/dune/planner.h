@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The planner: from a data set and a budget to a plan, chosen by grouped cross-validation inside train.
+ *
+ * Every candidate sub-model is fitted once per fold and answers the flows of the fold it has not seen;
+ * these out-of-fold columns are cached by (block, settings), so a chain, an order, a claim rule or a
+ * threshold is scored without training. Test flows are never looked at.
+ */
+#ifndef DUNE_PLANNER_H
+#define DUNE_PLANNER_H
+
+#include "dune/partition.h"
+#include "dune/submodels.h"
+
+#define DUNE_MAX_BLOCKS 16
+#define DUNE_CLASS_WORDS 4 /* 256 classes as a bit set */
+
+struct dune_class_set {
+    uint64_t word[DUNE_CLASS_WORDS];
+};
+static inline bool dune_class_set_has(const struct dune_class_set *s, unsigned c)
+{
+    return s->word[c >> 6] >> (c & 63) & 1;
+}
+static inline void dune_class_set_flip(struct dune_class_set *s, unsigned c)
+{
+    s->word[c >> 6] ^= UINT64_C(1) << (c & 63);
+}
+
+/* A chain under consideration: blocks with their settings. */
+struct dune_chain_spec {
+    unsigned n_blocks;
+    struct dune_class_set block[DUNE_MAX_BLOCKS];
+    struct dune_fit_cfg cfg[DUNE_MAX_BLOCKS];
+    struct dune_chain_rule rule; /* min_confidence borrowed */
+};
+
+enum dune_effort { DUNE_EFFORT_QUICK, DUNE_EFFORT_DEFAULT, DUNE_EFFORT_FULL };
+
+struct dune_planner_cfg {
+    struct dune_budget budget;
+    unsigned devices;
+    const char *profile;   /* default "tofino1" */
+    dune_feature_mask features; /* candidates; 0: all */
+    enum dune_effort effort;
+    uint64_t seed;
+    unsigned threads;
+    double time_limit_s;   /* 0: by effort */
+};
+
+/* Out-of-fold cross-validation. */
+struct dune_cv;
+/* folds: [n_flows of the space] 0..k-1 or 255 (always trained on, never scored). */
+int dune_cv_new(struct dune_cv **out, const struct dune_space *s, const uint8_t *fold, unsigned k,
+                struct dune_diag *d) DUNE_MUST_USE;
+void dune_cv_free(struct dune_cv *cv);
+/* The column of a block; fitted on first use, then lent from the cache. */
+int dune_cv_column(struct dune_cv *cv, const struct dune_class_set *block, const struct dune_fit_cfg *cfg,
+                   const struct dune_item_answer **col, struct dune_diag *d) DUNE_MUST_USE;
+/* Flow-level F1 of a chain over all scored flows; per_fold (may be NULL) gets macro F1 per fold. */
+int dune_cv_score(struct dune_cv *cv, const struct dune_chain_spec *spec, struct dune_f1 *f1,
+                  double *per_fold, struct dune_diag *d) DUNE_MUST_USE;
+uint64_t dune_cv_n_fits(const struct dune_cv *cv); /* candidate evaluations so far */
+
+#endif

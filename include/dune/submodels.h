@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sub-models: fitting small forests to blocks of classes, and scoring chains of them before anything
+ * is compiled.
+ *
+ * A *space* holds the flows that planning may look at (train, never test), their feature tables per
+ * (n, mode) and the *items* that are scored: packet i of a flow for i < N, and packet N standing for
+ * all later ones, where N is the largest inference point considered. An *answer column* holds what
+ * one sub-model says on every item. Chains are scored by combining columns, so orders, claim rules and
+ * thresholds cost no training. A space is shared read-only between threads once its views exist.
+ */
+#ifndef DUNE_SUBMODELS_H
+#define DUNE_SUBMODELS_H
+
+#include "dune/forest.h"
+#include "dune/metrics.h"
+#include "dune/plan.h"
+
+struct dune_space_view { /* one (n, mode): all features of the catalog that such a plan can use */
+    struct dune_table table;
+    struct dune_trainer *trainer;
+    uint32_t *row0; /* [n_flows + 1] first row of a flow */
+};
+
+struct dune_space {
+    const struct dune_dataset *ds; /* borrowed */
+    uint32_t n_flows;              /* flows in the space */
+    uint32_t *flow;                /* [n_flows] index in the data set */
+    uint32_t n_classes;            /* of the data set */
+    unsigned max_n;                /* N: items per flow at most */
+    unsigned threads;
+    size_t n_items;
+    uint32_t *item_flow; /* [n_items] index into flow */
+    uint8_t *item_pos;   /* packet number 1..max_n */
+    uint16_t *item_cls;
+    uint64_t *item_w;    /* flow level: DUNE_WEIGHT_ONE per flow in total */
+    uint64_t *item_pkts; /* packet level: packets this item stands for */
+    struct dune_space_view *view[16][DUNE_N_MODES]; /* [n][mode], made by dune_space_view */
+};
+
+/* Space over the flows with use[flow] != 0 (NULL: all flows of that split). */
+int dune_space_new(struct dune_space **out, const struct dune_dataset *ds, enum dune_split split,
+                   const uint8_t *use, unsigned max_n, unsigned threads, struct dune_diag *d) DUNE_MUST_USE;
+void dune_space_free(struct dune_space *s);
+/* Makes the table and trainer of (n, mode) once; not thread-safe, call before going parallel. */
+int dune_space_prepare(struct dune_space *s, unsigned n, enum dune_mode mode, struct dune_diag *d) DUNE_MUST_USE;
+
+/* --- fitting -------------------------------------------------------------------------------------- */
+enum dune_select { /* how features are chosen when there are more candidates than max_features */
+    DUNE_SELECT_RFE,    /* recursive elimination by impurity decrease */
+    DUNE_SELECT_NESTED  /* top-k of one ranking, as published */
+};
+struct dune_fit_cfg {
+    unsigned n;
+    enum dune_mode mode;
+    dune_feature_mask features; /* candidates */
+    uint32_t max_features;      /* 0: no limit */
+    enum dune_select select;
+    uint32_t n_trees;           /* 0: 1 */
+    uint32_t max_leaves;        /* per tree; 0: unlimited */
+    uint32_t max_depth;         /* 0: unlimited */
+    double min_leaf;            /* in flows */
+    double balance;             /* class-weight exponent a */
+    double other_weight;        /* factor on rows of Other while growing; 0: 1 */
+    double leaf_other;          /* factor on Other's weight in the leaves; 0: 1 */
+    double smooth;              /* pseudo-flows of the block's prior added to every leaf */
+    bool sqrt_features;
+    bool bootstrap;             /* also set by itself for several trees without sqrt_features */
+    uint64_t seed;
+};
+
+/* A fitted sub-model: classes of the forest are the block's classes in ascending data-set id, then
+ * "Other" when the block is not everything. */
+struct dune_fit {
+    struct dune_fit_cfg cfg;
+    uint32_t n_classes;      /* own classes */
+    uint16_t *cls;           /* [n_classes] data-set class ids, ascending */
+    bool has_other;
+    struct dune_forest *forest;
+    dune_feature_mask used;  /* features some tree splits on */
+};
+/* block[c] != 0: class c belongs to the block. train[f] != 0: space flow f is trained on (NULL: all).
+ * Errors: DUNE_E_INPUT when no training row is left. Thread-safe after dune_space_prepare. */
+int dune_fit_train(struct dune_fit **out, const struct dune_space *s, const struct dune_fit_cfg *cfg,
+                   const uint8_t *block, const uint8_t *train, struct dune_diag *d) DUNE_MUST_USE;
+void dune_fit_free(struct dune_fit *f);
+/* A copy cut to n_trees trees of max_leaves leaves. */
+struct dune_fit *dune_fit_prefix(const struct dune_fit *f, uint32_t n_trees, uint32_t max_leaves);
+
+/* --- answers and chains -------------------------------------------------------------------------- */
+struct dune_item_answer {
+    uint16_t cls; /* data-set class id or DUNE_NO_CLASS */
+    uint8_t conf;
+    uint8_t claim; /* 1: claim, 0: tentative (cls valid) or none */
+};
+/* Answers of a fit on all items of a space (of train or test flows; matched by data-set class ids of the
+ * space it was fitted in, which must be the same data set). out[n_items]. mask (may be NULL): only
+ * items of flows with mask[flow] != 0 are written. */
+int dune_fit_answer(const struct dune_fit *f, const struct dune_space *s, const uint8_t *mask,
+                    struct dune_item_answer *out, struct dune_diag *d) DUNE_MUST_USE;
+
+struct dune_chain_rule {
+    enum dune_claim_rule claim;
+    enum dune_fallback fallback;
+    uint16_t early_exit;             /* 256: never */
+    const uint8_t *min_confidence;   /* [n_classes of the data set + 1] or NULL */
+};
+/* The class the chain ends with for one item; answers in chain order, id[s] breaks ties of `best`.
+ * DUNE_NO_CLASS: unclaimed. */
+uint16_t dune_chain_decide(const struct dune_item_answer *const *col, size_t item, const uint8_t *id,
+                           unsigned n_sub, const struct dune_chain_rule *rule);
+/* Confusion at flow level over items of flows with mask[flow] != 0 (NULL: all). */
+void dune_chain_confusion(const struct dune_space *s, const struct dune_item_answer *const *col,
+                          const uint8_t *id, unsigned n_sub, const struct dune_chain_rule *rule,
+                          const uint8_t *mask, bool packet_level, struct dune_confusion *out);
+
+/* Impurity decrease per catalog feature, summed over the splits of all trees; gain[DUNE_N_FEATURES]. */
+void dune_forest_feature_gain(const struct dune_forest *f, double *gain);
+
+/* --- the published grid ---------------------------------------------------------------------------- */
+/*
+ * Trees {1,3,5} x leaves per tree {41,85,...,481,500} x n {2,3,4} x nested top-k features, scored by
+ * 0.5 macro F1 (with Other, flow level, on the validation flows) + 0.5 (1 - TCAM share) (design
+ * section 4). Points beyond the budget are skipped and counted.
+ */
+struct dune_grid_point {
+    uint32_t trees, leaves, n, n_feats; /* leaves per tree allowed; n_feats = k of the nested set */
+    double macro_f1;                    /* 0..1, with Other */
+    uint32_t blocks;                    /* published TCAM blocks */
+    double score;
+    dune_feature_mask features;
+    bool pareto; /* no other point has at least its F1 with fewer blocks */
+};
+struct dune_grid {
+    size_t n_points;
+    struct dune_grid_point *point;
+    uint64_t skipped; /* beyond the budget */
+    size_t best;      /* highest score; ties to fewer blocks, then the earlier point */
+};
+struct dune_grid_cfg {
+    struct dune_budget budget;
+    dune_feature_mask features;
+    const dune_feature_mask *block_features; /* restrict candidates to the block's own, NULL: no */
+    enum dune_mode mode;
+    bool sqrt_features;
+    bool f1_only; /* score = macro F1: the best model that fits, however large */
+    double balance;
+    uint64_t seed;
+};
+/* block, train, valid: [n_classes], [n_flows], [n_flows] of the space. */
+int dune_grid_search(struct dune_grid *out, struct dune_space *s, const struct dune_grid_cfg *cfg,
+                     const uint8_t *block, const uint8_t *train, const uint8_t *valid,
+                     struct dune_diag *d) DUNE_MUST_USE;
+void dune_grid_fini(struct dune_grid *g);
+/* The settings that refit a grid point. */
+struct dune_fit_cfg dune_grid_fit_cfg(const struct dune_grid_cfg *cfg, const struct dune_grid_point *p);
+
+/* --- from fits to a plan --------------------------------------------------------------------------- */
+/* A plan over the classes of the data set that occur in the space: one sub-model per fit, in order, on
+ * one device each (sub-model id = id[i]); rule and defaults filled, not yet verified. */
+int dune_plan_from_fits(struct dune_plan **out, const struct dune_space *s, struct dune_fit *const *fit,
+                        const uint8_t *id, unsigned n_fits, const struct dune_chain_rule *rule,
+                        const struct dune_budget *budget, const char *profile,
+                        struct dune_diag *d) DUNE_MUST_USE;
+
+/*
+ * What sub-model i of a plan says on every item of a space, through the plan's own tables: the planner's
+ * prediction of what a device without collisions answers. Plan classes are matched to the data set by
+ * name; a plan class the data set does not have is n_classes. Needs the data set to keep at least
+ * the sub-model's n packets (mode packet: later packets than kept are answered by the last one kept).
+ */
+int dune_plan_answer(const struct dune_plan *p, unsigned i, const struct dune_space *s,
+                     struct dune_item_answer *out, struct dune_diag *d) DUNE_MUST_USE;
+/* Confusion of the whole plan on a space (flow or packet level). */
+int dune_plan_confusion(const struct dune_plan *p, const struct dune_space *s, bool packet_level,
+                        struct dune_confusion *out, struct dune_diag *d) DUNE_MUST_USE;
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The list of solutions. To add one: fill a struct dune_solution_ops and name it here. */
+#include <string.h>
+
+#include "base/base.h"
+#include "dune/solution.h"
+
+static const struct dune_solution_ops *const solutions[] = {
+    &dune_solution_none,     &dune_solution_mousika,    &dune_solution_jewel, &dune_solution_flowrest,
+    &dune_solution_votes,    &dune_solution_dune_paper, &dune_solution_dune,
+};
+
+const struct dune_solution_ops *dune_solution_at(size_t i)
+{
+    return i < DUNE_ARRAY_LEN(solutions) ? solutions[i] : NULL;
+}
+
+const struct dune_solution_ops *dune_solution_find(const char *name)
+{
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(solutions); i++)
+        if (strcmp(solutions[i]->name, name) == 0)
+            return solutions[i];
+    return NULL;
+}
+
+void dune_solution_result_fini(struct dune_solution_result *r)
+{
+    dune_plan_free(r->plan);
+    dune_mem_free(r->notes);
+    memset(r, 0, sizeof(*r));
+}

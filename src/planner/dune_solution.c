@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dune: our own planner. Blocks over several devices, best claim wins, everything chosen by grouped
+ * cross-validation inside train; one device alone is always a candidate.
+ */
+#include <string.h>
+
+#include "base/base.h"
+#include "dune/solution.h"
+#include "planner/planner_int.h"
+
+enum { N_FOLDS = 4, MAX_STARTS = 12 };
+
+int dune_search_score(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_f1 *f1,
+                      struct dune_diag *d)
+{
+    for (unsigned b = 0; b < spec->n_blocks; b++) {
+        int rc = dune_space_prepare(s->space, spec->cfg[b].n, spec->cfg[b].mode, d);
+
+        if (rc)
+            return rc;
+    }
+    return dune_cv_score(s->cv, spec, f1, NULL, d);
+}
+
+bool dune_search_exhausted(const struct dune_search *s)
+{
+    return dune_cv_n_fits(s->cv) >= s->max_columns;
+}
+
+static struct dune_fit_cfg base_cfg(const struct dune_search *s)
+{
+    const struct dune_planner_cfg *cfg = s->cfg;
+    unsigned n = DUNE_MIN(3, s->space->max_n);
+    dune_feature_mask all = 0;
+
+    if (dune_feature_set_parse("all", 0, &all, NULL) != 0)
+        all = 0;
+    return (struct dune_fit_cfg){
+        .n = n, .mode = DUNE_MODE_RUNNING, .features = cfg->features ? cfg->features : all,
+        .max_features = cfg->budget.features_distinct, .n_trees = 1,
+        .max_leaves = cfg->budget.leaves_sum, .balance = 0.5, .other_weight = 1, .leaf_other = 1,
+        .smooth = 0.1, .min_leaf = 0, .seed = cfg->seed};
+}
+
+static void init_spec(struct dune_chain_spec *spec, unsigned k, const struct dune_fit_cfg *cfg)
+{
+    memset(spec, 0, sizeof(*spec));
+    spec->n_blocks = k;
+    for (unsigned b = 0; b < k; b++)
+        spec->cfg[b] = *cfg;
+    spec->rule = (struct dune_chain_rule){.claim = DUNE_CLAIM_BEST, .fallback = DUNE_FALLBACK_BEST,
+                                          .early_exit = 256};
+}
+
+static int open_search(struct dune_search *s, const struct dune_solution_job *job, struct dune_diag *d)
+{
+    static const uint64_t columns[] = {60, 400, 1500};
+    unsigned max_n = job->ds->max_n ? DUNE_MIN(job->ds->max_n, 4) : 4;
+    uint8_t *fold, *mine;
+    int rc;
+
+    memset(s, 0, sizeof(*s));
+    s->cfg = &job->cfg;
+    s->max_columns = columns[job->cfg.effort];
+    rc = dune_space_new(&s->space, job->ds, DUNE_SPLIT_TRAIN, NULL, max_n, job->cfg.threads, d);
+    if (rc)
+        return rc;
+    s->n_cls = dune_present_classes(s->space, s->cls);
+    fold = dune_mem_alloc(job->ds->n_flows, 1);
+    mine = dune_mem_alloc(s->space->n_flows, 1);
+    dune_folds_make(job->ds, N_FOLDS, 0, fold);
+    for (uint32_t k = 0; k < s->space->n_flows; k++)
+        mine[k] = fold[s->space->flow[k]];
+    rc = dune_cv_new(&s->cv, s->space, mine, N_FOLDS, d);
+    dune_mem_free(fold);
+    dune_mem_free(mine);
+    return rc;
+}
+
+static void close_search(struct dune_search *s)
+{
+    dune_cv_free(s->cv);
+    dune_space_free(s->space);
+}
+
+/* The best single device. */
+static int plan_one(struct dune_search *s, struct dune_chain_spec *spec, double *score, struct dune_diag *d)
+{
+    struct dune_fit_cfg cfg = base_cfg(s);
+
+    init_spec(spec, 1, &cfg);
+    for (unsigned i = 0; i < s->n_cls; i++)
+        dune_class_set_flip(&spec->block[0], s->cls[i]);
+    return dune_tune_common(s, spec, score, 2, d);
+}
+
+/* Out-of-fold confusion of a chain, for the confusion-driven starts. */
+static int confusion_of(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_confusion *c,
+                        struct dune_diag *d)
+{
+    const struct dune_item_answer *col[DUNE_MAX_BLOCKS];
+    uint8_t id[DUNE_MAX_BLOCKS];
+    int rc = dune_cv_columns(s->cv, spec, col, d);
+
+    for (unsigned b = 0; b < DUNE_MAX_BLOCKS; b++)
+        id[b] = (uint8_t)b;
+    dune_confusion_init(c, s->space->n_classes);
+    if (rc == 0)
+        dune_chain_confusion(s->space, col, id, spec->n_blocks, &spec->rule, dune_cv_scored(s->cv), false, c);
+    return rc;
+}
+
+/* Partition starts for k blocks: confused together, apart, then random ones. */
+static void make_start(struct dune_search *s, const struct dune_confusion *conf, unsigned i,
+                       struct dune_chain_spec *spec)
+{
+    if (i < 2)
+        dune_partition_confused(conf, s->cls, s->n_cls, spec->n_blocks, i == 0, spec->block);
+    else
+        dune_partition_random(s->cls, s->n_cls, spec->n_blocks, s->cfg->seed + i, spec->block);
+}
+
+static int plan_blocks(struct dune_search *s, const struct dune_chain_spec *one, unsigned k,
+                       struct dune_chain_spec *best, double *best_score, struct dune_diag *d)
+{
+    static const unsigned n_starts[] = {3, 8, MAX_STARTS};
+    struct dune_confusion conf;
+    struct dune_fit_cfg cfg = base_cfg(s);
+    int rc = confusion_of(s, one, &conf, d);
+
+    *best_score = -1;
+    init_spec(best, k, &cfg);
+    if (rc == 0) {
+        make_start(s, &conf, 2, best);
+        rc = dune_tune_common(s, best, best_score, 1, d);
+    }
+    for (unsigned i = 0; rc == 0 && i < n_starts[s->cfg->effort]; i++) {
+        struct dune_chain_spec spec = *best;
+        struct dune_f1 f1;
+
+        make_start(s, &conf, i, &spec);
+        rc = dune_search_score(s, &spec, &f1, d);
+        if (rc == 0 && f1.macro > *best_score) {
+            *best = spec;
+            *best_score = f1.macro;
+        }
+    }
+    if (rc == 0)
+        rc = dune_local_search(s, best, best_score, 1000, k, d);
+    dune_confusion_fini(&conf);
+    return rc;
+}
+
+static int finish(struct dune_search *s, const struct dune_solution_job *job, const struct dune_chain_spec *spec,
+                  struct dune_solution_result *out, struct dune_diag *d)
+{
+    struct dune_fit *fit[DUNE_MAX_BLOCKS] = {0};
+    uint8_t id[DUNE_MAX_BLOCKS];
+    int rc = 0;
+
+    for (unsigned b = 0; rc == 0 && b < spec->n_blocks; b++) {
+        uint8_t member[DUNE_CLASS_WORDS * 64];
+
+        for (unsigned c = 0; c < sizeof(member); c++)
+            member[c] = dune_class_set_has(&spec->block[b], c);
+        id[b] = (uint8_t)b;
+        rc = dune_fit_train(&fit[b], s->space, &spec->cfg[b], member, NULL, d);
+    }
+    if (rc == 0)
+        rc = dune_plan_from_fits(&out->plan, s->space, fit, id, spec->n_blocks, &spec->rule, &job->cfg.budget,
+                                 job->cfg.profile ? job->cfg.profile : "tofino1", d);
+    for (unsigned b = 0; b < spec->n_blocks; b++)
+        dune_fit_free(fit[b]);
+    if (rc)
+        return rc;
+    out->plan->name = dune_mem_strdup("dune");
+    out->plan->provenance.solution = dune_mem_strdup("dune");
+    out->plan->provenance.seed = job->cfg.seed;
+    return dune_plan_verify(out->plan, d);
+}
+
+static int solve_dune(const struct dune_solution_job *job, struct dune_solution_result *out, struct dune_diag *d)
+{
+    struct dune_search s;
+    struct dune_chain_spec one, many;
+    double score_one = 0, score_many = 0;
+    struct dune_interval gain = {0};
+    int rc = open_search(&s, job, d);
+
+    if (rc == 0)
+        rc = plan_one(&s, &one, &score_one, d);
+    if (rc == 0 && job->cfg.devices > 1 && s.n_cls > 1) {
+        unsigned k = DUNE_MIN(job->cfg.devices, DUNE_MIN(s.n_cls, DUNE_MAX_BLOCKS));
+
+        rc = plan_blocks(&s, &one, k, &many, &score_many, d);
+        if (rc == 0)
+            rc = dune_search_compare(&s, &many, &one, &gain, d);
+    }
+    if (rc == 0) {
+        bool distribute = score_many > 0 && gain.mean > 2 * gain.se;
+
+        out->train_macro = distribute ? score_many : score_one;
+        out->judged_by = "4-fold cross-validation";
+        out->evaluations = dune_cv_n_fits(s.cv);
+        rc = finish(&s, job, distribute ? &many : &one, out, d);
+    }
+    close_search(&s);
+    return rc;
+}
+
+const struct dune_solution_ops dune_solution_dune = {
+    .name = "dune",
+    .summary = "blocks chosen by cross-validation, best claim wins",
+    .solve = solve_dune,
+};

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Out-of-fold answer columns, cached by block and settings. */
+#include "dune/planner.h"
+
+#include <string.h>
+
+#include "base/base.h"
+#include "planner/planner_int.h"
+
+struct entry {
+    struct entry *next;
+    struct dune_class_set block;
+    struct dune_fit_cfg cfg;
+    struct dune_item_answer *col;
+};
+
+enum { N_BUCKETS = 4096, MAX_FOLDS = 16 };
+
+struct dune_cv {
+    const struct dune_space *s;
+    unsigned k;
+    uint8_t *fold;             /* [n_flows] */
+    uint8_t *train[MAX_FOLDS]; /* [n_flows] 1: trained on when this fold is held out */
+    uint8_t *held[MAX_FOLDS];  /* [n_flows] 1: scored in this fold */
+    uint8_t *scored;           /* [n_flows] in any fold */
+    struct entry *bucket[N_BUCKETS];
+    uint64_t n_columns;
+};
+
+int dune_cv_new(struct dune_cv **out, const struct dune_space *s, const uint8_t *fold, unsigned k,
+                struct dune_diag *d)
+{
+    struct dune_cv *cv;
+
+    *out = NULL;
+    if (k < 2 || k > MAX_FOLDS)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u folds: 2 to %d are possible", k, MAX_FOLDS);
+    cv = DUNE_NEW(struct dune_cv);
+    cv->s = s;
+    cv->k = k;
+    cv->fold = dune_mem_alloc(s->n_flows, 1);
+    memcpy(cv->fold, fold, s->n_flows);
+    cv->scored = DUNE_NEW_N(uint8_t, s->n_flows);
+    for (unsigned i = 0; i < k; i++) {
+        cv->train[i] = DUNE_NEW_N(uint8_t, s->n_flows);
+        cv->held[i] = DUNE_NEW_N(uint8_t, s->n_flows);
+        for (uint32_t f = 0; f < s->n_flows; f++) {
+            cv->train[i][f] = fold[f] != i;
+            cv->held[i][f] = fold[f] == i;
+            cv->scored[f] |= fold[f] == i;
+        }
+    }
+    *out = cv;
+    return 0;
+}
+
+void dune_cv_free(struct dune_cv *cv)
+{
+    if (!cv)
+        return;
+    for (size_t b = 0; b < N_BUCKETS; b++) {
+        for (struct entry *e = cv->bucket[b], *next; e; e = next) {
+            next = e->next;
+            dune_mem_free(e->col);
+            dune_mem_free(e);
+        }
+    }
+    for (unsigned i = 0; i < cv->k; i++) {
+        dune_mem_free(cv->train[i]);
+        dune_mem_free(cv->held[i]);
+    }
+    dune_mem_free(cv->fold);
+    dune_mem_free(cv->scored);
+    dune_mem_free(cv);
+}
+
+uint64_t dune_cv_n_fits(const struct dune_cv *cv)
+{
+    return cv->n_columns;
+}
+
+static bool same_cfg(const struct dune_fit_cfg *a, const struct dune_fit_cfg *b)
+{
+    return a->n == b->n && a->mode == b->mode && a->features == b->features &&
+           a->max_features == b->max_features && a->select == b->select && a->n_trees == b->n_trees &&
+           a->max_leaves == b->max_leaves && a->max_depth == b->max_depth &&
+           a->min_leaf == b->min_leaf && a->balance == b->balance &&
+           a->other_weight == b->other_weight && a->leaf_other == b->leaf_other &&
+           a->smooth == b->smooth && a->sqrt_features == b->sqrt_features &&
+           a->bootstrap == b->bootstrap && a->seed == b->seed;
+}
+
+static size_t bucket_of(const struct dune_class_set *block, const struct dune_fit_cfg *cfg)
+{
+    uint64_t h = dune_mix64(cfg->features, ((uint64_t)cfg->n << 32) | cfg->max_leaves);
+
+    for (int i = 0; i < DUNE_CLASS_WORDS; i++)
+        h = dune_mix64(h, block->word[i]);
+    return h % N_BUCKETS;
+}
+
+/* One fold of one column. */
+struct fold_job {
+    struct dune_cv *cv;
+    const struct dune_fit_cfg *cfg;
+    const uint8_t *block;
+    struct dune_item_answer *col;
+    struct dune_diag diag[MAX_FOLDS];
+};
+
+static void run_fold(void *ctx, size_t i)
+{
+    struct fold_job *job = ctx;
+    struct dune_fit *fit = NULL;
+    struct dune_diag *d = &job->diag[i];
+
+    if (dune_fit_train(&fit, job->cv->s, job->cfg, job->block, job->cv->train[i], d) == 0)
+        d->code = dune_fit_answer(fit, job->cv->s, job->cv->held[i], job->col, d);
+    dune_fit_free(fit);
+}
+
+static int fit_column(struct dune_cv *cv, const struct dune_class_set *block,
+                      const struct dune_fit_cfg *cfg, struct dune_item_answer *col, struct dune_diag *d)
+{
+    struct fold_job job = {.cv = cv, .cfg = cfg, .col = col};
+    uint8_t member[DUNE_CLASS_WORDS * 64];
+
+    for (unsigned c = 0; c < sizeof(member); c++)
+        member[c] = dune_class_set_has(block, c);
+    job.block = member;
+    dune_parallel_for(cv->s->threads, cv->k, run_fold, &job);
+    for (unsigned i = 0; i < cv->k; i++) {
+        if (job.diag[i].code) {
+            if (d && !d->code)
+                *d = job.diag[i];
+            return job.diag[i].code;
+        }
+    }
+    return 0;
+}
+
+int dune_cv_column(struct dune_cv *cv, const struct dune_class_set *block, const struct dune_fit_cfg *cfg,
+                   const struct dune_item_answer **col, struct dune_diag *d)
+{
+    size_t b = bucket_of(block, cfg);
+    struct entry *e = cv->bucket[b];
+    int rc;
+
+    while (e && (memcmp(&e->block, block, sizeof(*block)) != 0 || !same_cfg(&e->cfg, cfg)))
+        e = e->next;
+    if (!e) {
+        if (dune_interrupted())
+            return dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted");
+        e = DUNE_NEW(struct entry);
+        e->block = *block;
+        e->cfg = *cfg;
+        e->col = dune_mem_alloc(cv->s->n_items, sizeof(*e->col));
+        for (size_t i = 0; i < cv->s->n_items; i++)
+            e->col[i] = (struct dune_item_answer){.cls = DUNE_NO_CLASS};
+        rc = fit_column(cv, block, cfg, e->col, d);
+        if (rc) {
+            dune_mem_free(e->col);
+            dune_mem_free(e);
+            return rc;
+        }
+        cv->n_columns++;
+        e->next = cv->bucket[b];
+        cv->bucket[b] = e;
+    }
+    *col = e->col;
+    return 0;
+}
+
+int dune_cv_columns(struct dune_cv *cv, const struct dune_chain_spec *spec,
+                    const struct dune_item_answer **col, struct dune_diag *d)
+{
+    for (unsigned b = 0; b < spec->n_blocks; b++) {
+        int rc = dune_cv_column(cv, &spec->block[b], &spec->cfg[b], &col[b], d);
+
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+int dune_cv_score(struct dune_cv *cv, const struct dune_chain_spec *spec, struct dune_f1 *f1,
+                  double *per_fold, struct dune_diag *d)
+{
+    const struct dune_item_answer *col[DUNE_MAX_BLOCKS];
+    uint8_t id[DUNE_MAX_BLOCKS];
+    struct dune_confusion c;
+    int rc = dune_cv_columns(cv, spec, col, d);
+
+    if (rc)
+        return rc;
+    for (unsigned b = 0; b < spec->n_blocks; b++)
+        id[b] = (uint8_t)b;
+    dune_confusion_init(&c, cv->s->n_classes);
+    dune_chain_confusion(cv->s, col, id, spec->n_blocks, &spec->rule, cv->scored, false, &c);
+    *f1 = dune_f1_score(&c, DUNE_WEIGHT_ONE, NULL);
+    for (unsigned i = 0; per_fold && i < cv->k; i++) {
+        dune_confusion_clear(&c);
+        dune_chain_confusion(cv->s, col, id, spec->n_blocks, &spec->rule, cv->held[i], false, &c);
+        per_fold[i] = dune_f1_score(&c, DUNE_WEIGHT_ONE, NULL).macro;
+    }
+    dune_confusion_fini(&c);
+    return 0;
+}
+
+const struct dune_space *dune_cv_space(const struct dune_cv *cv)
+{
+    return cv->s;
+}
+
+const uint8_t *dune_cv_scored(const struct dune_cv *cv)
+{
+    return cv->scored;
+}
+
+unsigned dune_cv_k(const struct dune_cv *cv)
+{
+    return cv->k;
+}
+
+const uint8_t *dune_cv_fold(const struct dune_cv *cv)
+{
+    return cv->fold;
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fitting one small forest to a block of classes: relabelling, weights, feature choice, leaf shares. */
+#include "dune/submodels.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/base.h"
+
+#define NO_LABEL UINT16_MAX
+#define DUNE_CLASS_LIMIT (DUNE_MAX_CLASSES + 2)
+
+/* The training problem of one block: labels and integer weights per table row. */
+struct problem {
+    const struct dune_space_view *view;
+    uint16_t *cls;
+    uint64_t *w;
+    uint32_t n_labels;
+    uint64_t total;
+};
+
+static void map_classes(struct dune_fit *fit, const struct dune_space *s, const uint8_t *block,
+                        uint16_t *label)
+{
+    fit->cls = dune_mem_alloc(s->n_classes, sizeof(*fit->cls));
+    for (uint32_t c = 0; c < s->n_classes; c++) {
+        label[c] = NO_LABEL;
+        if (block[c]) {
+            label[c] = (uint16_t)fit->n_classes;
+            fit->cls[fit->n_classes++] = (uint16_t)c;
+        }
+    }
+    for (uint32_t c = 0; c < s->n_classes; c++) {
+        if (label[c] == NO_LABEL)
+            label[c] = (uint16_t)fit->n_classes;
+    }
+}
+
+/* Weight of each class of the data set over the rows that are trained on. */
+static uint64_t class_weights(const struct dune_space *s, const struct problem *p,
+                              const uint8_t *train, uint64_t *of_class)
+{
+    uint64_t total = 0;
+
+    memset(of_class, 0, s->n_classes * sizeof(*of_class));
+    for (uint32_t k = 0; k < s->n_flows; k++) {
+        if (train && !train[k])
+            continue;
+        for (uint32_t r = p->view->row0[k]; r < p->view->row0[k + 1]; r++) {
+            of_class[p->view->table.cls[r]] += p->view->table.w[r];
+            total += p->view->table.w[r];
+        }
+    }
+    return total;
+}
+
+/*
+ * factor[c] = (share of c)^-a, times other_weight outside the block, rescaled so that the weights
+ * still sum to the number of flows. Shares are of the original classes, also inside Other: a rare
+ * class that is claimed by mistake costs macro F1 as much as a frequent one.
+ */
+static void class_factors(const struct dune_space *s, const struct dune_fit *fit,
+                          const uint16_t *label, const uint64_t *of_class, uint64_t total,
+                          double *factor)
+{
+    double scaled = 0, other = fit->cfg.other_weight > 0 ? fit->cfg.other_weight : 1;
+
+    for (uint32_t c = 0; c < s->n_classes; c++) {
+        double share = total ? (double)of_class[c] / (double)total : 0;
+
+        factor[c] = share > 0 && fit->cfg.balance != 0 ? pow(share, -fit->cfg.balance) : 1;
+        if (label[c] == fit->n_classes)
+            factor[c] *= other;
+        scaled += factor[c] * (double)of_class[c];
+    }
+    for (uint32_t c = 0; c < s->n_classes; c++)
+        factor[c] *= scaled > 0 ? (double)total / scaled : 1;
+}
+
+static void fill_rows(const struct dune_space *s, struct problem *p, const uint8_t *train,
+                      const uint16_t *label, const double *factor)
+{
+    const struct dune_table *t = &p->view->table;
+
+    p->cls = dune_mem_alloc(t->n_rows, sizeof(*p->cls));
+    p->w = dune_mem_zalloc(t->n_rows, sizeof(*p->w));
+    for (uint32_t k = 0; k < s->n_flows; k++) {
+        for (uint32_t r = p->view->row0[k]; r < p->view->row0[k + 1]; r++) {
+            p->cls[r] = label[t->cls[r]];
+            if (train && !train[k])
+                continue;
+            p->w[r] = (uint64_t)llround((double)t->w[r] * factor[t->cls[r]]);
+            p->w[r] = DUNE_MAX(p->w[r], UINT64_C(1));
+            p->total += p->w[r];
+        }
+    }
+}
+
+static int make_problem(const struct dune_space *s, struct dune_fit *fit, const uint8_t *block,
+                        const uint8_t *train, struct problem *p, struct dune_diag *d)
+{
+    uint16_t *label = dune_mem_alloc(s->n_classes, sizeof(*label));
+    uint64_t *of_class = dune_mem_alloc(s->n_classes, sizeof(*of_class));
+    double *factor = dune_mem_alloc(s->n_classes, sizeof(*factor));
+    uint64_t total;
+
+    map_classes(fit, s, block, label);
+    total = class_weights(s, p, train, of_class);
+    for (uint32_t c = 0; c < s->n_classes; c++)
+        fit->has_other |= label[c] == fit->n_classes && of_class[c] > 0;
+    p->n_labels = fit->n_classes + (fit->has_other ? 1 : 0);
+    class_factors(s, fit, label, of_class, total, factor);
+    fill_rows(s, p, train, label, factor);
+    dune_mem_free(label);
+    dune_mem_free(of_class);
+    dune_mem_free(factor);
+    if (!fit->n_classes || !p->total)
+        return dune_diag_set(d, DUNE_E_INPUT, NULL, "a block has no training packet");
+    return 0;
+}
+
+static struct dune_train_cfg train_cfg(const struct dune_fit_cfg *c)
+{
+    struct dune_train_cfg t = {
+        .n_trees = c->n_trees ? c->n_trees : 1,
+        .max_leaves = c->max_leaves,
+        .max_depth = c->max_depth,
+        .min_leaf_weight = (uint64_t)(c->min_leaf * (double)DUNE_WEIGHT_ONE),
+        .sqrt_features = c->sqrt_features,
+        .seed = c->seed,
+        .threads = 1,
+    };
+
+    t.bootstrap = c->bootstrap || (t.n_trees > 1 && !c->sqrt_features); /* else all trees would be the same tree */
+    return t;
+}
+
+static double impurity(const uint64_t *hist, uint32_t n_classes)
+{
+    double sum = 0, squares = 0;
+
+    for (uint32_t c = 0; c < n_classes; c++) {
+        sum += (double)hist[c];
+        squares += (double)hist[c] * (double)hist[c];
+    }
+    return sum > 0 ? sum - squares / sum : 0; /* n * Gini */
+}
+
+/* Impurity decrease per catalog feature, summed over all splits of all trees. */
+void dune_forest_feature_gain(const struct dune_forest *f, double *gain)
+{
+    for (int j = 0; j < DUNE_N_FEATURES; j++)
+        gain[j] = 0;
+    for (uint32_t t = 0; t < f->n_trees; t++) {
+        const struct dune_tree *tr = &f->tree[t];
+
+        for (uint32_t v = 0; v < tr->n_nodes; v++) {
+            const struct dune_node *node = &tr->node[v];
+
+            if (node->feat < 0)
+                continue;
+            gain[f->feat[node->feat]] +=
+                impurity(tr->hist + (size_t)v * f->n_classes, f->n_classes) -
+                impurity(tr->hist + (size_t)node->left * f->n_classes, f->n_classes) -
+                impurity(tr->hist + (size_t)node->right * f->n_classes, f->n_classes);
+        }
+    }
+}
+
+static dune_feature_mask used_features(const struct dune_forest *f)
+{
+    dune_feature_mask m = 0;
+
+    for (uint32_t t = 0; t < f->n_trees; t++)
+        for (uint32_t v = 0; v < f->tree[t].n_nodes; v++)
+            if (f->tree[t].node[v].feat >= 0)
+                m |= UINT64_C(1) << f->feat[f->tree[t].node[v].feat];
+    return m;
+}
+
+/* The `keep` features with the largest gain; ties to the lower id; features without gain go. */
+static dune_feature_mask best_features(const double *gain, dune_feature_mask from, uint32_t keep)
+{
+    dune_feature_mask m = 0;
+
+    while (keep--) {
+        int best = -1;
+
+        for (int j = 0; j < DUNE_N_FEATURES; j++)
+            if ((from & ~m) >> j & 1 && gain[j] > 0 && (best < 0 || gain[j] > gain[best]))
+                best = j;
+        if (best < 0)
+            break;
+        m |= UINT64_C(1) << best;
+    }
+    return m ? m : from & -from;
+}
+
+static uint32_t next_size(enum dune_select how, uint32_t now, uint32_t want)
+{
+    uint32_t smaller = now > 24 ? now * 2 / 3 : now - DUNE_MAX(now / 6, 1);
+
+    return how == DUNE_SELECT_NESTED ? want : DUNE_MAX(smaller, want);
+}
+
+/* Grows with all candidates, then drops the least useful features until at most max_features are used. */
+static int grow(const struct problem *p, const struct dune_fit_cfg *cfg, struct dune_forest **out,
+                struct dune_diag *d)
+{
+    struct dune_train_cfg tc = train_cfg(cfg);
+    dune_feature_mask mask = cfg->features;
+    double gain[DUNE_N_FEATURES];
+    int rc;
+
+    for (;;) {
+        uint32_t n_used;
+
+        rc = dune_trainer_fit(p->view->trainer, out, p->cls, p->n_labels, p->w, mask, &tc, d);
+        if (rc)
+            return rc;
+        mask = used_features(*out);
+        n_used = (uint32_t)__builtin_popcountll(mask);
+        if (!cfg->max_features || n_used <= cfg->max_features)
+            return 0;
+        dune_forest_feature_gain(*out, gain);
+        mask = best_features(gain, mask, next_size(cfg->select, n_used, cfg->max_features));
+        dune_forest_free(*out);
+        *out = NULL;
+    }
+}
+
+/* Scales Other and adds pseudo-flows of the prior in every node, so that leaves are comparable between
+ * sub-models whatever their size. */
+static void adjust_shares(struct dune_fit *fit)
+{
+    struct dune_forest *f = fit->forest;
+    double other = fit->cfg.leaf_other > 0 ? fit->cfg.leaf_other : 1;
+
+    if (other == 1 && fit->cfg.smooth <= 0)
+        return;
+    for (uint32_t t = 0; t < f->n_trees; t++) {
+        uint64_t *hist = f->tree[t].hist, total = 0;
+        double prior[DUNE_CLASS_LIMIT];
+
+        for (uint32_t c = 0; c < f->n_classes; c++)
+            total += hist[c];
+        for (uint32_t c = 0; c < f->n_classes; c++)
+            prior[c] = fit->cfg.smooth * (double)DUNE_WEIGHT_ONE * (double)hist[c] / (double)total;
+        for (uint32_t v = 0; v < f->tree[t].n_nodes; v++) {
+            for (uint32_t c = 0; c < f->n_classes; c++) {
+                uint64_t *h = &hist[(size_t)v * f->n_classes + c];
+                double k = fit->has_other && c == fit->n_classes ? other : 1;
+
+                *h = (uint64_t)llround((double)*h * k + prior[c] * k);
+            }
+        }
+    }
+}
+
+/* The forest carries the names that plans and model files show. */
+static void name_classes(struct dune_fit *fit, const struct dune_space *s)
+{
+    const char *name[DUNE_CLASS_LIMIT];
+
+    for (uint32_t c = 0; c < fit->forest->n_classes; c++)
+        name[c] = c < fit->n_classes ? s->ds->class_name[fit->cls[c]] : "Other";
+    dune_forest_set_names(fit->forest, name);
+    fit->forest->n = fit->cfg.n;
+    fit->forest->mode = fit->cfg.mode;
+}
+
+int dune_fit_train(struct dune_fit **out, const struct dune_space *s, const struct dune_fit_cfg *cfg,
+                   const uint8_t *block, const uint8_t *train, struct dune_diag *d)
+{
+    struct problem p = {.view = s->view[cfg->n][cfg->mode]};
+    struct dune_fit *fit;
+    int rc;
+
+    *out = NULL;
+    if (!p.view)
+        return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "space has no view for n = %u", cfg->n);
+    if (s->n_classes >= DUNE_CLASS_LIMIT)
+        return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "%u classes: at most %d can be planned",
+                             s->n_classes, DUNE_MAX_CLASSES);
+    fit = DUNE_NEW(struct dune_fit);
+    fit->cfg = *cfg;
+    rc = make_problem(s, fit, block, train, &p, d);
+    if (rc == 0)
+        rc = grow(&p, cfg, &fit->forest, d);
+    dune_mem_free(p.cls);
+    dune_mem_free(p.w);
+    if (rc) {
+        dune_fit_free(fit);
+        return rc;
+    }
+    fit->used = used_features(fit->forest);
+    name_classes(fit, s);
+    adjust_shares(fit);
+    *out = fit;
+    return 0;
+}
+
+void dune_fit_free(struct dune_fit *f)
+{
+    if (!f)
+        return;
+    dune_forest_free(f->forest);
+    dune_mem_free(f->cls);
+    dune_mem_free(f);
+}
+
+struct dune_fit *dune_fit_prefix(const struct dune_fit *f, uint32_t n_trees, uint32_t max_leaves)
+{
+    struct dune_fit *p = DUNE_NEW(struct dune_fit);
+
+    *p = *f;
+    p->cls = dune_mem_alloc(f->n_classes, sizeof(*p->cls));
+    memcpy(p->cls, f->cls, f->n_classes * sizeof(*p->cls));
+    p->forest = dune_forest_prefix(f->forest, n_trees, max_leaves);
+    p->cfg.n_trees = p->forest->n_trees;
+    p->cfg.max_leaves = max_leaves;
+    p->used = used_features(p->forest);
+    return p;
+}

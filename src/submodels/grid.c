@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The published grid with shared work: one forest is grown per (n, trees, feature set) at the largest
+ * leaf budget that fits, and every smaller budget is read from its prefix.
+ */
+#include "dune/submodels.h"
+
+#include <string.h>
+
+#include "base/base.h"
+
+static const uint32_t grid_trees[] = {1, 3, 5};
+static const uint32_t grid_leaves[] = {41, 85, 129, 173, 217, 261, 305, 349, 393, 437, 481, 500};
+static const uint32_t grid_n[] = {2, 3, 4};
+
+struct search {
+    struct dune_space *s;
+    const struct dune_grid_cfg *cfg;
+    const uint8_t *block, *train, *valid;
+    struct dune_item_answer *col;
+    struct dune_confusion conf;
+    DUNE_VEC(struct dune_grid_point) points;
+    uint64_t skipped;
+};
+
+/* Flow-level macro F1 over the block's classes and Other, each alone as published. */
+static double block_macro_f1(struct search *g)
+{
+    const struct dune_space *s = g->s;
+    uint32_t other = s->n_classes;
+
+    dune_confusion_clear(&g->conf);
+    for (size_t i = 0; i < s->n_items; i++) {
+        uint32_t truth = g->block[s->item_cls[i]] ? s->item_cls[i] : other;
+
+        if (g->valid[s->item_flow[i]])
+            dune_confusion_add(&g->conf, truth, g->col[i].claim ? g->col[i].cls : other, s->item_w[i]);
+    }
+    return dune_f1_score(&g->conf, DUNE_WEIGHT_ONE, NULL).macro;
+}
+
+static bool fits_budget(const struct dune_budget *b, uint32_t leaves_sum, uint32_t n_feats)
+{
+    return (!b->leaves_sum || leaves_sum <= b->leaves_sum) &&
+           (!b->features_distinct || n_feats <= b->features_distinct);
+}
+
+static int add_point(struct search *g, const struct dune_fit *full, uint32_t trees, uint32_t leaves,
+                     uint32_t k, struct dune_diag *d)
+{
+    struct dune_fit *fit = dune_fit_prefix(full, trees, leaves);
+    struct dune_grid_point p = {.trees = trees, .leaves = leaves, .n = full->cfg.n, .n_feats = k};
+    uint8_t feats[DUNE_N_FEATURES];
+    uint32_t n_used = 0, largest = 1;
+    int rc = dune_fit_answer(fit, g->s, g->valid, g->col, d);
+
+    for (int j = 0; j < DUNE_N_FEATURES; j++)
+        if (fit->used >> j & 1)
+            feats[n_used++] = (uint8_t)j;
+    for (uint32_t t = 0; t < fit->forest->n_trees; t++)
+        largest = DUNE_MAX(largest, dune_tree_n_leaves(&fit->forest->tree[t]));
+    p.features = full->cfg.features;
+    p.macro_f1 = rc ? 0 : block_macro_f1(g);
+    p.blocks = dune_published_blocks(feats, n_used, largest, trees);
+    p.score = g->cfg->f1_only ? p.macro_f1 : 0.5 * p.macro_f1 + 0.5 * (1 - (double)p.blocks / 288);
+    DUNE_VEC_PUSH(&g->points, p);
+    dune_fit_free(fit);
+    return rc;
+}
+
+/* The budgets that share one growth. The largest leaf count that fits decides what is grown. */
+static int search_features(struct search *g, struct dune_fit_cfg fc, uint32_t trees, uint32_t k,
+                           struct dune_diag *d)
+{
+    uint32_t top = 0;
+    struct dune_fit *fit = NULL;
+    int rc;
+
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(grid_leaves); i++) {
+        if (fits_budget(&g->cfg->budget, grid_leaves[i] * trees, k))
+            top = grid_leaves[i];
+        else
+            g->skipped++;
+    }
+    if (!top)
+        return 0;
+    fc.n_trees = trees;
+    fc.max_leaves = top;
+    rc = dune_fit_train(&fit, g->s, &fc, g->block, g->train, d);
+    for (size_t i = 0; rc == 0 && i < DUNE_ARRAY_LEN(grid_leaves) && grid_leaves[i] <= top; i++)
+        rc = add_point(g, fit, trees, grid_leaves[i], k, d);
+    dune_fit_free(fit);
+    return rc;
+}
+
+/* Ranking by impurity decrease of a forest on all candidates; sets are its prefixes. */
+static int rank_features(struct search *g, const struct dune_fit_cfg *fc, uint8_t *rank, uint32_t *n,
+                         struct dune_diag *d)
+{
+    dune_feature_mask left = fc->features;
+    double gain[DUNE_N_FEATURES];
+    struct dune_fit *fit = NULL;
+    int rc = dune_fit_train(&fit, g->s, fc, g->block, g->train, d);
+
+    *n = 0;
+    if (rc)
+        return rc;
+    dune_forest_feature_gain(fit->forest, gain);
+    while (left) {
+        int best = -1;
+
+        for (int j = 0; j < DUNE_N_FEATURES; j++)
+            if (left >> j & 1 && (best < 0 || gain[j] > gain[best]))
+                best = j;
+        left &= ~(UINT64_C(1) << best);
+        if (gain[best] > 0)
+            rank[(*n)++] = (uint8_t)best;
+    }
+    dune_fit_free(fit);
+    return 0;
+}
+
+static int search_n_trees(struct search *g, unsigned n, uint32_t trees, struct dune_diag *d)
+{
+    struct dune_fit_cfg fc = {.n = n, .mode = g->cfg->mode, .features = g->cfg->features,
+                              .n_trees = trees, .sqrt_features = g->cfg->sqrt_features,
+                              .balance = g->cfg->balance, .seed = g->cfg->seed};
+    uint8_t rank[DUNE_N_FEATURES];
+    uint32_t n_ranked, most;
+    dune_feature_mask set = 0;
+    int rc;
+
+    if (g->cfg->block_features)
+        fc.features &= *g->cfg->block_features;
+    fc.max_leaves = g->cfg->budget.leaves_sum ? DUNE_MAX(g->cfg->budget.leaves_sum / trees, 2) : 500;
+    rc = rank_features(g, &fc, rank, &n_ranked, d);
+    most = g->cfg->budget.features_distinct ? DUNE_MIN(n_ranked, g->cfg->budget.features_distinct)
+                                            : n_ranked;
+    g->skipped += (uint64_t)(n_ranked - most) * DUNE_ARRAY_LEN(grid_leaves);
+    for (uint32_t k = 1; rc == 0 && k <= most; k++) {
+        set |= UINT64_C(1) << rank[k - 1];
+        fc.features = set;
+        rc = search_features(g, fc, trees, k, d);
+        if (rc == 0 && dune_interrupted())
+            rc = dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted");
+    }
+    return rc;
+}
+
+static void finish(struct search *g, struct dune_grid *out)
+{
+    out->point = g->points.data;
+    out->n_points = g->points.len;
+    out->skipped = g->skipped;
+    for (size_t i = 0; i < out->n_points; i++) {
+        struct dune_grid_point *p = &out->point[i], *best = &out->point[out->best];
+
+        if (p->score > best->score || (p->score == best->score && p->blocks < best->blocks))
+            out->best = i;
+        p->pareto = true;
+        for (size_t j = 0; j < out->n_points && p->pareto; j++) {
+            const struct dune_grid_point *q = &out->point[j];
+
+            p->pareto = !(q->macro_f1 >= p->macro_f1 && q->blocks < p->blocks) &&
+                        !(q->macro_f1 > p->macro_f1 && q->blocks == p->blocks);
+        }
+    }
+}
+
+int dune_grid_search(struct dune_grid *out, struct dune_space *s, const struct dune_grid_cfg *cfg,
+                     const uint8_t *block, const uint8_t *train, const uint8_t *valid,
+                     struct dune_diag *d)
+{
+    struct search g = {.s = s, .cfg = cfg, .block = block, .train = train, .valid = valid};
+    int rc = 0;
+
+    memset(out, 0, sizeof(*out));
+    g.col = dune_mem_zalloc(s->n_items, sizeof(*g.col));
+    dune_confusion_init(&g.conf, s->n_classes + 1);
+    for (size_t i = 0; rc == 0 && i < DUNE_ARRAY_LEN(grid_n); i++) {
+        if (grid_n[i] > s->max_n)
+            continue;
+        rc = dune_space_prepare(s, grid_n[i], cfg->mode, d);
+        for (size_t t = 0; rc == 0 && t < DUNE_ARRAY_LEN(grid_trees); t++)
+            rc = search_n_trees(&g, grid_n[i], grid_trees[t], d);
+    }
+    if (rc == 0 && !g.points.len)
+        rc = dune_diag_set(d, DUNE_E_INFEASIBLE, NULL,
+                           "no point of the grid fits %u leaves and %u features",
+                           cfg->budget.leaves_sum, cfg->budget.features_distinct);
+    finish(&g, out);
+    if (rc)
+        dune_grid_fini(out);
+    dune_confusion_fini(&g.conf);
+    dune_mem_free(g.col);
+    return rc;
+}
+
+void dune_grid_fini(struct dune_grid *g)
+{
+    dune_mem_free(g->point);
+    memset(g, 0, sizeof(*g));
+}
+
+struct dune_fit_cfg dune_grid_fit_cfg(const struct dune_grid_cfg *cfg, const struct dune_grid_point *p)
+{
+    return (struct dune_fit_cfg){
+        .n = p->n, .mode = cfg->mode, .features = p->features, .n_trees = p->trees,
+        .max_leaves = p->leaves, .sqrt_features = cfg->sqrt_features, .balance = cfg->balance,
+        .seed = cfg->seed};
+}
