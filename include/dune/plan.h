@@ -229,6 +229,9 @@ struct dune_resources { /* of one device; how: docs/resources.md */
  * generations: 2, or 1 for a device that is never updated while traffic runs. */
 void dune_resources_estimate(const struct dune_plan *p, uint32_t device, const struct dune_profile *prof,
                              uint32_t generations, struct dune_resources *out);
+/* Bends hash, ways, slots and parser limits of a plan to a profile; slots are halved (to 4096 at least)
+ * until every device fits, if that helps. What it cannot bend (trees, time-out ...) stays as it is. */
+void dune_plan_retarget(struct dune_plan *p, const struct dune_profile *prof, uint32_t generations);
 /* Published accounting of a forest shape: sum_j (floor(2*bits_j/44)+1) + (floor(L/44)+1)*trees. */
 uint32_t dune_published_blocks(const uint8_t *feats, uint32_t n_feats, uint32_t max_leaves, uint32_t trees);
 

@@ -202,9 +202,29 @@ static void refusals(void **state)
     dune_plan_free(p);
 }
 
+static void retarget(void **state)
+{
+    struct dune_plan *p = random_plan(9, 2, 1, 20);
+    struct dune_resources e;
+
+    (void)state;
+    dune_plan_retarget(p, dune_profile_find("engine"), 2);
+    assert_true(p->hash == DUNE_HASH_SIPHASH && p->slots == 65536 && p->ways == 4 && p->parser.ipv6);
+    dune_plan_retarget(p, dune_profile_find("tofino1"), 2);
+    assert_true(p->hash == DUNE_HASH_CRC && p->ways == 1 && !p->parser.ipv6);
+    assert_true(p->slots < 65536);
+    dune_resources_estimate(p, 1, dune_profile_find("tofino1"), 2, &e);
+    assert_true(e.fits);
+    dune_plan_free(p);
+    p = random_plan(9, 1, 3, 20); /* too many trees for any number of slots */
+    dune_plan_retarget(p, dune_profile_find("tofino1"), 2);
+    assert_int_equal(p->slots, 65536);
+    dune_plan_free(p);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(published), cmocka_unit_test(ternary),  cmocka_unit_test(profiles),
-    cmocka_unit_test(against_the_compiler), cmocka_unit_test(refusals),
+    cmocka_unit_test(against_the_compiler), cmocka_unit_test(refusals), cmocka_unit_test(retarget),
 };
 
 RUN_TESTS(tests)
