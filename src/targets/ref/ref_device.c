@@ -88,6 +88,7 @@ static enum next wrap_forged(struct ref_pass *p)
 
     dev->count.shim_at_edge++;
     if (dev->opts.drop_edge_shim) {
+        p->trace->reason = DUNE_REASON_SHIM_INSIDE;
         p->trace->fate = DUNE_FATE_DROPPED_EDGE_SHIM;
         dev->count.dropped_edge_shim++;
         return DROP;

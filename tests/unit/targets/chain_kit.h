@@ -38,7 +38,7 @@ struct kit_packet {
     uint16_t ip_len;          /* 0: what fits */
     uint16_t frame_len;       /* padded up to this */
     uint8_t ttl, tos, tcp_flags, options; /* options: bytes, a multiple of 4 */
-    uint16_t window, frag;
+    uint16_t window, frag, udp_len; /* udp_len 0: what fits */
     unsigned n_vlan;
 };
 
@@ -117,7 +117,7 @@ static inline void kit_make(struct kit_frame *f, const struct kit_packet *k)
         kit_put16(f, k->window);
         kit_zero(f, 4);
     } else {
-        kit_put16(f, l4);
+        kit_put16(f, k->udp_len ? k->udp_len : l4);
         kit_put16(f, 0);
     }
     if (f->len < k->frame_len)
