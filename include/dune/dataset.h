@@ -94,6 +94,11 @@ int dune_extract(struct dune_dataset **out, const struct dune_extract_input *in,
                  const struct dune_extract_opts *opts, struct dune_extract_report *report,
                  struct dune_diag *d) DUNE_MUST_USE;
 
+/* Names of captures, "file" or "file#piece", with the fewest path components that tell the files
+ * apart: names do not depend on where the data lies. piece NULL: the whole file. The name is yours. */
+unsigned dune_capture_components(const char *const *paths, size_t n_paths);
+char *dune_capture_name(const char *path, unsigned components, const struct dune_piece *piece);
+
 /* File format "DUNEDSET", version 1: docs/formats/dataset.md. Reading maps the file. */
 int dune_dataset_write(const struct dune_dataset *ds, const char *path, struct dune_diag *d) DUNE_MUST_USE;
 int dune_dataset_read(struct dune_dataset **out, const char *path, struct dune_diag *d) DUNE_MUST_USE;

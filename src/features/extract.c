@@ -219,51 +219,21 @@ static int check_classes(const struct extraction *x, const struct dune_extract_r
 
 /* --- captures ------------------------------------------------------------------------------------ */
 
-/* The last n components of a path. */
-static const char *path_tail(const char *path, unsigned n)
-{
-    const char *p = path + strlen(path);
-
-    while (p > path && (p[-1] != '/' || --n > 0))
-        p--;
-    return p;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* The fewest components that tell all files apart: names do not depend on where the data lies. */
 static unsigned tail_components(const struct extraction *x)
 {
-    const char **tail = dune_mem_alloc(x->n, sizeof(*tail));
-    unsigned n = 1;
+    const char **path = dune_mem_alloc(x->n, sizeof(*path));
+    unsigned n;
 
-    for (bool clash = true; clash && n < 64; n += clash) {
-        clash = false;
-        for (size_t i = 0; i < x->n; i++)
-            tail[i] = path_tail(x->file[i].path, n);
-        qsort(tail, x->n, sizeof(*tail), by_name);
-        for (size_t i = 1; i < x->n; i++)
-            clash |= strcmp(tail[i - 1], tail[i]) == 0;
-    }
-    dune_mem_free(tail);
+    for (size_t i = 0; i < x->n; i++)
+        path[i] = x->file[i].path;
+    n = dune_capture_components(path, x->n);
+    dune_mem_free(path);
     return n;
 }
 
-/* "file" or "file#piece" */
 static char *capture_name(const struct xt_file *f, size_t piece, unsigned components)
 {
-    const char *file = path_tail(f->path, components), *base = dune_path_base(f->path), *name;
-    size_t len = strlen(base);
-
-    if (f->n_pieces == 0)
-        return dune_mem_strdup(file);
-    name = f->pieces[piece].name;
-    if (strncmp(name, base, len) == 0 && name[len] == '#')
-        name += len + 1;
-    return dune_mem_printf("%s#%s", file, name);
+    return dune_capture_name(f->path, components, f->n_pieces ? &f->pieces[piece] : NULL);
 }
 
 /* --- columns ------------------------------------------------------------------------------------- */
