@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the replay share. */
+#ifndef DUNE_EXPERIMENT_REPLAY_INT_H
+#define DUNE_EXPERIMENT_REPLAY_INT_H
+
+#include "base/base.h"
+#include "dune/replay.h"
+
+/* --- replay_score.c: truth against verdicts ------------------------------------------------------------ */
+struct rp_vote { /* one flow's weight that got one prediction, in one capture */
+    uint64_t flow;
+    uint32_t truth, pred;
+    uint64_t w, packets;
+};
+typedef DUNE_VEC(struct dune_vote) rp_dune_votes;
+
+struct rp_share { /* sums of weight, for the shares */
+    uint64_t total, pl, fl, none, collision;
+};
+
+struct rp_score {
+    uint32_t n_classes;
+    char **class_name;
+    uint32_t *of_label; /* label id -> class */
+    uint32_t of_plan[256]; /* plan class id -> class */
+    struct rp_share flow, packet;
+    DUNE_VEC(struct rp_vote) now; /* of the capture under way */
+    rp_dune_votes by_flow[2], by_capture[2]; /* flow level, packet level */
+    uint32_t n_captures, n_flows; /* with labelled flows */
+};
+void dune_rp_score_init(struct rp_score *s, const struct dune_plan *p, const struct dune_labels *l);
+void dune_rp_score_fini(struct rp_score *s);
+/* pos: 1-based packet number within the flow. */
+void dune_rp_score_add(struct rp_score *s, uint64_t flow, uint64_t pos, uint64_t len, uint32_t truth,
+                       const struct dune_verdict *v);
+void dune_rp_score_end_capture(struct rp_score *s);
+/* Moves classes and scores into the result. */
+void dune_rp_score_finish(struct rp_score *s, struct dune_replay *r, unsigned draws, uint64_t seed);
+
+/* --- replay_out.c: verdict file, output capture ---------------------------------------------------------- */
+struct rp_out {
+    struct dune_outfile csv;
+    struct dune_writer *pcap;
+    const struct dune_plan *plan;
+};
+int dune_rp_out_open(struct rp_out *o, const struct dune_plan *p, const struct dune_replay_opts *opts,
+                     struct dune_diag *d) DUNE_MUST_USE;
+void dune_rp_out_verdict(struct rp_out *o, const struct dune_replay_packet *p);
+int dune_rp_out_frame(struct rp_out *o, uint64_t ts_ns, const struct dune_chain_frame *f,
+                      struct dune_diag *d) DUNE_MUST_USE;
+int dune_rp_out_commit(struct rp_out *o, struct dune_diag *d) DUNE_MUST_USE;
+void dune_rp_out_abort(struct rp_out *o);
+
+#endif
