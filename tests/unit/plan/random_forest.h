@@ -84,7 +84,7 @@ static void random_forest_fini(struct dune_forest *f)
 }
 
 /* Classes 0 .. n-2 become plan classes first .. , class n-1 is Other. */
-static void other_last(uint8_t *to_plan, uint32_t n, uint8_t first)
+static inline void other_last(uint8_t *to_plan, uint32_t n, uint8_t first)
 {
     for (uint32_t c = 0; c < n; c++)
         to_plan[c] = c + 1 < n ? (uint8_t)(first + c) : DUNE_PLAN_OTHER;
