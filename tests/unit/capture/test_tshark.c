@@ -155,12 +155,15 @@ static void compare_file(const char *path, uint64_t *n_packets, uint64_t *n_valu
 
 static void compare_paths(struct dune_paths *paths)
 {
-    uint64_t n_packets = 0, n_values = 0;
+    uint64_t n_files = 0, n_packets = 0, n_values = 0;
 
-    for (size_t i = 0; i < paths->len; i++)
-        if (strstr(paths->data[i], ".pcap"))
-            compare_file(paths->data[i], &n_packets, &n_values);
-    printf("# %zu files, %" PRIu64 " packets, %" PRIu64 " values agree\n", paths->len, n_packets,
+    for (size_t i = 0; i < paths->len; i++) {
+        if (!strstr(paths->data[i], ".pcap"))
+            continue;
+        compare_file(paths->data[i], &n_packets, &n_values);
+        n_files++;
+    }
+    printf("# %" PRIu64 " files, %" PRIu64 " packets, %" PRIu64 " values agree\n", n_files, n_packets,
            n_values);
     dune_paths_fini(paths);
 }
