@@ -28,7 +28,8 @@ static const char *class_name(const struct dune_plan *p, uint8_t cls)
     return cls == DUNE_PLAN_OTHER ? "Other" : p->cls[cls - 1].name;
 }
 
-static void add_class_names(struct dune_buf *b, const struct dune_plan *p, const struct dune_submodel *sm)
+static void add_class_names(struct dune_buf *b, const struct dune_plan *p,
+                            const struct dune_submodel *sm)
 {
     for (uint32_t i = 0; i < sm->n_classes; i++)
         dune_buf_printf(b, "%s%s", i ? ", " : "", class_name(p, sm->cls[i]));
@@ -51,7 +52,8 @@ static uint32_t count_leaves(const struct dune_submodel *sm)
     return n;
 }
 
-/* --- text ---------------------------------------------------------------------------------------- */
+/* --- text ----------------------------------------------------------------------------------------
+ */
 
 static void print_head(struct cli_ctx *ctx, const struct dune_plan *p)
 {
@@ -70,8 +72,8 @@ static void print_head(struct cli_ctx *ctx, const struct dune_plan *p)
 
 static void print_submodels(struct cli_ctx *ctx, const struct dune_plan *p)
 {
-    static const char *const heads[] = {"device", ">id", ">n", "phase", ">trees", ">leaves",
-                                        "classes", "features"};
+    static const char *const heads[] = {"device", ">id",     ">n",      "phase",
+                                        ">trees", ">leaves", "classes", "features"};
     struct cli_table t;
 
     cli_table_init(&t, DUNE_ARRAY_LEN(heads), heads);
@@ -134,8 +136,8 @@ static void add_limit(struct cli_table *t, uint32_t have, uint32_t limit)
 
 static void print_devices(struct cli_ctx *ctx, const struct config *cfg, const struct dune_plan *p)
 {
-    static const char *const heads[] = {"device",        "profile",       ">leaves",   ">features",
-                                        ">range rows",   ">as ternary",   ">code bits", ">published %"};
+    static const char *const heads[] = {"device",      "profile",     ">leaves",    ">features",
+                                        ">range rows", ">as ternary", ">code bits", ">published %"};
     struct dune_resources e;
     struct cli_table t;
 
@@ -180,8 +182,8 @@ static void add_estimate(struct cli_table *t, const struct dune_plan *p, uint32_
 /* What the same sub-models would take on other devices, with state and parser bent to these. */
 static void print_profiles(struct cli_ctx *ctx, const struct config *cfg, const struct dune_plan *p)
 {
-    static const char *const heads[] = {"device", "under profile", ">slots", ">stages", ">TCAM",
-                                        ">SRAM",  ">MB",           "fits"};
+    static const char *const heads[] = {"device", "under profile", ">slots", ">stages",
+                                        ">TCAM",  ">SRAM",         ">MB",    "fits"};
     uint32_t generations = cfg->one_generation ? 1 : 2;
     const struct dune_profile *prof;
     struct cli_table t;
@@ -202,10 +204,11 @@ static void print_profiles(struct cli_ctx *ctx, const struct config *cfg, const 
     cli_print_table(ctx, &t);
 }
 
-/* --- tables --------------------------------------------------------------------------------------- */
+/* --- tables
+ * --------------------------------------------------------------------------------------- */
 
-static void print_leaf(struct cli_ctx *ctx, const struct dune_plan *p, const struct dune_submodel *sm,
-                       uint32_t t, uint32_t i)
+static void print_leaf(struct cli_ctx *ctx, const struct dune_plan *p,
+                       const struct dune_submodel *sm, uint32_t t, uint32_t i)
 {
     const struct dune_plan_tree *tr = &sm->tree[t];
     const struct dune_plan_leaf *l = &tr->leaf[i];
@@ -226,8 +229,8 @@ static void print_leaf(struct cli_ctx *ctx, const struct dune_plan *p, const str
     cli_out(ctx, "\n");
 }
 
-static void print_nodes(struct cli_ctx *ctx, const struct dune_plan *p, const struct dune_submodel *sm,
-                        uint32_t t)
+static void print_nodes(struct cli_ctx *ctx, const struct dune_plan *p,
+                        const struct dune_submodel *sm, uint32_t t)
 {
     const struct dune_plan_tree *tr = &sm->tree[t];
     uint32_t *depth = DUNE_NEW_N(uint32_t, tr->n_nodes);
@@ -281,7 +284,8 @@ static void print_tables(struct cli_ctx *ctx, const struct dune_plan *p)
     }
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------- */
+/* --- JSON
+ * ----------------------------------------------------------------------------------------- */
 
 static void put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
 {
@@ -352,7 +356,8 @@ static void put_device(struct dune_jsonw *w, const struct config *cfg, const str
     dune_jsonw_end(w);
 }
 
-static void put_submodel(struct dune_jsonw *w, const struct dune_plan *p, const struct dune_submodel *sm)
+static void put_submodel(struct dune_jsonw *w, const struct dune_plan *p,
+                         const struct dune_submodel *sm)
 {
     dune_jsonw_obj(w);
     put_uint(w, "id", sm->id);
@@ -441,10 +446,12 @@ const struct cli_command cmd_show = {
     .max_args = 1,
     CLI_CONFIG(struct config),
     CLI_OPTIONS(options),
-    .description = "Sub-models in chain order, what each device holds, and an estimate of stages, TCAM, SRAM and\n"
-                   "memory under every device profile (docs/resources.md says how), with slots, hash and\n"
-                   "parser limits bent to the profile. With --tables every tree is printed beside its range\n"
-                   "rows and code rows.\n",
+    .description =
+        "Sub-models in chain order, what each device holds, and an estimate of stages, TCAM, SRAM "
+        "and\n"
+        "memory under every device profile (docs/resources.md says how), with slots, hash and\n"
+        "parser limits bent to the profile. With --tables every tree is printed beside its range\n"
+        "rows and code rows.\n",
     .examples = "dunectl show plan.json\n"
                 "dunectl show plan.json --profile tofino1\n"
                 "dunectl show plan.json --tables\n",

@@ -74,10 +74,12 @@ const struct cli_command cmd_verify = {
     .min_args = 1,
     .max_args = 1,
     CLI_CONFIG(struct config),
-    .description = "Checks that range rows cover each feature without gap or overlap, that exactly one code row\n"
-                   "matches every code that can occur, ids, limits and the budgets of the devices. An error\n"
-                   "names the place in the file, as in submodels[1].trees[0].leaves[7].match.\n"
-                   "Exit status 3: the file is wrong; 4: it exceeds a budget.\n",
+    .description =
+        "Checks that range rows cover each feature without gap or overlap, that exactly one code "
+        "row\n"
+        "matches every code that can occur, ids, limits and the budgets of the devices. An error\n"
+        "names the place in the file, as in submodels[1].trees[0].leaves[7].match.\n"
+        "Exit status 3: the file is wrong; 4: it exceeds a budget.\n",
     .examples = "dunectl verify plan.json\n"
                 "dunectl verify plan.json --json\n",
     .run = run,

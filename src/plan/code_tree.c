@@ -3,10 +3,10 @@
  * Code rows as boxes, and back to a tree.
  *
  * A thermometer code of k bits has k + 1 reachable words, so a reachable code key is a point of a
- * grid and a code row a box of it. Rows that come from a tree can always be cut in two by a plane no
- * box straddles. Cutting until one box is left proves that every point is in exactly one box and
- * yields the nodes. Each cut looks at its boxes once per feature, and no path cuts at the same place
- * twice: time is at most features x size of the code table, whatever the input.
+ * grid and a code row a box of it. Rows that come from a tree can always be cut in two by a plane
+ * no box straddles. Cutting until one box is left proves that every point is in exactly one box and
+ * yields the nodes. Each cut looks at its boxes once per feature, and no path cuts at the same
+ * place twice: time is at most features x size of the code table, whatever the input.
  */
 #include "plan/plan_int.h"
 
@@ -17,11 +17,11 @@ struct derive {
     uint32_t t;
     const char *path;
     struct dune_diag *d;
-    uint32_t **cut;            /* [n_feats][n_bits]: value of each bit's threshold */
-    uint32_t *lo, *hi;         /* boxes: [n_leaves * n_feats], ones at least / at most */
-    uint32_t *rlo, *rhi;       /* the region in hand */
-    uint32_t *order;           /* leaves; a region owns a contiguous part */
-    int32_t *cover, *ends;     /* scratch, [key_bits + 2] */
+    uint32_t **cut;        /* [n_feats][n_bits]: value of each bit's threshold */
+    uint32_t *lo, *hi;     /* boxes: [n_leaves * n_feats], ones at least / at most */
+    uint32_t *rlo, *rhi;   /* the region in hand */
+    uint32_t *order;       /* leaves; a region owns a contiguous part */
+    int32_t *cover, *ends; /* scratch, [key_bits + 2] */
     DUNE_VEC(struct dune_node) out;
 };
 

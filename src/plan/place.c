@@ -59,7 +59,8 @@ int dune_budget_parse(const char *text, struct dune_budget *b, struct dune_diag 
     if (!ok)
         return dune_diag_set(d, DUNE_E_USAGE, NULL,
                              "budget '%s' is none of tight, tiny, loose, none, "
-                             "leaves_sum=N,features_distinct=N", text);
+                             "leaves_sum=N,features_distinct=N",
+                             text);
     *b = parsed;
     return 0;
 }
@@ -67,8 +68,8 @@ int dune_budget_parse(const char *text, struct dune_budget *b, struct dune_diag 
 #define NEVER UINT32_MAX
 
 /*
- * cost[d][i]: fewest devices among d, d+1 ... that take the sub-models i, i+1 ... Filled from the end.
- * reach: first sub-model that device d cannot take any more when it starts with i.
+ * cost[d][i]: fewest devices among d, d+1 ... that take the sub-models i, i+1 ... Filled from the
+ * end. reach: first sub-model that device d cannot take any more when it starts with i.
  */
 static uint32_t reach(const struct dune_plan *p, uint32_t d, uint32_t i)
 {

@@ -8,16 +8,16 @@
 
 /*
  * Checks that the code rows of tree t partition its reachable code keys and are those of a decision
- * tree, and derives its nodes in preorder (the most balanced cut first; so they are a function of the
- * rows alone). path is the JSON path of the tree. *node is the caller's; unset on failure.
- * The range rows and code words of sm must have been checked (or built) before.
+ * tree, and derives its nodes in preorder (the most balanced cut first; so they are a function of
+ * the rows alone). path is the JSON path of the tree. *node is the caller's; unset on failure. The
+ * range rows and code words of sm must have been checked (or built) before.
  */
 int dune_plan_tree_derive(const struct dune_submodel *sm, uint32_t t, const char *path,
                           struct dune_node **node, uint32_t *n_nodes,
                           struct dune_diag *d) DUNE_MUST_USE;
 
-/* dune_plan_verify. With fill (the same plan) the trees' nodes are derived and stored, else those of p
- * must be what the rows give. */
+/* dune_plan_verify. With fill (the same plan) the trees' nodes are derived and stored, else those
+ * of p must be what the rows give. */
 int dune_plan_check(const struct dune_plan *p, struct dune_plan *fill,
                     struct dune_diag *d) DUNE_MUST_USE;
 
@@ -44,13 +44,14 @@ uint32_t dune_use_features(const struct dune_use *use);
 
 /* Words of the file format, in the order of the enums; NULL-terminated. */
 extern const char *const dune_plan_claim_words[], *const dune_plan_hash_words[],
-    *const dune_plan_fallback_words[], *const dune_plan_action_words[];
+                                                      *const dune_plan_fallback_words[],
+                                                          *const dune_plan_action_words[];
 
 #define DUNE_PLAN_FORMAT "dune-plan"
 #define DUNE_PLAN_MAX_BYTES (UINT64_C(256) << 20)
 #define DUNE_PLAN_MAX_JSON_DEPTH 12 /* of provenance.options and .scores */
 #define DUNE_PLAN_MAX_SLOTS (1u << 24)
-#define DUNE_PLAN_MAX_FILTER 4096   /* entries of each list */
+#define DUNE_PLAN_MAX_FILTER 4096 /* entries of each list */
 
 /* Ones in the code word of range row r of feature f for tree t, for a checked thermometer. */
 static inline uint32_t dune_code_ones(const struct dune_plan_feature *f, uint32_t t, uint32_t r)

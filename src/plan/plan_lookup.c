@@ -108,7 +108,8 @@ void dune_submodel_leaves(const struct dune_submodel *sm, const uint32_t *featur
     }
 }
 
-struct dune_sub_answer dune_submodel_lookup(const struct dune_submodel *sm, const uint32_t *features)
+struct dune_sub_answer dune_submodel_lookup(const struct dune_submodel *sm,
+                                            const uint32_t *features)
 {
     const struct dune_plan_leaf *leaf[DUNE_MAX_TREES];
 

@@ -1,212 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The strict reader of plan.json. Every key must be there, no other may be; the first error wins and
- * carries its JSON path. Shapes and number ranges are checked here, meaning in plan_verify.c.
+ * The strict reader of plan.json. Every key must be there, no other may be; the first error wins
+ * and carries its JSON path. Shapes and number ranges are checked here, meaning in plan_verify.c.
  */
 #include "plan/plan_int.h"
 
 #include <arpa/inet.h>
-#include <jansson.h>
 #include <string.h>
 
-struct reader {
-    struct dune_diag *d;
-    int rc; /* first error; later calls do nothing */
-    char path[256];
-    size_t len;
-};
+#include "plan/json_reader.h"
 
-DUNE_PRINTF(2, 3) static size_t enter(struct reader *r, const char *fmt, ...)
-{
-    size_t old = r->len;
-    va_list ap;
-    int n;
-
-    va_start(ap, fmt);
-    n = vsnprintf(r->path + r->len, sizeof(r->path) - r->len, fmt, ap);
-    va_end(ap);
-    r->len = DUNE_MIN(r->len + (size_t)DUNE_MAX(n, 0), sizeof(r->path) - 1);
-    return old;
-}
-
-static void leave(struct reader *r, size_t old)
-{
-    r->len = old;
-    r->path[old] = '\0';
-}
-
-static size_t enter_key(struct reader *r, const char *key)
-{
-    return enter(r, "%s%s", r->len ? "." : "", key);
-}
-
-DUNE_PRINTF(2, 3) static void fail(struct reader *r, const char *fmt, ...)
-{
-    char msg[400];
-    va_list ap;
-
-    if (r->rc)
-        return;
-    va_start(ap, fmt);
-    vsnprintf(msg, sizeof(msg), fmt, ap);
-    va_end(ap);
-    r->rc = dune_diag_set_place(r->d, DUNE_E_INPUT, NULL, r->path, "%s", msg);
-}
-
-/* An object with exactly these keys (separated by spaces). */
-static bool is_object(struct reader *r, const json_t *v, const char *keys)
-{
-    const char *key;
-    const json_t *item;
-    char padded[512], want[128];
-
-    if (r->rc)
-        return false;
-    if (!json_is_object(v)) {
-        fail(r, "must be an object");
-        return false;
-    }
-    snprintf(padded, sizeof(padded), " %s ", keys);
-    json_object_foreach((json_t *)(uintptr_t)v, key, item) {
-        (void)item;
-        snprintf(want, sizeof(want), " %s ", key);
-        if (strchr(key, ' ') || !strstr(padded, want)) {
-            enter_key(r, key);
-            fail(r, "unknown key; known here: %s", keys);
-            return false;
-        }
-    }
-    for (const char *p = keys; *p; p += strspn(p, " ")) {
-        size_t n = strcspn(p, " ");
-
-        snprintf(want, sizeof(want), "%.*s", (int)n, p);
-        if (!json_object_get(v, want)) {
-            fail(r, "key '%s' is missing", want);
-            return false;
-        }
-        p += n;
-    }
-    return true;
-}
-
-static uint64_t to_uint(struct reader *r, const json_t *v, uint64_t max)
-{
-    if (r->rc)
-        return 0;
-    if (!json_is_integer(v) || json_integer_value(v) < 0 || (uint64_t)json_integer_value(v) > max) {
-        fail(r, "must be an integer of 0 to %llu", (unsigned long long)max);
-        return 0;
-    }
-    return (uint64_t)json_integer_value(v);
-}
-
-static uint64_t get_uint(struct reader *r, const json_t *obj, const char *key, uint64_t max)
-{
-    size_t at = enter_key(r, key);
-    uint64_t v = to_uint(r, json_object_get(obj, key), max);
-
-    if (r->rc == 0)
-        leave(r, at);
-    return v;
-}
-
-static bool get_bool(struct reader *r, const json_t *obj, const char *key)
-{
-    const json_t *v = json_object_get(obj, key);
-    size_t at = enter_key(r, key);
-
-    if (r->rc == 0 && !json_is_boolean(v))
-        fail(r, "must be true or false");
-    if (r->rc == 0)
-        leave(r, at);
-    return json_is_true(v);
-}
-
-/* A borrowed string; NULL after an error, and for null where that is allowed. */
-static const char *get_text(struct reader *r, const json_t *obj, const char *key, bool or_null)
-{
-    const json_t *v = json_object_get(obj, key);
-    size_t at = enter_key(r, key);
-
-    if (r->rc == 0 && !json_is_string(v) && !(or_null && json_is_null(v)))
-        fail(r, "must be a string%s", or_null ? " or null" : "");
-    if (r->rc == 0)
-        leave(r, at);
-    return r->rc ? NULL : json_string_value(v);
-}
-
-static char *get_str(struct reader *r, const json_t *obj, const char *key, bool or_null)
-{
-    const char *s = get_text(r, obj, key, or_null);
-
-    return s ? dune_mem_strdup(s) : NULL;
-}
-
-static unsigned get_word(struct reader *r, const json_t *obj, const char *key,
-                         const char *const *words)
-{
-    const char *s = get_text(r, obj, key, false);
-
-    for (unsigned i = 0; s && words[i]; i++)
-        if (strcmp(s, words[i]) == 0)
-            return i;
-    enter_key(r, key);
-    fail(r, "'%.64s' is none of the known words", s ? s : "");
-    return 0;
-}
-
-/* The array obj[key]; stays inside its path. *n = 0 after an error. */
-static const json_t *get_array(struct reader *r, const json_t *obj, const char *key, uint32_t max,
-                               uint32_t *n, size_t *at)
-{
-    const json_t *v = json_object_get(obj, key);
-
-    *at = enter_key(r, key);
-    *n = 0;
-    if (r->rc == 0 && !json_is_array(v))
-        fail(r, "must be an array");
-    if (r->rc == 0 && json_array_size(v) > max)
-        fail(r, "has %zu entries; at most %u are allowed", json_array_size(v), max);
-    if (r->rc == 0)
-        *n = (uint32_t)json_array_size(v);
-    return v;
-}
-
-static void leave_array(struct reader *r, size_t at)
-{
-    if (r->rc == 0)
-        leave(r, at);
-}
-
-static uint8_t *get_bytes(struct reader *r, const json_t *obj, const char *key, uint32_t max,
-                          uint32_t *n)
-{
-    size_t at, in;
-    const json_t *v = get_array(r, obj, key, max, n, &at);
-    uint8_t *out = *n ? DUNE_NEW_N(uint8_t, *n) : NULL;
-
-    for (uint32_t i = 0; r->rc == 0 && i < *n; i++) {
-        in = enter(r, "[%u]", i);
-        out[i] = (uint8_t)to_uint(r, json_array_get(v, i), 255);
-        leave_array(r, in);
-    }
-    leave_array(r, at);
-    return out;
-}
-
-static void read_parser(struct reader *r, const json_t *root, struct dune_parser_limits *l)
+static void read_parser(struct dune_json_reader *r, const json_t *root,
+                        struct dune_parser_limits *l)
 {
     const json_t *o = json_object_get(root, "parser");
-    size_t at = enter_key(r, "parser");
+    size_t at = dune_json_enter_key(r, "parser");
 
-    if (!is_object(r, o, "max_vlan max_ipv4_options max_ipv6_ext max_ipv6_ext_len ipv6"))
+    if (!dune_json_is_object(r, o, "max_vlan max_ipv4_options max_ipv6_ext max_ipv6_ext_len ipv6"))
         return;
-    l->max_vlan = (uint8_t)get_uint(r, o, "max_vlan", 2);
-    l->max_ipv4_options = (uint8_t)get_uint(r, o, "max_ipv4_options", 40);
-    l->max_ipv6_ext = (uint8_t)get_uint(r, o, "max_ipv6_ext", 2);
-    l->max_ipv6_ext_len = (uint8_t)get_uint(r, o, "max_ipv6_ext_len", 64);
-    l->ipv6 = get_bool(r, o, "ipv6");
-    leave_array(r, at);
+    l->max_vlan = (uint8_t)dune_json_uint(r, o, "max_vlan", 2);
+    l->max_ipv4_options = (uint8_t)dune_json_uint(r, o, "max_ipv4_options", 40);
+    l->max_ipv6_ext = (uint8_t)dune_json_uint(r, o, "max_ipv6_ext", 2);
+    l->max_ipv6_ext_len = (uint8_t)dune_json_uint(r, o, "max_ipv6_ext_len", 64);
+    l->ipv6 = dune_json_bool(r, o, "ipv6");
+    dune_json_leave(r, at);
 }
 
 static int hex_digit(char c)
@@ -214,170 +31,172 @@ static int hex_digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static void read_hash_key(struct reader *r, const json_t *o, struct dune_plan *p)
+static void read_hash_key(struct dune_json_reader *r, const json_t *o, struct dune_plan *p)
 {
-    const char *s = get_text(r, o, "hash_key", true);
-    size_t at = enter_key(r, "hash_key");
+    const char *s = dune_json_text(r, o, "hash_key", true);
+    size_t at = dune_json_enter_key(r, "hash_key");
 
     if (r->rc)
         return;
     if ((s != NULL) != (p->hash == DUNE_HASH_SIPHASH))
-        fail(r, "must be %s", s ? "null for crc" : "32 hex digits for siphash");
+        dune_json_fail(r, "must be %s", s ? "null for crc" : "32 hex digits for siphash");
     else if (s && (strlen(s) != 32 || strspn(s, "0123456789abcdef") != 32))
-        fail(r, "must be 32 hex digits (0-9, a-f)");
+        dune_json_fail(r, "must be 32 hex digits (0-9, a-f)");
     for (int i = 0; s && r->rc == 0 && i < 16; i++)
         p->hash_key[i] = (uint8_t)(hex_digit(s[2 * i]) << 4 | hex_digit(s[2 * i + 1]));
-    leave_array(r, at);
+    dune_json_leave(r, at);
 }
 
-static void read_flow_state(struct reader *r, const json_t *root, struct dune_plan *p)
+static void read_flow_state(struct dune_json_reader *r, const json_t *root, struct dune_plan *p)
 {
     const json_t *o = json_object_get(root, "flow_state");
-    size_t at = enter_key(r, "flow_state");
+    size_t at = dune_json_enter_key(r, "flow_state");
 
-    if (!is_object(r, o, "slots ways timeout hash hash_key"))
+    if (!dune_json_is_object(r, o, "slots ways timeout hash hash_key"))
         return;
-    p->slots = (uint32_t)get_uint(r, o, "slots", UINT32_MAX);
-    p->ways = (uint32_t)get_uint(r, o, "ways", UINT32_MAX);
+    p->slots = (uint32_t)dune_json_uint(r, o, "slots", UINT32_MAX);
+    p->ways = (uint32_t)dune_json_uint(r, o, "ways", UINT32_MAX);
     p->timeout = DUNE_TIMEOUT_NONE;
     if (!json_is_null(json_object_get(o, "timeout")))
-        p->timeout = get_uint(r, o, "timeout", INT64_MAX);
-    p->hash = get_word(r, o, "hash", dune_plan_hash_words);
+        p->timeout = dune_json_uint(r, o, "timeout", INT64_MAX);
+    p->hash = dune_json_word(r, o, "hash", dune_plan_hash_words);
     read_hash_key(r, o, p);
-    leave_array(r, at);
+    dune_json_leave(r, at);
 }
 
-static void read_shim(struct reader *r, const json_t *root, struct dune_plan *p)
+static void read_shim(struct dune_json_reader *r, const json_t *root, struct dune_plan *p)
 {
     const json_t *o = json_object_get(root, "shim");
-    size_t at = enter_key(r, "shim");
+    size_t at = dune_json_enter_key(r, "shim");
 
-    if (!is_object(r, o, "ethertype chain_mtu"))
+    if (!dune_json_is_object(r, o, "ethertype chain_mtu"))
         return;
-    p->shim_ethertype = (uint16_t)get_uint(r, o, "ethertype", UINT16_MAX);
-    p->chain_mtu = (uint32_t)get_uint(r, o, "chain_mtu", UINT32_MAX);
-    leave_array(r, at);
+    p->shim_ethertype = (uint16_t)dune_json_uint(r, o, "ethertype", UINT16_MAX);
+    p->chain_mtu = (uint32_t)dune_json_uint(r, o, "chain_mtu", UINT32_MAX);
+    dune_json_leave(r, at);
 }
 
-static void read_prefix(struct reader *r, const json_t *v, struct dune_prefix *out)
+static void read_prefix(struct dune_json_reader *r, const json_t *v, struct dune_prefix *out)
 {
     const char *s = json_string_value(v), *slash = s ? strrchr(s, '/') : NULL;
     char addr[64], canon[INET6_ADDRSTRLEN], again[80];
     uint64_t len;
 
     if (!slash || (size_t)(slash - s) >= sizeof(addr) || !dune_parse_u64(slash + 1, &len)) {
-        fail(r, "must be a prefix such as \"10.0.0.0/8\" or \"2001:db8::/32\"");
+        dune_json_fail(r, "must be a prefix such as \"10.0.0.0/8\" or \"2001:db8::/32\"");
         return;
     }
     snprintf(addr, sizeof(addr), "%.*s", (int)(slash - s), s);
     out->ipv6 = strchr(addr, ':') != NULL;
     if (inet_pton(out->ipv6 ? AF_INET6 : AF_INET, addr, out->addr) != 1 ||
         len > (out->ipv6 ? 128 : 32)) {
-        fail(r, "'%.64s' is not a prefix", s);
+        dune_json_fail(r, "'%.64s' is not a prefix", s);
         return;
     }
     out->len = (uint8_t)len;
     inet_ntop(out->ipv6 ? AF_INET6 : AF_INET, out->addr, canon, sizeof(canon));
     snprintf(again, sizeof(again), "%s/%u", canon, out->len);
     if (strcmp(again, s) != 0)
-        fail(r, "'%.64s' is to be written %s", s, again);
+        dune_json_fail(r, "'%.64s' is to be written %s", s, again);
 }
 
-static void read_port(struct reader *r, const json_t *v, struct dune_port_range *out)
+static void read_port(struct dune_json_reader *r, const json_t *v, struct dune_port_range *out)
 {
     if (!json_is_array(v) || json_array_size(v) != 2) {
-        fail(r, "must be a pair [low, high]");
+        dune_json_fail(r, "must be a pair [low, high]");
         return;
     }
-    out->lo = (uint16_t)to_uint(r, json_array_get(v, 0), 65535);
-    out->hi = (uint16_t)to_uint(r, json_array_get(v, 1), 65535);
+    out->lo = (uint16_t)dune_json_to_uint(r, json_array_get(v, 0), 65535);
+    out->hi = (uint16_t)dune_json_to_uint(r, json_array_get(v, 1), 65535);
 }
 
-static void read_filter(struct reader *r, const json_t *root, struct dune_filter *f)
+static void read_filter(struct dune_json_reader *r, const json_t *root, struct dune_filter *f)
 {
     const json_t *o = json_object_get(root, "filter"), *v;
-    size_t at = enter_key(r, "filter"), in, item;
+    size_t at = dune_json_enter_key(r, "filter"), in, item;
 
-    if (!is_object(r, o, "prefixes ports protocols"))
+    if (!dune_json_is_object(r, o, "prefixes ports protocols"))
         return;
-    v = get_array(r, o, "prefixes", DUNE_PLAN_MAX_FILTER, &f->n_prefixes, &in);
+    v = dune_json_array(r, o, "prefixes", DUNE_PLAN_MAX_FILTER, &f->n_prefixes, &in);
     f->prefix = f->n_prefixes ? DUNE_NEW_N(struct dune_prefix, f->n_prefixes) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < f->n_prefixes; i++) {
-        item = enter(r, "[%u]", i);
+        item = dune_json_enter(r, "[%u]", i);
         read_prefix(r, json_array_get(v, i), &f->prefix[i]);
-        leave_array(r, item);
+        dune_json_leave(r, item);
     }
-    leave_array(r, in);
-    v = get_array(r, o, "ports", DUNE_PLAN_MAX_FILTER, &f->n_ports, &in);
+    dune_json_leave(r, in);
+    v = dune_json_array(r, o, "ports", DUNE_PLAN_MAX_FILTER, &f->n_ports, &in);
     f->port = f->n_ports ? DUNE_NEW_N(struct dune_port_range, f->n_ports) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < f->n_ports; i++) {
-        item = enter(r, "[%u]", i);
+        item = dune_json_enter(r, "[%u]", i);
         read_port(r, json_array_get(v, i), &f->port[i]);
-        leave_array(r, item);
+        dune_json_leave(r, item);
     }
-    leave_array(r, in);
-    f->proto = get_bytes(r, o, "protocols", 256, &f->n_protos);
-    leave_array(r, at);
+    dune_json_leave(r, in);
+    f->proto = dune_json_bytes(r, o, "protocols", 256, &f->n_protos);
+    dune_json_leave(r, at);
 }
 
-static void read_class(struct reader *r, const json_t *o, struct dune_plan_class *c, uint32_t id)
+static void read_class(struct dune_json_reader *r, const json_t *o, struct dune_plan_class *c,
+                       uint32_t id)
 {
-    if (!is_object(r, o, "id name min_confidence action action_arg action_any"))
+    if (!dune_json_is_object(r, o, "id name min_confidence action action_arg action_any"))
         return;
-    if (get_uint(r, o, "id", 255) != id && r->rc == 0) {
-        enter_key(r, "id");
-        fail(r, "must be %u: class ids count from 1", id);
+    if (dune_json_uint(r, o, "id", 255) != id && r->rc == 0) {
+        dune_json_enter_key(r, "id");
+        dune_json_fail(r, "must be %u: class ids count from 1", id);
     }
-    c->name = get_str(r, o, "name", false);
-    c->min_confidence = (uint16_t)get_uint(r, o, "min_confidence", 255);
-    c->action = get_word(r, o, "action", dune_plan_action_words);
-    c->action_arg = (uint32_t)get_uint(r, o, "action_arg", UINT32_MAX);
-    c->action_any = get_bool(r, o, "action_any");
+    c->name = dune_json_dup(r, o, "name", false);
+    c->min_confidence = (uint16_t)dune_json_uint(r, o, "min_confidence", 255);
+    c->action = dune_json_word(r, o, "action", dune_plan_action_words);
+    c->action_arg = (uint32_t)dune_json_uint(r, o, "action_arg", UINT32_MAX);
+    c->action_any = dune_json_bool(r, o, "action_any");
 }
 
-static void read_device(struct reader *r, const json_t *o, struct dune_plan_device *v)
+static void read_device(struct dune_json_reader *r, const json_t *o, struct dune_plan_device *v)
 {
-    if (!is_object(r, o, "name profile leaves_sum features_distinct"))
+    if (!dune_json_is_object(r, o, "name profile leaves_sum features_distinct"))
         return;
-    v->name = get_str(r, o, "name", false);
-    v->profile = get_str(r, o, "profile", false);
-    v->budget.leaves_sum = (uint32_t)get_uint(r, o, "leaves_sum", UINT32_MAX);
-    v->budget.features_distinct = (uint32_t)get_uint(r, o, "features_distinct", UINT32_MAX);
+    v->name = dune_json_dup(r, o, "name", false);
+    v->profile = dune_json_dup(r, o, "profile", false);
+    v->budget.leaves_sum = (uint32_t)dune_json_uint(r, o, "leaves_sum", UINT32_MAX);
+    v->budget.features_distinct = (uint32_t)dune_json_uint(r, o, "features_distinct", UINT32_MAX);
 }
 
-static void read_lists(struct reader *r, const json_t *root, struct dune_plan *p)
+static void read_lists(struct dune_json_reader *r, const json_t *root, struct dune_plan *p)
 {
     size_t at, item;
-    const json_t *v = get_array(r, root, "classes", DUNE_MAX_CLASSES, &p->n_classes, &at);
+    const json_t *v = dune_json_array(r, root, "classes", DUNE_MAX_CLASSES, &p->n_classes, &at);
 
     p->cls = p->n_classes ? DUNE_NEW_N(struct dune_plan_class, p->n_classes) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < p->n_classes; i++) {
-        item = enter(r, "[%u]", i);
+        item = dune_json_enter(r, "[%u]", i);
         read_class(r, json_array_get(v, i), &p->cls[i], i + 1);
-        leave_array(r, item);
+        dune_json_leave(r, item);
     }
-    leave_array(r, at);
-    v = get_array(r, root, "devices", DUNE_MAX_DEVICES, &p->n_devices, &at);
+    dune_json_leave(r, at);
+    v = dune_json_array(r, root, "devices", DUNE_MAX_DEVICES, &p->n_devices, &at);
     p->device = p->n_devices ? DUNE_NEW_N(struct dune_plan_device, p->n_devices) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < p->n_devices; i++) {
-        item = enter(r, "[%u]", i);
+        item = dune_json_enter(r, "[%u]", i);
         read_device(r, json_array_get(v, i), &p->device[i]);
-        leave_array(r, item);
+        dune_json_leave(r, item);
     }
-    leave_array(r, at);
+    dune_json_leave(r, at);
 }
 
-/* --- sub-models --------------------------------------------------------------------------------- */
+/* --- sub-models ---------------------------------------------------------------------------------
+ */
 
 /* One code word of range row i for tree t; the first row sets its width. */
-static void read_code(struct reader *r, const json_t *v, struct dune_plan_feature *f, uint32_t i,
-                      uint32_t t)
+static void read_code(struct dune_json_reader *r, const json_t *v, struct dune_plan_feature *f,
+                      uint32_t i, uint32_t t)
 {
     const char *s = json_string_value(v);
     size_t len = s ? strlen(s) : 0;
 
     if (!s || strspn(s, "01") != len || len > DUNE_MAX_LEAVES) {
-        fail(r, "must be a string of at most %u characters 0 or 1", DUNE_MAX_LEAVES);
+        dune_json_fail(r, "must be a string of at most %u characters 0 or 1", DUNE_MAX_LEAVES);
         return;
     }
     if (i == 0) {
@@ -385,33 +204,33 @@ static void read_code(struct reader *r, const json_t *v, struct dune_plan_featur
         f->code[t] = len ? dune_mem_zalloc(f->n_rows, len) : NULL;
     }
     if (f->n_bits[t] != len) {
-        fail(r, "has %zu bits, row 0 has %u", len, f->n_bits[t]);
+        dune_json_fail(r, "has %zu bits, row 0 has %u", len, f->n_bits[t]);
         return;
     }
     if (len)
         memcpy(f->code[t] + (size_t)i * len, s, len);
 }
 
-static void read_row(struct reader *r, const json_t *o, struct dune_plan_feature *f, uint32_t i,
-                     uint32_t n_trees)
+static void read_row(struct dune_json_reader *r, const json_t *o, struct dune_plan_feature *f,
+                     uint32_t i, uint32_t n_trees)
 {
     const json_t *v;
     uint32_t n;
     size_t at, item;
 
-    if (!is_object(r, o, "lo hi codes"))
+    if (!dune_json_is_object(r, o, "lo hi codes"))
         return;
-    f->row[i].lo = (uint32_t)get_uint(r, o, "lo", UINT32_MAX);
-    f->row[i].hi = (uint32_t)get_uint(r, o, "hi", UINT32_MAX);
-    v = get_array(r, o, "codes", DUNE_MAX_TREES, &n, &at);
+    f->row[i].lo = (uint32_t)dune_json_uint(r, o, "lo", UINT32_MAX);
+    f->row[i].hi = (uint32_t)dune_json_uint(r, o, "hi", UINT32_MAX);
+    v = dune_json_array(r, o, "codes", DUNE_MAX_TREES, &n, &at);
     if (r->rc == 0 && n != n_trees)
-        fail(r, "has %u code words for %u trees", n, n_trees);
+        dune_json_fail(r, "has %u code words for %u trees", n, n_trees);
     for (uint32_t t = 0; r->rc == 0 && t < n; t++) {
-        item = enter(r, "[%u]", t);
+        item = dune_json_enter(r, "[%u]", t);
         read_code(r, json_array_get(v, t), f, i, t);
-        leave_array(r, item);
+        dune_json_leave(r, item);
     }
-    leave_array(r, at);
+    dune_json_leave(r, at);
 }
 
 /* All code words together are at most as long as the file: later rows must be as wide as the first,
@@ -423,16 +242,18 @@ static bool is_plausible(const json_t *rows)
     size_t i, first_bits = 0, last_bits = 0;
     const json_t *v;
 
-    json_array_foreach(codes, i, v) {
+    json_array_foreach(codes, i, v)
+    {
         first_bits += json_string_length(v);
     }
-    json_array_foreach(last, i, v) {
+    json_array_foreach(last, i, v)
+    {
         last_bits += json_string_length(v);
     }
     return first_bits == last_bits && first_bits * json_array_size(rows) <= DUNE_PLAN_MAX_BYTES;
 }
 
-static void read_feature(struct reader *r, const json_t *o, struct dune_plan_feature *f,
+static void read_feature(struct dune_json_reader *r, const json_t *o, struct dune_plan_feature *f,
                          uint32_t n_trees)
 {
     const json_t *v;
@@ -440,191 +261,196 @@ static void read_feature(struct reader *r, const json_t *o, struct dune_plan_fea
     size_t at, item;
     int id;
 
-    if (!is_object(r, o, "feature rows"))
+    if (!dune_json_is_object(r, o, "feature rows"))
         return;
-    name = get_text(r, o, "feature", false);
+    name = dune_json_text(r, o, "feature", false);
     id = name ? dune_feature_find(name) : -1;
     if (r->rc == 0 && (id < 0 || strcmp(dune_catalog[id].name, name) != 0)) {
-        enter_key(r, "feature");
-        fail(r, "'%.64s' is no feature of the catalog%s%s", name, id < 0 ? "" : "; its name is ",
-             id < 0 ? "" : dune_catalog[id].name);
+        dune_json_enter_key(r, "feature");
+        dune_json_fail(r, "'%.64s' is no feature of the catalog%s%s", name,
+                       id < 0 ? "" : "; its name is ", id < 0 ? "" : dune_catalog[id].name);
         return;
     }
     f->feat = (uint8_t)id;
-    v = get_array(r, o, "rows", UINT32_MAX, &f->n_rows, &at);
+    v = dune_json_array(r, o, "rows", UINT32_MAX, &f->n_rows, &at);
     if (r->rc == 0 && (f->n_rows == 0 || !is_plausible(v)))
-        fail(r, f->n_rows ? "code words differ in width between rows" : "must not be empty");
+        dune_json_fail(r,
+                       f->n_rows ? "code words differ in width between rows" : "must not be empty");
     if (r->rc)
         return;
     f->row = DUNE_NEW_N(struct dune_range_row, f->n_rows);
     f->n_bits = DUNE_NEW_N(uint32_t, n_trees);
     f->code = DUNE_NEW_N(char *, n_trees);
     for (uint32_t i = 0; r->rc == 0 && i < f->n_rows; i++) {
-        item = enter(r, "[%u]", i);
+        item = dune_json_enter(r, "[%u]", i);
         read_row(r, json_array_get(v, i), f, i, n_trees);
-        leave_array(r, item);
+        dune_json_leave(r, item);
     }
-    leave_array(r, at);
+    dune_json_leave(r, at);
 }
 
-static void read_leaf(struct reader *r, const json_t *o, struct dune_plan_tree *tr, uint32_t i)
+static void read_leaf(struct dune_json_reader *r, const json_t *o, struct dune_plan_tree *tr,
+                      uint32_t i)
 {
     struct dune_plan_leaf *l = &tr->leaf[i];
     const char *s;
 
-    if (!is_object(r, o, "match class confidence own own_confidence"))
+    if (!dune_json_is_object(r, o, "match class confidence own own_confidence"))
         return;
-    s = get_text(r, o, "match", false);
+    s = dune_json_text(r, o, "match", false);
     if (r->rc == 0 && (strlen(s) != tr->key_bits || strspn(s, "01*") != tr->key_bits)) {
-        enter_key(r, "match");
-        fail(r, "must be %u characters 0, 1 or *: one per bit of the tree's code words",
-             tr->key_bits);
+        dune_json_enter_key(r, "match");
+        dune_json_fail(r, "must be %u characters 0, 1 or *: one per bit of the tree's code words",
+                       tr->key_bits);
         return;
     }
     if (r->rc == 0 && tr->key_bits)
         memcpy(tr->match + (size_t)i * tr->key_bits, s, tr->key_bits);
-    l->cls = (uint8_t)get_uint(r, o, "class", 255);
-    l->conf = (uint8_t)get_uint(r, o, "confidence", 255);
-    l->own = (uint8_t)get_uint(r, o, "own", 255);
-    l->own_conf = (uint8_t)get_uint(r, o, "own_confidence", 255);
+    l->cls = (uint8_t)dune_json_uint(r, o, "class", 255);
+    l->conf = (uint8_t)dune_json_uint(r, o, "confidence", 255);
+    l->own = (uint8_t)dune_json_uint(r, o, "own", 255);
+    l->own_conf = (uint8_t)dune_json_uint(r, o, "own_confidence", 255);
 }
 
-static void read_tree(struct reader *r, const json_t *o, struct dune_submodel *sm, uint32_t t)
+static void read_tree(struct dune_json_reader *r, const json_t *o, struct dune_submodel *sm,
+                      uint32_t t)
 {
     struct dune_plan_tree *tr = &sm->tree[t];
     const json_t *v;
     uint64_t bits = 0;
     size_t at, item;
 
-    if (!is_object(r, o, "leaves"))
+    if (!dune_json_is_object(r, o, "leaves"))
         return;
     for (uint32_t j = 0; j < sm->n_feats; j++)
         bits += sm->feat[j].n_bits[t];
-    v = get_array(r, o, "leaves", DUNE_MAX_LEAVES, &tr->n_leaves, &at);
+    v = dune_json_array(r, o, "leaves", DUNE_MAX_LEAVES, &tr->n_leaves, &at);
     if (r->rc == 0 && tr->n_leaves == 0)
-        fail(r, "must not be empty");
+        dune_json_fail(r, "must not be empty");
     if (r->rc == 0 && bits >= DUNE_MAX_LEAVES)
-        fail(r, "the code key has %llu bits; a tree has at most %u splits",
-             (unsigned long long)bits, DUNE_MAX_LEAVES - 1);
+        dune_json_fail(r, "the code key has %llu bits; a tree has at most %u splits",
+                       (unsigned long long)bits, DUNE_MAX_LEAVES - 1);
     if (r->rc)
         return;
     tr->key_bits = (uint32_t)bits;
     tr->leaf = DUNE_NEW_N(struct dune_plan_leaf, tr->n_leaves);
     tr->match = bits ? dune_mem_zalloc(tr->n_leaves, tr->key_bits) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < tr->n_leaves; i++) {
-        item = enter(r, "[%u]", i);
+        item = dune_json_enter(r, "[%u]", i);
         read_leaf(r, json_array_get(v, i), tr, i);
-        leave_array(r, item);
+        dune_json_leave(r, item);
     }
-    leave_array(r, at);
+    dune_json_leave(r, at);
 }
 
-static void read_tables(struct reader *r, const json_t *o, struct dune_submodel *sm)
+static void read_tables(struct dune_json_reader *r, const json_t *o, struct dune_submodel *sm)
 {
     const json_t *trees = json_object_get(o, "trees"), *v;
     size_t at, item;
 
     if (json_array_size(trees) > 0 && json_array_size(trees) <= DUNE_MAX_TREES)
         sm->n_trees = (uint32_t)json_array_size(trees);
-    v = get_array(r, o, "features", DUNE_N_FEATURES, &sm->n_feats, &at);
+    v = dune_json_array(r, o, "features", DUNE_N_FEATURES, &sm->n_feats, &at);
     sm->feat = sm->n_feats ? DUNE_NEW_N(struct dune_plan_feature, sm->n_feats) : NULL;
     for (uint32_t j = 0; r->rc == 0 && sm->n_trees && j < sm->n_feats; j++) {
-        item = enter(r, "[%u]", j);
+        item = dune_json_enter(r, "[%u]", j);
         read_feature(r, json_array_get(v, j), &sm->feat[j], sm->n_trees);
-        leave_array(r, item);
+        dune_json_leave(r, item);
     }
-    leave_array(r, at);
-    at = enter_key(r, "trees");
+    dune_json_leave(r, at);
+    at = dune_json_enter_key(r, "trees");
     if (sm->n_trees == 0)
-        fail(r, "must be an array of 1 to %u trees", DUNE_MAX_TREES);
+        dune_json_fail(r, "must be an array of 1 to %u trees", DUNE_MAX_TREES);
     sm->tree = sm->n_trees ? DUNE_NEW_N(struct dune_plan_tree, sm->n_trees) : NULL;
     for (uint32_t t = 0; r->rc == 0 && t < sm->n_trees; t++) {
-        item = enter(r, "[%u]", t);
+        item = dune_json_enter(r, "[%u]", t);
         read_tree(r, json_array_get(trees, t), sm, t);
-        leave_array(r, item);
+        dune_json_leave(r, item);
     }
-    leave_array(r, at);
+    dune_json_leave(r, at);
 }
 
-static void read_submodel(struct reader *r, const json_t *o, struct dune_submodel *sm)
+static void read_submodel(struct dune_json_reader *r, const json_t *o, struct dune_submodel *sm)
 {
     const char *phase;
     int mode;
 
-    if (!is_object(r, o, "id n phase device classes features trees"))
+    if (!dune_json_is_object(r, o, "id n phase device classes features trees"))
         return;
-    sm->id = (uint8_t)get_uint(r, o, "id", 255);
-    sm->n = (uint8_t)get_uint(r, o, "n", DUNE_MAX_INFERENCE_POINT);
-    phase = get_text(r, o, "phase", false);
+    sm->id = (uint8_t)dune_json_uint(r, o, "id", 255);
+    sm->n = (uint8_t)dune_json_uint(r, o, "n", DUNE_MAX_INFERENCE_POINT);
+    phase = dune_json_text(r, o, "phase", false);
     mode = phase ? dune_mode_find(phase) : -1;
     if (r->rc == 0 && mode < 0) {
-        enter_key(r, "phase");
-        fail(r, "'%.64s' is no phase mode", phase);
+        dune_json_enter_key(r, "phase");
+        dune_json_fail(r, "'%.64s' is no phase mode", phase);
     }
     sm->mode = mode < 0 ? DUNE_MODE_RUNNING : (enum dune_mode)mode;
-    sm->device = (uint16_t)get_uint(r, o, "device", DUNE_MAX_DEVICES - 1);
-    sm->cls = get_bytes(r, o, "classes", DUNE_MAX_CLASSES, &sm->n_classes);
+    sm->device = (uint16_t)dune_json_uint(r, o, "device", DUNE_MAX_DEVICES - 1);
+    sm->cls = dune_json_bytes(r, o, "classes", DUNE_MAX_CLASSES, &sm->n_classes);
     read_tables(r, o, sm);
 }
 
-static void read_submodels(struct reader *r, const json_t *root, struct dune_plan *p)
+static void read_submodels(struct dune_json_reader *r, const json_t *root, struct dune_plan *p)
 {
     size_t at, item;
-    const json_t *v = get_array(r, root, "submodels", DUNE_MAX_SUBMODELS, &p->n_submodels, &at);
+    const json_t *v =
+        dune_json_array(r, root, "submodels", DUNE_MAX_SUBMODELS, &p->n_submodels, &at);
 
     p->sub = p->n_submodels ? DUNE_NEW_N(struct dune_submodel, p->n_submodels) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < p->n_submodels; i++) {
-        item = enter(r, "[%u]", i);
+        item = dune_json_enter(r, "[%u]", i);
         read_submodel(r, json_array_get(v, i), &p->sub[i]);
-        leave_array(r, item);
+        dune_json_leave(r, item);
     }
-    leave_array(r, at);
+    dune_json_leave(r, at);
 }
 
-static char *get_json(struct reader *r, const json_t *o, const char *key)
+static char *get_json(struct dune_json_reader *r, const json_t *o, const char *key)
 {
     const json_t *v = json_object_get(o, key);
-    size_t at = enter_key(r, key);
+    size_t at = dune_json_enter_key(r, key);
     char *out = NULL;
 
     if (r->rc == 0 && !json_is_null(v))
         r->rc = dune_plan_json_text(v, r->path, &out, r->d);
-    leave_array(r, at);
+    dune_json_leave(r, at);
     return out;
 }
 
-static void read_provenance(struct reader *r, const json_t *root, struct dune_provenance *v)
+static void read_provenance(struct dune_json_reader *r, const json_t *root,
+                            struct dune_provenance *v)
 {
     const json_t *o = json_object_get(root, "provenance");
-    size_t at = enter_key(r, "provenance");
+    size_t at = dune_json_enter_key(r, "provenance");
 
-    if (!is_object(r, o, "data_hash solution seed options scores"))
+    if (!dune_json_is_object(r, o, "data_hash solution seed options scores"))
         return;
-    v->data_hash = get_str(r, o, "data_hash", true);
-    v->solution = get_str(r, o, "solution", true);
+    v->data_hash = dune_json_dup(r, o, "data_hash", true);
+    v->solution = dune_json_dup(r, o, "solution", true);
     if (json_is_string(json_object_get(o, "seed"))) {
-        const char *s = get_text(r, o, "seed", false);
+        const char *s = dune_json_text(r, o, "seed", false);
 
         if (!dune_parse_u64(s, &v->seed) || v->seed <= INT64_MAX || strlen(s) > 20 || s[0] == '0') {
-            enter_key(r, "seed");
-            fail(r, "only seeds above %lld are written as strings", (long long)INT64_MAX);
+            dune_json_enter_key(r, "seed");
+            dune_json_fail(r, "only seeds above %lld are written as strings", (long long)INT64_MAX);
         }
     } else {
-        v->seed = get_uint(r, o, "seed", INT64_MAX);
+        v->seed = dune_json_uint(r, o, "seed", INT64_MAX);
     }
     v->options = get_json(r, o, "options");
     v->scores = get_json(r, o, "scores");
-    leave_array(r, at);
+    dune_json_leave(r, at);
 }
 
-static void read_header(struct reader *r, const json_t *root, struct dune_plan *p)
+static void read_header(struct dune_json_reader *r, const json_t *root, struct dune_plan *p)
 {
     const char *format = json_string_value(json_object_get(root, "format"));
     const json_t *version = json_object_get(root, "version");
 
     if (!format || strcmp(format, DUNE_PLAN_FORMAT) != 0) {
-        enter_key(r, "format");
-        fail(r, "not a plan: \"format\" must be \"%s\"", DUNE_PLAN_FORMAT);
+        dune_json_enter_key(r, "format");
+        dune_json_fail(r, "not a plan: \"format\" must be \"%s\"", DUNE_PLAN_FORMAT);
         return;
     }
     if (json_is_integer(version) && json_integer_value(version) != DUNE_PLAN_VERSION) {
@@ -633,20 +459,21 @@ static void read_header(struct reader *r, const json_t *root, struct dune_plan *
                                     (long long)json_integer_value(version), DUNE_PLAN_VERSION);
         return;
     }
-    if (!is_object(r, root, "format version name generation claim early_exit fallback parser "
-                            "flow_state shim filter classes devices submodels provenance"))
+    if (!dune_json_is_object(r, root,
+                             "format version name generation claim early_exit fallback parser "
+                             "flow_state shim filter classes devices submodels provenance"))
         return;
-    p->version = (uint32_t)get_uint(r, root, "version", UINT32_MAX);
-    p->name = get_str(r, root, "name", false);
-    p->generation = (uint16_t)get_uint(r, root, "generation", UINT16_MAX);
-    p->claim = get_word(r, root, "claim", dune_plan_claim_words);
-    p->early_exit = (uint16_t)get_uint(r, root, "early_exit", 256);
-    p->fallback = get_word(r, root, "fallback", dune_plan_fallback_words);
+    p->version = (uint32_t)dune_json_uint(r, root, "version", UINT32_MAX);
+    p->name = dune_json_dup(r, root, "name", false);
+    p->generation = (uint16_t)dune_json_uint(r, root, "generation", UINT16_MAX);
+    p->claim = dune_json_word(r, root, "claim", dune_plan_claim_words);
+    p->early_exit = (uint16_t)dune_json_uint(r, root, "early_exit", 256);
+    p->fallback = dune_json_word(r, root, "fallback", dune_plan_fallback_words);
 }
 
 static int read_plan(struct dune_plan *p, const json_t *root, struct dune_diag *d)
 {
-    struct reader r = {.d = d};
+    struct dune_json_reader r = {.d = d};
 
     read_header(&r, root, p);
     if (r.rc == 0)

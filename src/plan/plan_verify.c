@@ -205,7 +205,8 @@ static int check_devices(struct check *c)
     return 0;
 }
 
-/* --- one sub-model ------------------------------------------------------------------------------- */
+/* --- one sub-model -------------------------------------------------------------------------------
+ */
 
 static int check_own(struct check *c, uint32_t s)
 {
@@ -242,14 +243,14 @@ static int check_ranges(struct check *c, uint32_t s, uint32_t j)
         uint32_t want = r ? f->row[r - 1].hi + 1 : 0;
 
         if (f->row[r].lo != want)
-            return BAD(c, at(c, "submodels[%u].features[%u].rows[%u].lo", s, j, r),
-                       "%s %u..%u", f->row[r].lo > want ? "gap: no row matches"
-                                                        : "overlap: two rows match",
+            return BAD(c, at(c, "submodels[%u].features[%u].rows[%u].lo", s, j, r), "%s %u..%u",
+                       f->row[r].lo > want ? "gap: no row matches" : "overlap: two rows match",
                        DUNE_MIN(f->row[r].lo, want), DUNE_MAX(f->row[r].lo, want) - 1);
         if (f->row[r].hi < f->row[r].lo || f->row[r].hi > max ||
             (f->row[r].hi == max && r + 1 < f->n_rows))
             return BAD(c, at(c, "submodels[%u].features[%u].rows[%u].hi", s, j, r),
-                       "%u: rows must be non-empty and end with the domain's %u", f->row[r].hi, max);
+                       "%u: rows must be non-empty and end with the domain's %u", f->row[r].hi,
+                       max);
     }
     if (f->row[f->n_rows - 1].hi != max)
         return BAD(c, at(c, "submodels[%u].features[%u].rows[%u].hi", s, j, f->n_rows - 1),
@@ -387,15 +388,16 @@ static int check_tree(struct check *c, uint32_t s, uint32_t t)
     for (uint32_t j = 0; j < sm->n_feats; j++)
         bits += sm->feat[j].n_bits[t];
     if (tr->n_leaves == 0 || tr->n_leaves > DUNE_MAX_LEAVES || !tr->leaf)
-        return BAD(c, at(c, "submodels[%u].trees[%u].leaves", s, t),
-                   "a tree has 1 to %d leaves", DUNE_MAX_LEAVES);
+        return BAD(c, at(c, "submodels[%u].trees[%u].leaves", s, t), "a tree has 1 to %d leaves",
+                   DUNE_MAX_LEAVES);
     if (bits != tr->key_bits || bits >= DUNE_MAX_LEAVES || (bits && !tr->match))
         return BAD(c, at(c, "submodels[%u].trees[%u].leaves", s, t),
                    "the code key has %llu bits, the rows have %u", (unsigned long long)bits,
                    tr->key_bits);
     for (size_t i = 0; i < (size_t)tr->n_leaves * tr->key_bits; i++)
         if (!tr->match[i] || !strchr("01*", tr->match[i]))
-            return BAD(c, at(c, "submodels[%u].trees[%u].leaves[%zu].match", s, t, i / tr->key_bits),
+            return BAD(c,
+                       at(c, "submodels[%u].trees[%u].leaves[%zu].match", s, t, i / tr->key_bits),
                        "must consist of 0, 1 and *");
     for (uint32_t i = 0; i < tr->n_leaves; i++)
         if ((rc = check_leaf(c, s, t, i)) != 0)
@@ -411,8 +413,10 @@ static int check_submodel(struct check *c, uint32_t s)
 
     for (uint32_t i = 0; i < s; i++)
         if (p->sub[i].id == sm->id)
-            return BAD(c, at(c, "submodels[%u].id", s), "%u is also the id of sub-model %u of the "
-                       "chain", sm->id, i);
+            return BAD(c, at(c, "submodels[%u].id", s),
+                       "%u is also the id of sub-model %u of the "
+                       "chain",
+                       sm->id, i);
     if (sm->n < 1)
         return BAD(c, at(c, "submodels[%u].n", s), "the inference point is at least 1");
     if (sm->mode >= DUNE_N_MODES)

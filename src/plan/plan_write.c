@@ -212,7 +212,8 @@ static void put_json(struct dune_jsonw *w, const json_t *v)
     switch (json_typeof(v)) {
     case JSON_OBJECT:
         dune_jsonw_obj(w);
-        json_object_foreach((json_t *)(uintptr_t)v, key, item) {
+        json_object_foreach((json_t *)(uintptr_t)v, key, item)
+        {
             dune_jsonw_key(w, key);
             put_json(w, item);
         }
@@ -220,7 +221,8 @@ static void put_json(struct dune_jsonw *w, const json_t *v)
         break;
     case JSON_ARRAY:
         dune_jsonw_arr_inline(w);
-        json_array_foreach(v, i, item) {
+        json_array_foreach(v, i, item)
+        {
             put_json(w, item);
         }
         dune_jsonw_end(w);
@@ -253,11 +255,13 @@ static int json_depth(const json_t *v)
     int deepest = 0;
 
     if (json_is_object(v))
-        json_object_foreach((json_t *)(uintptr_t)v, key, item) {
+        json_object_foreach((json_t *)(uintptr_t)v, key, item)
+        {
             deepest = DUNE_MAX(deepest, json_depth(item));
         }
     else if (json_is_array(v))
-        json_array_foreach(v, i, item) {
+        json_array_foreach(v, i, item)
+        {
             deepest = DUNE_MAX(deepest, json_depth(item));
         }
     else
@@ -305,7 +309,8 @@ static int put_text(struct dune_jsonw *w, const char *key, const char *text, str
     return rc;
 }
 
-static int put_provenance(struct dune_jsonw *w, const struct dune_provenance *v, struct dune_diag *d)
+static int put_provenance(struct dune_jsonw *w, const struct dune_provenance *v,
+                          struct dune_diag *d)
 {
     char seed[24];
     int rc;

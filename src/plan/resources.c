@@ -17,12 +17,12 @@
 #define MAX_STAGES 96
 #define STAGE_RULES 1
 #define STAGE_SLOT 2
-#define BASE_TCAM 8          /* parser outcome, slot cases, class actions ... */
-#define SPARE_MAP_RAMS 6     /* of a stage; compilers do not fill the last ones */
-#define RULE_BYTES 20        /* SRAM per IPv4 rule: key, action, overhead */
+#define BASE_TCAM 8      /* parser outcome, slot cases, class actions ... */
+#define SPARE_MAP_RAMS 6 /* of a stage; compilers do not fill the last ones */
+#define RULE_BYTES 20    /* SRAM per IPv4 rule: key, action, overhead */
 #define RULE_BYTES_IPV6 56
 #define RULES_PER_MAP_RAM 1820 /* idle time-out bits */
-#define SLOT_BYTES 24        /* software: id, last seen, count */
+#define SLOT_BYTES 24          /* software: id, last seen, count */
 #define LEAF_BYTES 4
 
 struct pipeline {
@@ -58,8 +58,8 @@ uint32_t dune_published_blocks(const uint8_t *feats, uint32_t n_feats, uint32_t 
 }
 
 /*
- * [0, hi] is cut into aligned blocks of falling size from 0 upward, one per set bit of hi + 1. Those
- * below lo are already taken by earlier rows.
+ * [0, hi] is cut into aligned blocks of falling size from 0 upward, one per set bit of hi + 1.
+ * Those below lo are already taken by earlier rows.
  */
 static uint32_t prefixes(uint32_t lo, uint32_t hi)
 {
@@ -125,7 +125,8 @@ DUNE_PRINTF(2, 3) static void refuse(struct dune_resources *out, const char *fmt
     va_end(ap);
 }
 
-/* --- the pipeline ------------------------------------------------------------------------------- */
+/* --- the pipeline -------------------------------------------------------------------------------
+ */
 
 static uint32_t place_part(struct pipeline *x, uint32_t rams, uint32_t room, uint32_t earliest)
 {
@@ -183,7 +184,8 @@ static uint32_t place_tcam(struct pipeline *x, uint32_t blocks, uint32_t earlies
 
 static bool reads_gap(uint32_t id)
 {
-    return id == DUNE_F_GAP_MIN || id == DUNE_F_GAP_MAX || (id >= DUNE_F_GAP_2 && id <= DUNE_F_GAP_8);
+    return id == DUNE_F_GAP_MIN || id == DUNE_F_GAP_MAX ||
+           (id >= DUNE_F_GAP_2 && id <= DUNE_F_GAP_8);
 }
 
 static void place_registers(struct pipeline *x, dune_feature_mask used)
@@ -233,7 +235,8 @@ static uint32_t place_submodel(struct pipeline *x, const struct dune_submodel *s
             features = DUNE_MAX(features, at);
         }
     }
-    /* Written so that tables of both generations read the same features: code follows all of them. */
+    /* Written so that tables of both generations read the same features: code follows all of them.
+     */
     for (uint32_t g = 0; g < x->generations; g++)
         for (uint32_t t = 0; t < sm->n_trees; t++) {
             const struct dune_plan_tree *tr = &sm->tree[t];
@@ -293,7 +296,8 @@ static void estimate_pipeline(const struct dune_plan *p, uint32_t device, dune_f
     last += out->submodels + 1; /* best claim, then write back with the digest register */
     if (stateful)
         last = place_register(x, 32, last);
-    out->stages = last + 2 + (x->generations > 1); /* strip, choice of tables; stages count from 0 */
+    out->stages =
+        last + 2 + (x->generations > 1); /* strip, choice of tables; stages count from 0 */
 }
 
 static void check_pipeline(const struct dune_profile *prof, struct dune_resources *out)
@@ -306,7 +310,8 @@ static void check_pipeline(const struct dune_profile *prof, struct dune_resource
         refuse(out, "%u stages, there are %u", out->stages, prof->stages);
 }
 
-/* --- what needs no pipeline ---------------------------------------------------------------------- */
+/* --- what needs no pipeline ----------------------------------------------------------------------
+ */
 
 static void check_settings(const struct dune_plan *p, const struct dune_profile *prof,
                            struct dune_resources *out)
@@ -373,8 +378,8 @@ static void count_submodel(const struct dune_submodel *sm, struct dune_resources
         out->leaves += tr->n_leaves;
         out->ternary_rows += tr->n_leaves;
         out->code_bits = DUNE_MAX(out->code_bits, tr->key_bits);
-        out->software_bytes += (uint64_t)tr->n_nodes * sizeof(struct dune_node) +
-                               (uint64_t)tr->n_leaves * LEAF_BYTES;
+        out->software_bytes +=
+            (uint64_t)tr->n_nodes * sizeof(struct dune_node) + (uint64_t)tr->n_leaves * LEAF_BYTES;
     }
     out->vote_rows = votes > UINT32_MAX - out->vote_rows ? UINT32_MAX : out->vote_rows + votes;
     out->published_blocks += dune_published_blocks(feats, sm->n_feats, most, sm->n_trees);
@@ -391,8 +396,9 @@ static uint32_t slot_bits(dune_feature_mask used, uint32_t n_submodels)
     return bits;
 }
 
-void dune_resources_estimate(const struct dune_plan *p, uint32_t device, const struct dune_profile *prof,
-                             uint32_t generations, struct dune_resources *out)
+void dune_resources_estimate(const struct dune_plan *p, uint32_t device,
+                             const struct dune_profile *prof, uint32_t generations,
+                             struct dune_resources *out)
 {
     struct dune_use use = {0};
     uint64_t slots = (uint64_t)p->slots * p->ways * generations;
@@ -417,7 +423,9 @@ void dune_resources_estimate(const struct dune_plan *p, uint32_t device, const s
     out->register_bits = slots * slot_bits(use.features, out->submodels);
     out->software_bytes += slots * div_up(slot_bits(use.features, out->submodels), 8);
     if (prof->stages) {
-        struct pipeline x = {.prof = prof, .out = out, .generations = generations,
+        struct pipeline x = {.prof = prof,
+                             .out = out,
+                             .generations = generations,
                              .slots = (uint32_t)DUNE_MIN(slots, 1u << 30)};
 
         estimate_pipeline(p, device, use.features, &x);

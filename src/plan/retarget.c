@@ -6,7 +6,8 @@
 
 #define FEWEST_SLOTS 4096 /* fewer are not worth a device */
 
-static bool all_fit(const struct dune_plan *p, const struct dune_profile *prof, uint32_t generations)
+static bool all_fit(const struct dune_plan *p, const struct dune_profile *prof,
+                    uint32_t generations)
 {
     for (uint32_t i = 0; i < p->n_devices; i++) {
         struct dune_resources e;

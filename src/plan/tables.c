@@ -7,8 +7,8 @@
  *   ip.len  0..100 -> 0     ttl  0..64 -> 0        key = ip.len bit, ttl bit
  *           101..  -> 1          65..  -> 1        A: 0*   B: 10   C: 11
  *
- * Branches no input can reach (a threshold outside what is left of the domain) are cut first, so that
- * every row can match. Leaves are numbered from left to right.
+ * Branches no input can reach (a threshold outside what is left of the domain) are cut first, so
+ * that every row can match. Leaves are numbered from left to right.
  */
 #include "plan/plan_int.h"
 
@@ -125,15 +125,17 @@ static int check_forest(const struct dune_forest *f, uint32_t n_trees, const uin
                              n_trees, f->n_trees, DUNE_MAX_TREES);
     for (uint32_t c = 0; c < f->n_classes; c++)
         if (to_plan[c] == 0)
-            return dune_diag_set(d, DUNE_E_USAGE, NULL, "class '%s' of the forest has no plan class",
+            return dune_diag_set(d, DUNE_E_USAGE, NULL,
+                                 "class '%s' of the forest has no plan class",
                                  f->class_name ? f->class_name[c] : "?");
     for (uint32_t j = 0; j < f->n_feats; j++) {
         if (f->feat[j] >= DUNE_N_FEATURES)
-            return dune_diag_set(d, DUNE_E_INPUT, NULL, "column %u is no feature of the catalog", j);
+            return dune_diag_set(d, DUNE_E_INPUT, NULL, "column %u is no feature of the catalog",
+                                 j);
         for (uint32_t k = 0; k < j; k++)
             if (f->feat[j] == f->feat[k])
-                return dune_diag_set(d, DUNE_E_INPUT, NULL, "columns %u and %u are the same feature",
-                                     k, j);
+                return dune_diag_set(d, DUNE_E_INPUT, NULL,
+                                     "columns %u and %u are the same feature", k, j);
     }
     return 0;
 }
@@ -249,7 +251,8 @@ static void make_match(char *row, const struct dune_submodel *sm, const struct t
 
 /*
  * Class weights of a leaf in plan terms. Forest classes with the same plan class are one class, at
- * the place of the first, so that ties fall as if the forest had been trained on the merged classes.
+ * the place of the first, so that ties fall as if the forest had been trained on the merged
+ * classes.
  */
 static struct dune_plan_leaf make_leaf(const struct dune_forest *f, const uint64_t *hist,
                                        const uint8_t *to_plan, uint32_t n_trees, uint64_t *merged)

@@ -114,7 +114,8 @@ static inline struct dune_sub_answer naive_answer(const struct dune_forest *f, u
                                                   uint32_t max_leaves, const uint8_t *to_plan,
                                                   const uint32_t *x)
 {
-    uint8_t cls[DUNE_MAX_TREES], conf[DUNE_MAX_TREES], own[DUNE_MAX_TREES], own_conf[DUNE_MAX_TREES];
+    uint8_t cls[DUNE_MAX_TREES], conf[DUNE_MAX_TREES], own[DUNE_MAX_TREES],
+        own_conf[DUNE_MAX_TREES];
     struct dune_sub_answer a = {0};
 
     for (uint32_t t = 0; t < n_trees; t++) {

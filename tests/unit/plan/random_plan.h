@@ -5,7 +5,7 @@
 
 #include "random_forest.h"
 
-static const uint8_t plan_test_feat[] = {DUNE_F_IP_LEN, DUNE_F_IP_TTL, DUNE_F_TCP_HDR_LEN,
+static const uint8_t plan_test_feat[] = {DUNE_F_IP_LEN,  DUNE_F_IP_TTL,  DUNE_F_TCP_HDR_LEN,
                                          DUNE_F_TCP_SYN, DUNE_F_LEN_MAX, DUNE_F_GAP_MAX,
                                          DUNE_F_LEN_2};
 
@@ -30,8 +30,8 @@ static void add_classes(struct dune_plan *p, uint32_t n)
 static void add_submodel(struct dune_plan *p, struct dune_rng *r, uint32_t s, uint32_t trees,
                          uint32_t leaves)
 {
-    struct forest_shape shape = {trees, leaves, 4, DUNE_ARRAY_LEN(plan_test_feat), plan_test_feat,
-                                 20};
+    struct forest_shape shape = {trees,          leaves, 4, DUNE_ARRAY_LEN(plan_test_feat),
+                                 plan_test_feat, 20};
     struct dune_submodel *sm = &p->sub[s];
     struct dune_forest f;
     struct dune_diag d = {0};

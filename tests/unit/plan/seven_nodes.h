@@ -16,12 +16,14 @@
 
 static struct dune_plan *seven_nodes(void)
 {
-    struct dune_node node[] = {{0, 100, 1, 2, UINT32_MAX}, {1, 64, 3, 4, 0}, {2, 1200, 5, 6, 0},
-                               {-1, 0, 0, 0, 1}, {-1, 0, 0, 0, 1}, {-1, 0, 0, 0, 2}, {-1, 0, 0, 0, 2}};
+    struct dune_node node[] = {
+        {0, 100, 1, 2, UINT32_MAX}, {1, 64, 3, 4, 0}, {2, 1200, 5, 6, 0}, {-1, 0, 0, 0, 1},
+        {-1, 0, 0, 0, 1},           {-1, 0, 0, 0, 2}, {-1, 0, 0, 0, 2}};
     uint64_t hist[7 * 3] = {7, 5, 9, 7, 0, 5, 0, 5, 4, 6, 0, 2, 1, 0, 3, 0, 0, 4, 0, 5, 0};
     uint8_t feat[] = {DUNE_F_IP_LEN, DUNE_F_IP_TTL, DUNE_F_LEN_MAX};
     struct dune_tree tree = {7, node, hist};
-    struct dune_forest f = {.n_trees = 1, .n_feats = 3, .n_classes = 3, .feat = feat, .tree = &tree};
+    struct dune_forest f = {
+        .n_trees = 1, .n_feats = 3, .n_classes = 3, .feat = feat, .tree = &tree};
     const uint8_t to_plan[] = {1, 2, DUNE_PLAN_OTHER};
     struct dune_plan *p = dune_plan_new();
     struct dune_diag d = {0};

@@ -106,7 +106,9 @@ static void fills_the_first(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(budgets), cmocka_unit_test(linear), cmocka_unit_test(fills_the_first),
+    cmocka_unit_test(budgets),
+    cmocka_unit_test(linear),
+    cmocka_unit_test(fills_the_first),
 };
 
 RUN_TESTS(tests)

@@ -164,7 +164,8 @@ static const struct bad {
     {"\"early_exit\": 256", "\"early_exit\": 257", "early_exit", DUNE_E_INPUT},
     {"\"early_exit\": 256,", "", "", DUNE_E_INPUT},
     {"\"ipv6\": true", "\"ipv6\": 1", "parser.ipv6", DUNE_E_INPUT},
-    {"\"max_ipv4_options\": 40", "\"max_ipv4_options\": 39", "parser.max_ipv4_options", DUNE_E_INPUT},
+    {"\"max_ipv4_options\": 40", "\"max_ipv4_options\": 39", "parser.max_ipv4_options",
+     DUNE_E_INPUT},
     {"\"slots\": 65536", "\"slots\": 65535", "flow_state.slots", DUNE_E_INPUT},
     {"\"ways\": 4", "\"ways\": 9", "flow_state.ways", DUNE_E_INPUT},
     {"\"timeout\": 58593750", "\"timeout\": 0", "flow_state.timeout", DUNE_E_INPUT},
@@ -211,11 +212,13 @@ static const struct bad {
     {"\"00*\"", "\"0**\"", "submodels[0].trees[0].leaves[1].match", DUNE_E_INPUT}, /* overlap */
     {"\"00*\"", "\"000\"", "submodels[0].trees[0].leaves", DUNE_E_INPUT},          /* gap */
     {"\"00*\"", "\"01*\"", "submodels[0].trees[0].leaves", DUNE_E_INPUT},          /* leaf twice */
-    {"{\"match\": \"00*\", \"class\": 1, \"confidence\": 191, \"own\": 1, \"own_confidence\": 191},\n", "",
-     "submodels[0].trees[0].leaves", DUNE_E_INPUT}, /* a row missing */
-    {"{\"match\": \"00*\"", "{\"match\": \"00*\", \"class\": 255, \"confidence\": 0, \"own\": 0, "
-     "\"own_confidence\": 0}, {\"match\": \"00*\"", "submodels[0].trees[0].leaves[1].match",
-     DUNE_E_INPUT}, /* a row too many */
+    {"{\"match\": \"00*\", \"class\": 1, \"confidence\": 191, \"own\": 1, \"own_confidence\": "
+     "191},\n",
+     "", "submodels[0].trees[0].leaves", DUNE_E_INPUT}, /* a row missing */
+    {"{\"match\": \"00*\"",
+     "{\"match\": \"00*\", \"class\": 255, \"confidence\": 0, \"own\": 0, "
+     "\"own_confidence\": 0}, {\"match\": \"00*\"",
+     "submodels[0].trees[0].leaves[1].match", DUNE_E_INPUT}, /* a row too many */
     {"\"class\": 1", "\"class\": 3", "submodels[0].trees[0].leaves[0].class", DUNE_E_INPUT},
     {"\"own\": 1", "\"own\": 2", "submodels[0].trees[0].leaves[0].own", DUNE_E_INPUT},
     {"\"confidence\": 191", "\"confidence\": 256", "submodels[0].trees[0].leaves[0].confidence",

@@ -53,8 +53,8 @@ static uint32_t near_threshold(struct dune_rng *r, const struct dune_plan_featur
 
 static void boundaries_and_random(void **state)
 {
-    static const uint8_t feat[] = {DUNE_F_GAP_MAX, DUNE_F_IP_LEN, DUNE_F_TCP_SYN, DUNE_F_IP_TTL,
-                                   DUNE_F_LEN_TOTAL, DUNE_F_ACK_COUNT};
+    static const uint8_t feat[] = {DUNE_F_GAP_MAX, DUNE_F_IP_LEN,    DUNE_F_TCP_SYN,
+                                   DUNE_F_IP_TTL,  DUNE_F_LEN_TOTAL, DUNE_F_ACK_COUNT};
     uint8_t to_plan[6];
 
     (void)state;
@@ -89,12 +89,13 @@ static void boundaries_and_random(void **state)
 static void only_used_features(void **state)
 {
     static const uint8_t feat[] = {DUNE_F_IP_TTL, DUNE_F_IP_LEN, DUNE_F_DSTPORT};
-    struct dune_node node[] = {{1, 100, 1, 2, UINT32_MAX}, {-1, 0, 0, 0, 0}, {1, 100, 3, 4, 0},
-                               {-1, 0, 0, 0, 2}, {0, 64, 5, 6, 2}, {-1, 0, 0, 0, 4}, {-1, 0, 0, 0, 4}};
+    struct dune_node node[] = {
+        {1, 100, 1, 2, UINT32_MAX}, {-1, 0, 0, 0, 0}, {1, 100, 3, 4, 0}, {-1, 0, 0, 0, 2},
+        {0, 64, 5, 6, 2},           {-1, 0, 0, 0, 4}, {-1, 0, 0, 0, 4}};
     uint64_t hist[7 * 2] = {0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 3, 2, 2};
     struct dune_tree tree = {7, node, hist};
-    struct dune_forest f = {.n_trees = 1, .n_feats = 3, .n_classes = 2, .feat = (uint8_t *)feat,
-                            .tree = &tree};
+    struct dune_forest f = {
+        .n_trees = 1, .n_feats = 3, .n_classes = 2, .feat = (uint8_t *)feat, .tree = &tree};
     const uint8_t to_plan[] = {9, DUNE_PLAN_OTHER};
     struct dune_submodel sm = {0};
     struct dune_diag d = {0};
@@ -144,7 +145,8 @@ static void refusals(void **state)
     uint64_t hist[6] = {1, 1, 1, 1, 1, 1};
     uint8_t feat[2] = {DUNE_F_IP_LEN, DUNE_F_IP_LEN};
     struct dune_tree tree = {3, node, hist};
-    struct dune_forest f = {.n_trees = 1, .n_feats = 1, .n_classes = 2, .feat = feat, .tree = &tree};
+    struct dune_forest f = {
+        .n_trees = 1, .n_feats = 1, .n_classes = 2, .feat = feat, .tree = &tree};
     uint8_t to_plan[2] = {1, DUNE_PLAN_OTHER};
     struct dune_submodel sm = {0};
     struct dune_diag d = {0};
@@ -234,9 +236,12 @@ static void votes_of_the_forest_stage(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(exhaustive),         cmocka_unit_test(boundaries_and_random),
-    cmocka_unit_test(only_used_features), cmocka_unit_test(merged_classes),
-    cmocka_unit_test(refusals),           cmocka_unit_test(votes),
+    cmocka_unit_test(exhaustive),
+    cmocka_unit_test(boundaries_and_random),
+    cmocka_unit_test(only_used_features),
+    cmocka_unit_test(merged_classes),
+    cmocka_unit_test(refusals),
+    cmocka_unit_test(votes),
     cmocka_unit_test(votes_of_the_forest_stage),
 };
 

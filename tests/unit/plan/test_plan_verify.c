@@ -230,7 +230,8 @@ static void against_brute_force(void **state)
 /* Five boxes around a centre cover all and are not those of any tree. */
 static void pinwheel(void **state)
 {
-    struct grid g = {.k = {2, 2, 0}, .n = 5,
+    struct grid g = {.k = {2, 2, 0},
+                     .n = 5,
                      .lo = {{0, 0, 0}, {2, 0, 0}, {1, 2, 0}, {0, 1, 0}, {1, 1, 0}},
                      .hi = {{1, 0, 0}, {2, 1, 0}, {2, 2, 0}, {0, 2, 0}, {1, 1, 0}}};
 
@@ -245,7 +246,8 @@ static void deep(void **state)
     uint32_t leaves = DUNE_MAX_LEAVES, n = 2 * leaves - 1;
     struct dune_tree tree = {n, DUNE_NEW_N(struct dune_node, n), DUNE_NEW_N(uint64_t, 2 * n)};
     uint8_t feat[] = {DUNE_F_GAP_MAX, DUNE_F_LEN_TOTAL};
-    struct dune_forest f = {.n_trees = 1, .n_feats = 2, .n_classes = 2, .feat = feat, .tree = &tree};
+    struct dune_forest f = {
+        .n_trees = 1, .n_feats = 2, .n_classes = 2, .feat = feat, .tree = &tree};
     const uint8_t to_plan[] = {1, DUNE_PLAN_OTHER};
     struct dune_plan *p = seven_nodes();
     struct dune_submodel sm = *p->sub;
@@ -258,7 +260,8 @@ static void deep(void **state)
         tree.hist[2 * i + i % 2] = 1;
     }
     for (uint32_t k = 0; k + 1 < leaves; k++) { /* alternating: cannot be balanced */
-        tree.node[at] = (struct dune_node){(int32_t)(k % 2), 1000 * (k + 1), 2 * k + 1, 2 * k + 2, 0};
+        tree.node[at] =
+            (struct dune_node){(int32_t)(k % 2), 1000 * (k + 1), 2 * k + 1, 2 * k + 2, 0};
         at = 2 * k + 2;
     }
     sm.feat = NULL;
@@ -276,7 +279,9 @@ static void deep(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(in_memory), cmocka_unit_test(against_brute_force), cmocka_unit_test(pinwheel),
+    cmocka_unit_test(in_memory),
+    cmocka_unit_test(against_brute_force),
+    cmocka_unit_test(pinwheel),
     cmocka_unit_test(deep),
 };
 

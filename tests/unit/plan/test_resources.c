@@ -14,12 +14,13 @@ static void published(void **state)
     for (size_t i = 0; i < DUNE_ARRAY_LEN(run); i++) {
         for (uint32_t j = 0; j < run[i].feats; j++)
             feats[j] = j % 2 ? DUNE_F_IP_LEN : DUNE_F_TCP_SYN; /* up to 16 bits are one block */
-        assert_int_equal(dune_published_blocks(feats, run[i].feats, run[i].leaves, 1), run[i].blocks);
+        assert_int_equal(dune_published_blocks(feats, run[i].feats, run[i].leaves, 1),
+                         run[i].blocks);
         sum += run[i].blocks;
     }
     assert_int_equal(sum, 57); /* 19.79 % of 288 */
     feats[0] = DUNE_F_GAP_MAX;
-    feats[1] = DUNE_F_LEN_TOTAL;                                   /* published with 16 bits */
+    feats[1] = DUNE_F_LEN_TOTAL; /* published with 16 bits */
     assert_int_equal(dune_published_blocks(feats, 2, 88, 3), 2 + 1 + 3 * 3);
 }
 
@@ -70,8 +71,11 @@ static void chain_submodel(struct dune_submodel *sm, const uint8_t *feat, uint32
 {
     uint32_t n = 2 * leaves - 1;
     struct dune_tree tree[3];
-    struct dune_forest f = {.n_trees = trees, .n_feats = n_feats, .n_classes = 2,
-                            .feat = (uint8_t *)(uintptr_t)feat, .tree = tree};
+    struct dune_forest f = {.n_trees = trees,
+                            .n_feats = n_feats,
+                            .n_classes = 2,
+                            .feat = (uint8_t *)(uintptr_t)feat,
+                            .tree = tree};
     const uint8_t to_plan[] = {1, DUNE_PLAN_OTHER};
     struct dune_diag d = {0};
 
@@ -88,9 +92,8 @@ static void chain_submodel(struct dune_submodel *sm, const uint8_t *feat, uint32
         for (uint32_t k = 0; k + 1 < leaves; k++) {
             uint32_t step = dune_feature_max(feat[k % n_feats]) / (leaves / n_feats + 2);
 
-            tree[t].node[at] = (struct dune_node){(int32_t)(k % n_feats),
-                                                  step * (k / n_feats + 1) + 3 * t, 2 * k + 1,
-                                                  2 * k + 2, 0};
+            tree[t].node[at] = (struct dune_node){
+                (int32_t)(k % n_feats), step * (k / n_feats + 1) + 3 * t, 2 * k + 1, 2 * k + 2, 0};
             at = 2 * k + 2;
         }
     }
@@ -101,12 +104,11 @@ static void chain_submodel(struct dune_submodel *sm, const uint8_t *feat, uint32
     }
 }
 
-static const uint8_t tight_feat[] = {DUNE_F_LEN_MIN, DUNE_F_LEN_MAX, DUNE_F_LEN_TOTAL,
+static const uint8_t tight_feat[] = {DUNE_F_LEN_MIN,   DUNE_F_LEN_MAX, DUNE_F_LEN_TOTAL,
                                      DUNE_F_ACK_COUNT, DUNE_F_GAP_MAX, DUNE_F_DSTPORT};
-static const uint8_t loose_feat[] = {DUNE_F_LEN_MIN, DUNE_F_LEN_MAX, DUNE_F_LEN_TOTAL,
-                                     DUNE_F_ACK_COUNT, DUNE_F_GAP_MAX, DUNE_F_DSTPORT,
-                                     DUNE_F_SRCPORT, DUNE_F_IP_LEN, DUNE_F_TCP_WINDOW,
-                                     DUNE_F_UDP_LENGTH};
+static const uint8_t loose_feat[] = {
+    DUNE_F_LEN_MIN, DUNE_F_LEN_MAX, DUNE_F_LEN_TOTAL, DUNE_F_ACK_COUNT,  DUNE_F_GAP_MAX,
+    DUNE_F_DSTPORT, DUNE_F_SRCPORT, DUNE_F_IP_LEN,    DUNE_F_TCP_WINDOW, DUNE_F_UDP_LENGTH};
 
 /*
  * Programs that were compiled for the switch, and the estimate. "fits" of the compiler says stages
@@ -209,7 +211,8 @@ static void retarget(void **state)
 
     (void)state;
     dune_plan_retarget(p, dune_profile_find("engine"), 2);
-    assert_true(p->hash == DUNE_HASH_SIPHASH && p->slots == 65536 && p->ways == 4 && p->parser.ipv6);
+    assert_true(p->hash == DUNE_HASH_SIPHASH && p->slots == 65536 && p->ways == 4 &&
+                p->parser.ipv6);
     dune_plan_retarget(p, dune_profile_find("tofino1"), 2);
     assert_true(p->hash == DUNE_HASH_CRC && p->ways == 1 && !p->parser.ipv6);
     assert_true(p->slots < 65536);
@@ -223,8 +226,9 @@ static void retarget(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(published), cmocka_unit_test(ternary),  cmocka_unit_test(profiles),
-    cmocka_unit_test(against_the_compiler), cmocka_unit_test(refusals), cmocka_unit_test(retarget),
+    cmocka_unit_test(published), cmocka_unit_test(ternary),
+    cmocka_unit_test(profiles),  cmocka_unit_test(against_the_compiler),
+    cmocka_unit_test(refusals),  cmocka_unit_test(retarget),
 };
 
 RUN_TESTS(tests)
