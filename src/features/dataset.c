@@ -2,7 +2,6 @@
 /* The layout of a data set, its building, its file and the checks when it is read back. */
 #include "features/dataset_int.h"
 
-#include <errno.h>
 #include <string.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "columns are mapped as little endian");

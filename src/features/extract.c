@@ -9,6 +9,7 @@
 #define DEFAULT_MAX_N 4
 #define DEFAULT_TIMEOUT (UINT64_C(60000000000) >> 10)
 #define MAX_CLASSES UINT16_MAX
+#define BLOCK_ROWS 32 /* of 4 bytes: two cache lines */
 
 struct extraction {
     struct xt_file *file;
@@ -238,9 +239,25 @@ static char *capture_name(const struct xt_file *f, size_t piece, unsigned compon
 
 /* --- columns ------------------------------------------------------------------------------------- */
 
-/* Replays the kept packets of a flow into rows from row on. */
-static uint64_t write_rows(const struct extraction *x, const struct xt_file *f, const struct xt_flow *w,
-                           uint64_t row)
+/* Rows on their way into the columns: a block fills whole cache lines of each. */
+struct block {
+    uint64_t row; /* of the first */
+    uint32_t n;
+    uint32_t v[BLOCK_ROWS][DUNE_N_FEATURES];
+};
+
+static void flush(const struct extraction *x, struct block *b)
+{
+    for (int k = 0; k < DUNE_N_FEATURES; k++)
+        for (uint32_t i = 0; i < b->n; i++)
+            x->parts.col[k][b->row + i] = b->v[i][k];
+    b->row += b->n;
+    b->n = 0;
+}
+
+/* Replays the kept packets of a flow. */
+static void write_rows(const struct extraction *x, const struct xt_file *f, const struct xt_flow *w,
+                       struct block *b)
 {
     const uint8_t *key = w->key_len == 13 ? w->key : f->keys6.data[w->v6].bytes;
     const uint8_t *ports = key + (w->key_len == 13 ? 8 : 32);
@@ -248,9 +265,8 @@ static uint64_t write_rows(const struct extraction *x, const struct xt_file *f, 
     struct dune_packet p = {.proto = ports[4], .is_tcp = ports[4] == 6, .is_ipv6 = w->key_len != 13,
                             .srcport = (uint16_t)(ports[0] << 8 | ports[1]),
                             .dstport = (uint16_t)(ports[2] << 8 | ports[3])};
-    uint32_t v[DUNE_N_FEATURES];
 
-    for (uint32_t at = w->row; at != XT_NONE; at = f->rows.data[at].next, row++) {
+    for (uint32_t at = w->row; at != XT_NONE; at = f->rows.data[at].next) {
         const struct xt_row *r = &f->rows.data[at];
 
         p.ip_len = r->ip_len;
@@ -262,18 +278,18 @@ static uint64_t write_rows(const struct extraction *x, const struct xt_file *f, 
         p.tcp_flags = r->tcp_flags;
         p.tcp_hdr_len = r->tcp_hdr_len;
         dune_flow_update(&regs, &p, r->tick);
-        dune_feature_vector(&p, &regs, v);
-        for (int k = 0; k < DUNE_N_FEATURES; k++)
-            x->parts.col[k][row] = v[k];
+        dune_feature_vector(&p, &regs, b->v[b->n++]);
+        if (b->n == BLOCK_ROWS - b->row % BLOCK_ROWS)
+            flush(x, b);
     }
-    return row;
 }
 
 static void write_file(void *ctx, size_t i)
 {
     const struct extraction *x = ctx;
     const struct xt_file *f = &x->file[i];
-    uint64_t flow = x->first_flow[i], row = x->first_row[i];
+    uint64_t flow = x->first_flow[i];
+    struct block b = {.row = x->first_row[i]};
 
     for (size_t k = 0; k < f->flows.len; k++) {
         const struct xt_flow *w = &f->flows.data[k];
@@ -285,10 +301,11 @@ static void write_file(void *ctx, size_t i)
         x->parts.flow_capture[flow] = x->first_capture[i] + w->capture;
         x->parts.flow_start[flow] = w->first;
         x->parts.flow_len[flow] = w->len;
-        x->parts.flow_row[flow] = row;
-        row = write_rows(x, f, w, row);
+        x->parts.flow_row[flow] = b.row + b.n;
+        write_rows(x, f, w, &b);
         flow++;
     }
+    flush(x, &b);
 }
 
 static void place_files(struct extraction *x)
