@@ -157,11 +157,12 @@ struct dune_fit_cfg dune_grid_fit_cfg(const struct dune_grid_cfg *cfg, const str
 
 /* --- from fits to a plan --------------------------------------------------------------------------- */
 /* A plan over the classes of the data set that occur in the space: one sub-model per fit, in order, on
- * one device each (sub-model id = id[i]); rule and defaults filled, not yet verified. */
+ * one device each (sub-model id = id[i]), on a chain of at least n_devices; rule and defaults filled,
+ * not yet verified. */
 int dune_plan_from_fits(struct dune_plan **out, const struct dune_space *s, struct dune_fit *const *fit,
-                        const uint8_t *id, unsigned n_fits, const struct dune_chain_rule *rule,
-                        const struct dune_budget *budget, const char *profile,
-                        struct dune_diag *d) DUNE_MUST_USE;
+                        const uint8_t *id, unsigned n_fits, unsigned n_devices,
+                        const struct dune_chain_rule *rule, const struct dune_budget *budget,
+                        const char *profile, struct dune_diag *d) DUNE_MUST_USE;
 
 /*
  * What sub-model i of a plan says on every item of a space, through the plan's own tables: the planner's

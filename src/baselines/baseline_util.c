@@ -71,7 +71,7 @@ int dune_baseline_finish(const struct dune_baseline *b, struct dune_fit *const *
                          struct dune_solution_result *out, struct dune_diag *d)
 {
     const struct dune_planner_cfg *cfg = &b->job->cfg;
-    int rc = dune_plan_from_fits(&out->plan, b->space, fit, id, n_fits, rule, &cfg->budget,
+    int rc = dune_plan_from_fits(&out->plan, b->space, fit, id, n_fits, n_fits ? n_fits : cfg->devices, rule, &cfg->budget,
                                  cfg->profile ? cfg->profile : "tofino1", d);
 
     if (rc)

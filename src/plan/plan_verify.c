@@ -483,8 +483,8 @@ int dune_plan_check(const struct dune_plan *p, struct dune_plan *fill, struct du
     if ((rc = check_settings(&c)) != 0 || (rc = check_filter(&c)) != 0 ||
         (rc = check_classes(&c)) != 0 || (rc = check_devices(&c)) != 0)
         return rc;
-    if (p->n_submodels == 0 || p->n_submodels > DUNE_MAX_SUBMODELS)
-        return BAD(&c, "submodels", "a plan has 1 to %d sub-models", DUNE_MAX_SUBMODELS);
+    if (p->n_submodels > DUNE_MAX_SUBMODELS)
+        return BAD(&c, "submodels", "a plan has at most %d sub-models", DUNE_MAX_SUBMODELS);
     for (uint32_t s = 0; s < p->n_submodels; s++)
         if ((rc = check_submodel(&c, s)) != 0)
             return rc;

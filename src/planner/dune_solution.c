@@ -168,7 +168,8 @@ static int finish(struct dune_search *s, const struct dune_solution_job *job, co
         rc = dune_fit_train(&fit[b], s->space, &spec->cfg[b], member, NULL, d);
     }
     if (rc == 0)
-        rc = dune_plan_from_fits(&out->plan, s->space, fit, id, spec->n_blocks, &spec->rule, &job->cfg.budget,
+        rc = dune_plan_from_fits(&out->plan, s->space, fit, id, spec->n_blocks, spec->n_blocks, &spec->rule,
+                                 &job->cfg.budget,
                                  job->cfg.profile ? job->cfg.profile : "tofino1", d);
     for (unsigned b = 0; b < spec->n_blocks; b++)
         dune_fit_free(fit[b]);

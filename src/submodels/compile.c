@@ -64,9 +64,22 @@ static int fill_submodel(struct dune_submodel *sm, const struct dune_fit *f, uin
     return dune_submodel_from_forest(sm, f->forest, f->forest->n_trees, 0, to_plan, d);
 }
 
+static void add_devices(struct dune_plan *p, unsigned n, const struct dune_budget *budget,
+                        const char *profile)
+{
+    p->n_devices = n;
+    p->device = DUNE_NEW_N(struct dune_plan_device, n);
+    for (unsigned i = 0; i < n; i++) {
+        p->device[i].name = dune_mem_printf("s%u", i + 1);
+        p->device[i].profile = dune_mem_strdup(profile);
+        p->device[i].budget = *budget;
+    }
+}
+
 int dune_plan_from_fits(struct dune_plan **out, const struct dune_space *s, struct dune_fit *const *fit,
-                        const uint8_t *id, unsigned n_fits, const struct dune_chain_rule *rule,
-                        const struct dune_budget *budget, const char *profile, struct dune_diag *d)
+                        const uint8_t *id, unsigned n_fits, unsigned n_devices,
+                        const struct dune_chain_rule *rule, const struct dune_budget *budget,
+                        const char *profile, struct dune_diag *d)
 {
     uint8_t *plan_id = DUNE_NEW_N(uint8_t, s->n_classes);
     struct dune_plan *p = dune_plan_new();
@@ -84,14 +97,9 @@ int dune_plan_from_fits(struct dune_plan **out, const struct dune_space *s, stru
     p->timeout = s->ds->timeout;
     p->n_submodels = n_fits;
     p->sub = DUNE_NEW_N(struct dune_submodel, n_fits);
-    p->n_devices = n_fits;
-    p->device = DUNE_NEW_N(struct dune_plan_device, n_fits);
-    for (unsigned i = 0; i < n_fits; i++) {
-        p->device[i].name = dune_mem_printf("s%u", i + 1);
-        p->device[i].profile = dune_mem_strdup(profile);
-        p->device[i].budget = *budget;
-        if (rc == 0)
-            rc = fill_submodel(&p->sub[i], fit[i], id[i], plan_id, d);
+    add_devices(p, DUNE_MAX(n_fits, n_devices), budget, profile);
+    for (unsigned i = 0; rc == 0 && i < n_fits; i++) {
+        rc = fill_submodel(&p->sub[i], fit[i], id[i], plan_id, d);
         p->sub[i].device = (uint16_t)i;
     }
     dune_mem_free(plan_id);

@@ -9,6 +9,8 @@
 
 #include "base/base.h"
 
+#define RANKING_TREES 17
+
 static const uint32_t grid_trees[] = {1, 3, 5};
 static const uint32_t grid_leaves[] = {41, 85, 129, 173, 217, 261, 305, 349, 393, 437, 481, 500};
 static const uint32_t grid_n[] = {2, 3, 4};
@@ -72,7 +74,7 @@ static int add_point(struct search *g, const struct dune_fit *full, uint32_t tre
 static int search_features(struct search *g, struct dune_fit_cfg fc, uint32_t trees, uint32_t k,
                            struct dune_diag *d)
 {
-    uint32_t top = 0;
+    uint32_t top = 0, own = 0;
     struct dune_fit *fit = NULL;
     int rc;
 
@@ -82,26 +84,34 @@ static int search_features(struct search *g, struct dune_fit_cfg fc, uint32_t tr
         else
             g->skipped++;
     }
-    if (!top)
+    if (!top) /* below the smallest point of the grid: all leaves that the budget leaves to a tree */
+        own = fits_budget(&g->cfg->budget, 2 * trees, k) ? g->cfg->budget.leaves_sum / trees : 0;
+    if (!top && !own)
         return 0;
     fc.n_trees = trees;
-    fc.max_leaves = top;
+    fc.max_leaves = top ? top : own;
     rc = dune_fit_train(&fit, g->s, &fc, g->block, g->train, d);
+    if (rc == 0 && own)
+        rc = add_point(g, fit, trees, own, k, d);
     for (size_t i = 0; rc == 0 && i < DUNE_ARRAY_LEN(grid_leaves) && grid_leaves[i] <= top; i++)
         rc = add_point(g, fit, trees, grid_leaves[i], k, d);
     dune_fit_free(fit);
     return rc;
 }
 
-/* Ranking by impurity decrease of a forest on all candidates; sets are its prefixes. */
-static int rank_features(struct search *g, const struct dune_fit_cfg *fc, uint8_t *rank, uint32_t *n,
+/* Ranking by impurity decrease of a forest on all candidates; sets are its prefixes. One tree with
+ * sampled features would rank by chance, so the ranking forest is larger. */
+static int rank_features(struct search *g, const struct dune_fit_cfg *cfg, uint8_t *rank, uint32_t *n,
                          struct dune_diag *d)
 {
-    dune_feature_mask left = fc->features;
+    struct dune_fit_cfg fc = *cfg;
+    dune_feature_mask left = fc.features;
     double gain[DUNE_N_FEATURES];
     struct dune_fit *fit = NULL;
-    int rc = dune_fit_train(&fit, g->s, fc, g->block, g->train, d);
+    int rc;
 
+    fc.n_trees = RANKING_TREES;
+    rc = dune_fit_train(&fit, g->s, &fc, g->block, g->train, d);
     *n = 0;
     if (rc)
         return rc;

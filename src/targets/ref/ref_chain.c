@@ -59,7 +59,7 @@ static int open_chain(struct dune_chain **out, const struct dune_plan *p,
     struct ref_chain *c;
     int rc = 0;
 
-    if (p->n_devices == 0 || p->n_submodels == 0)
+    if (p->n_devices == 0)
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "the plan has no %s",
                              p->n_devices ? "sub-models" : "devices");
     c = DUNE_NEW(struct ref_chain);

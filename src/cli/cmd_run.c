@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dunectl run and compare: experiments. */
+#include <string.h>
+
+#include "cli/run_table.h"
+
+struct config {
+    const char *out, *budget, *profile, *features, *timeout, *labels, *captures, *gateway, *unlabelled,
+        *engine;
+    struct cli_list train, test, solutions;
+    uint32_t devices, max_n;
+    bool tuned, verdicts, final;
+};
+
+#define DATA_OPTIONS                                                                                         \
+    {"train", 0, CLI_LIST, offsetof(struct config, train), "PATH", NULL,                                      \
+     "training captures: a file, directory or glob (repeatable)"},                                            \
+    {"test", 0, CLI_LIST, offsetof(struct config, test), "PATH", NULL, "test captures (repeatable)"},        \
+    {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE", NULL, "label file"},                    \
+    {"captures", 0, CLI_STR, offsetof(struct config, captures), "FILE", NULL, "capture boundaries"},          \
+    {"gateway", 0, CLI_STR, offsetof(struct config, gateway), "MAC", NULL,                                    \
+     "gateway of the UNSW device list"},                                                                      \
+    {"unlabelled", 0, CLI_STR, offsetof(struct config, unlabelled), "CLASS", NULL,                            \
+     "class of unlabelled flows instead of dropping them"},                                                   \
+    {"solutions", 's', CLI_NAMES, offsetof(struct config, solutions), "A,B", NULL, "solutions to compare"},  \
+    {"devices", 'd', CLI_U32, offsetof(struct config, devices), "K", NULL, "devices in the chain", false, 1,  \
+     DUNE_MAX_BLOCKS},                                                                                        \
+    {"budget", 'b', CLI_STR, offsetof(struct config, budget), "BUDGET", NULL,                                 \
+     "per device: tight, tiny, loose or leaves_sum=N,features_distinct=N"},                                   \
+    {"profile", 'p', CLI_STR, offsetof(struct config, profile), "NAME", NULL, "device profile"},              \
+    {"features", 'f', CLI_STR, offsetof(struct config, features), "SET", NULL, "candidate features"},         \
+    {"timeout", 't', CLI_STR, offsetof(struct config, timeout), "SECONDS", NULL,                              \
+     "idle gap that ends a flow, or none"},                                                                   \
+    {"max-n", 0, CLI_U32, offsetof(struct config, max_n), "N", NULL, "packets kept per flow", false, 2, 15},  \
+    {"tuned", 0, CLI_FLAG, offsetof(struct config, tuned), NULL, NULL, "monoliths in tuned form"},            \
+    {"engine", 0, CLI_STR, offsetof(struct config, engine), "NAME", "reference", "replay engine"},            \
+    {"verdicts", 0, CLI_FLAG, offsetof(struct config, verdicts), NULL, NULL,                                  \
+     "write DIR/verdicts/SOLUTION.csv"}
+
+static const struct cli_option run_options[] = {
+    {"output", 'o', CLI_STR, offsetof(struct config, out), "DIR", NULL, "run directory", true},
+    DATA_OPTIONS,
+};
+static const struct cli_option compare_options[] = {
+    {"output", 'o', CLI_STR, offsetof(struct config, out), "DIR", NULL,
+     "run directory (default: the experiment's name)"},
+    {"final", 0, CLI_FLAG, offsetof(struct config, final), NULL, NULL,
+     "read the test captures: do it when nothing is left to choose"},
+    DATA_OPTIONS,
+};
+
+static void set_text(char **slot, const char *text)
+{
+    if (!text)
+        return;
+    dune_mem_free(*slot);
+    *slot = dune_mem_strdup(text);
+}
+
+static void set_list(struct dune_string_list *list, const struct cli_list *from)
+{
+    if (!from->len)
+        return;
+    for (size_t i = 0; i < list->len; i++)
+        dune_mem_free(list->data[i]);
+    list->len = 0;
+    for (size_t i = 0; i < from->len; i++)
+        DUNE_VEC_PUSH(list, dune_mem_strdup(from->data[i]));
+}
+
+/* The experiment file, then what the command line says on top of it. */
+static int load(struct cli_ctx *ctx, const struct config *cfg, struct dune_experiment **out,
+                struct dune_diag *d)
+{
+    struct dune_experiment *e;
+    int rc = 0;
+
+    *out = NULL;
+    if (ctx->n_args)
+        rc = dune_experiment_read(out, ctx->args[0], d);
+    else
+        *out = dune_experiment_new();
+    if (rc)
+        return rc;
+    e = *out;
+    set_list(&e->train, &cfg->train);
+    set_list(&e->test, &cfg->test);
+    set_list(&e->solutions, &cfg->solutions);
+    set_text(&e->labels, cfg->labels);
+    set_text(&e->captures, cfg->captures);
+    set_text(&e->gateway, cfg->gateway);
+    set_text(&e->unlabelled, cfg->unlabelled);
+    set_text(&e->profile, cfg->profile);
+    set_text(&e->features, cfg->features);
+    set_text(&e->budget_text, cfg->budget);
+    if (cfg->devices)
+        e->devices = cfg->devices;
+    if (cfg->max_n)
+        e->max_n = cfg->max_n;
+    if (cli_given(ctx, "seed"))
+        e->seed = ctx->seed;
+    if (cli_given(ctx, "effort"))
+        e->effort = (enum dune_effort)ctx->effort;
+    e->tuned |= cfg->tuned;
+    if (cfg->budget)
+        rc = dune_budget_parse(cfg->budget, &e->budget, d);
+    if (rc == 0 && cfg->timeout)
+        rc = dune_timeout_parse(cfg->timeout, &e->timeout, d);
+    return rc;
+}
+
+static int run_it(struct cli_ctx *ctx, const struct config *cfg, bool final, struct dune_diag *d)
+{
+    struct dune_run_opts o = {.threads = ctx->threads, .final = final, .verdicts = cfg->verdicts,
+                              .engine = cfg->engine, .note = cli_run_note, .note_ctx = ctx};
+    struct dune_experiment *e = NULL;
+    struct dune_run *r = NULL;
+    int rc = load(ctx, cfg, &e, d);
+
+    if (rc == 0)
+        rc = dune_experiment_run(&r, e, cfg->out ? cfg->out : e->name, &o, d);
+    if (rc == 0)
+        cli_print_run(ctx, r);
+    if (rc == DUNE_E_INTERRUPTED)
+        cli_note(ctx, "stopped; the same command goes on from here");
+    dune_run_free(r);
+    dune_experiment_free(e);
+    return rc;
+}
+
+static int run_run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
+{
+    return run_it(ctx, config, true, d);
+}
+
+static int run_compare(struct cli_ctx *ctx, void *config, struct dune_diag *d)
+{
+    const struct config *cfg = config;
+
+    return run_it(ctx, cfg, cfg->final, d);
+}
+
+const struct cli_command cmd_run = {
+    .name = "run",
+    .summary = "everything from captures to the comparison",
+    .args = "[EXPERIMENT.yaml]",
+    .min_args = 0,
+    .max_args = 1,
+    CLI_CONFIG(struct config),
+    CLI_OPTIONS(run_options),
+    .description = "Extracts the captures, plans every solution inside train, replays the test captures\n"
+                   "through each plan and compares. What is in DIR already and still fits is used again, so\n"
+                   "an interrupted run continues. Options override the experiment file.\n",
+    .examples = "dunectl run experiment.yaml -o out\n"
+                "dunectl run --train data/train --test data/test --labels data/labels.csv -o out\n",
+    .run = run_run,
+};
+
+const struct cli_command cmd_compare = {
+    .name = "compare",
+    .summary = "the solutions side by side, on the same data and budget",
+    .args = "EXPERIMENT.yaml",
+    .min_args = 0,
+    .max_args = 1,
+    CLI_CONFIG(struct config),
+    CLI_OPTIONS(compare_options),
+    .description = "Compares solutions by the scores of their choice inside train; only --final reads the\n"
+                   "test captures.\n",
+    .examples = "dunectl compare experiment.yaml --solutions jewel,dune\n"
+                "dunectl compare experiment.yaml --final\n",
+    .run = run_compare,
+};

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole job: data sets, one plan per solution, replay of the test captures, comparison. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiment/experiment_int.h"
+
+struct job {
+    struct dune_run *r;
+    const char *dir;
+    const struct dune_run_opts *o;
+    struct dune_run_inputs in;
+};
+
+static void note(const struct job *j, const char *fmt, ...) DUNE_PRINTF(2, 3);
+static void note(const struct job *j, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    if (!j->o->note)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    j->o->note(j->o->note_ctx, text);
+}
+
+static void plan_key(const struct job *j, const struct dune_solution_ops *ops, char out[33])
+{
+    const struct dune_experiment *e = j->r->e;
+    struct dune_run_key k;
+
+    dune_run_key_init(&k);
+    dune_run_key_text(&k, "plan 1");
+    dune_run_key_text(&k, ops->name);
+    dune_run_key_text(&k, j->r->ds->hash);
+    dune_run_key_text(&k, ops->needs_all_packets ? j->r->all->hash : "-");
+    dune_run_key_u64(&k, e->devices);
+    dune_run_key_u64(&k, e->budget.leaves_sum);
+    dune_run_key_u64(&k, e->budget.features_distinct);
+    dune_run_key_text(&k, e->profile);
+    dune_run_key_text(&k, e->features);
+    dune_run_key_u64(&k, e->seed);
+    dune_run_key_u64(&k, e->effort);
+    dune_run_key_u64(&k, e->tuned);
+    dune_run_key_finish(&k, out);
+}
+
+/* choice/<solution>.json: what the plan file itself does not say. */
+static int write_choice(const struct job *j, const struct dune_run_solution *s, const char *notes,
+                        struct dune_diag *d)
+{
+    char *path = dune_mem_printf("%s/choice/%s.json", j->dir, s->ops->name), *text;
+    json_t *root = json_pack("{s:f, s:s, s:I}", "train_macro", s->train_macro, "judged_by", s->judged_by,
+                             "evaluations", (json_int_t)s->evaluations);
+    int rc;
+
+    if (notes)
+        json_object_set_new(root, "notes", json_loads(notes, 0, NULL));
+    text = json_dumps(root, JSON_INDENT(2));
+    rc = dune_file_write(path, text, strlen(text), d);
+    free(text);
+    json_decref(root);
+    dune_mem_free(path);
+    return rc;
+}
+
+static bool read_choice(const struct job *j, struct dune_run_solution *s)
+{
+    char *path = dune_mem_printf("%s/choice/%s.json", j->dir, s->ops->name);
+    json_t *root = json_load_file(path, 0, NULL);
+    const char *by = json_string_value(json_object_get(root, "judged_by"));
+
+    if (by) {
+        s->train_macro = json_number_value(json_object_get(root, "train_macro"));
+        s->evaluations = (uint64_t)json_integer_value(json_object_get(root, "evaluations"));
+        s->judged_by = dune_mem_strdup(by);
+    }
+    json_decref(root);
+    dune_mem_free(path);
+    return s->judged_by != NULL;
+}
+
+static int solve(const struct job *j, struct dune_run_solution *s, const char *path, struct dune_diag *d)
+{
+    const struct dune_experiment *e = j->r->e;
+    struct dune_solution_job job = {.ds = j->r->ds, .all = j->r->all, .tuned = e->tuned};
+    struct dune_solution_result res = {0};
+    uint64_t start = dune_now_ns();
+    int rc;
+
+    job.cfg = (struct dune_planner_cfg){.budget = e->budget, .devices = e->devices, .profile = e->profile,
+                                        .effort = e->effort, .seed = e->seed, .threads = j->o->threads};
+    rc = dune_feature_set_parse(e->features, 0, &job.cfg.features, d);
+    if (rc == 0)
+        rc = s->ops->solve(&job, &res, d);
+    if (rc == 0) {
+        s->train_macro = res.train_macro;
+        s->judged_by = dune_mem_strdup(res.judged_by ? res.judged_by : "");
+        s->evaluations = res.evaluations;
+        rc = write_choice(j, s, res.notes, d);
+    }
+    if (rc == 0)
+        rc = dune_plan_write(res.plan, path, d);
+    dune_solution_result_fini(&res);
+    s->seconds = (double)(dune_now_ns() - start) / 1e9;
+    return rc;
+}
+
+/* The plan that is compared is always the one read back from its file. */
+static int make_plan(const struct job *j, struct dune_run_solution *s, struct dune_diag *d)
+{
+    char *file = dune_mem_printf("plans/%s.json", s->ops->name);
+    char *path = dune_mem_printf("%s/%s", j->dir, file), key[33];
+    int rc = 0;
+
+    plan_key(j, s->ops, key);
+    if (dune_run_is_done(j->dir, file, key) && read_choice(j, s)) {
+        note(j, "%s: the plan is there already", s->ops->name);
+    } else {
+        rc = solve(j, s, path, d);
+        if (rc == 0)
+            rc = dune_run_mark_done(j->dir, file, key, d);
+        if (rc == 0)
+            note(j, "%s: planned in %.1f s", s->ops->name, s->seconds);
+    }
+    if (rc == 0)
+        rc = dune_plan_read(&s->plan, path, d);
+    dune_mem_free(file);
+    dune_mem_free(path);
+    return rc;
+}
+
+static int prepare_data(struct job *j, struct dune_diag *d)
+{
+    struct dune_run *r = j->r;
+    bool reused, need_all = false;
+    int rc = dune_run_inputs_open(&j->in, r->e, d);
+
+    if (rc == 0)
+        rc = dune_run_dataset(&r->ds, r->e, &j->in, j->dir, "rows.dset", r->e->max_n, j->o->threads,
+                              &r->report, &r->extract_reused, d);
+    if (rc)
+        return rc;
+    note(j, "data: %llu flows, %llu rows, %u classes%s", (unsigned long long)r->ds->n_flows,
+         (unsigned long long)r->ds->n_rows, r->ds->n_classes, r->extract_reused ? " (there already)" : "");
+    for (size_t i = 0; i < r->n; i++)
+        need_all |= r->sol[i].ops->needs_all_packets;
+    if (need_all) {
+        struct dune_extract_report ignored;
+
+        rc = dune_run_dataset(&r->all, r->e, &j->in, j->dir, "rows-all.dset", UINT32_MAX, j->o->threads,
+                              &ignored, &reused, d);
+    }
+    return rc;
+}
+
+static int make_dirs(const char *dir, struct dune_diag *d)
+{
+    static const char *const sub[] = {"plans", "choice", "verdicts"};
+    int rc = dune_mkdirs(dir, d);
+
+    for (size_t i = 0; rc == 0 && i < DUNE_ARRAY_LEN(sub); i++) {
+        char *path = dune_mem_printf("%s/%s", dir, sub[i]);
+
+        rc = dune_mkdirs(path, d);
+        dune_mem_free(path);
+    }
+    return rc;
+}
+
+static int write_results(const struct job *j, struct dune_diag *d)
+{
+    struct dune_buf json = {0}, csv = {0};
+    char *path = dune_mem_printf("%s/metrics.json", j->dir);
+    int rc;
+
+    dune_run_json(j->r, &json);
+    rc = dune_file_write(path, json.data, json.len, d);
+    dune_mem_free(path);
+    path = dune_mem_printf("%s/compare.csv", j->dir);
+    dune_run_csv(j->r, &csv);
+    if (rc == 0)
+        rc = dune_file_write(path, csv.data, csv.len, d);
+    dune_mem_free(path);
+    dune_buf_fini(&json);
+    dune_buf_fini(&csv);
+    return rc;
+}
+
+int dune_experiment_run(struct dune_run **out, const struct dune_experiment *e, const char *dir,
+                        const struct dune_run_opts *o, struct dune_diag *d)
+{
+    struct job j = {.dir = dir, .o = o};
+    int rc = dune_experiment_check(e, d);
+
+    *out = NULL;
+    if (rc)
+        return rc;
+    j.r = DUNE_NEW(struct dune_run);
+    j.r->e = e;
+    j.r->n = e->solutions.len;
+    j.r->sol = DUNE_NEW_N(struct dune_run_solution, j.r->n);
+    for (size_t i = 0; i < j.r->n; i++)
+        j.r->sol[i].ops = dune_solution_find(e->solutions.data[i]);
+    rc = make_dirs(dir, d);
+    if (rc == 0)
+        rc = prepare_data(&j, d);
+    for (size_t i = 0; rc == 0 && i < j.r->n; i++)
+        rc = make_plan(&j, &j.r->sol[i], d);
+    for (size_t i = 0; rc == 0 && o->final && i < j.r->n; i++) {
+        rc = dune_run_replay(j.r, i, dir, &j.in, o, d);
+        if (rc == 0)
+            note(&j, "%s: replayed", j.r->sol[i].ops->name);
+    }
+    if (rc == 0)
+        rc = write_results(&j, d);
+    dune_run_inputs_close(&j.in);
+    if (rc)
+        dune_run_free(j.r);
+    else
+        *out = j.r;
+    return rc;
+}
+
+void dune_run_free(struct dune_run *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->n; i++) {
+        struct dune_run_solution *s = &r->sol[i];
+
+        dune_plan_free(s->plan);
+        dune_replay_free(s->replay);
+        dune_mem_free(s->judged_by);
+        for (uint32_t g = 0; s->group && g < r->n_groups; g++)
+            dune_confusion_fini(&s->group[g]);
+        dune_mem_free(s->group);
+    }
+    dune_mem_free(r->sol);
+    dune_dataset_free(r->ds);
+    dune_dataset_free(r->all);
+    dune_mem_free(r);
+}

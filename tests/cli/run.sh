@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The whole job on generated traffic: run, resume, compare, bad experiments.
+. "$(dirname "$0")/tap.sh"
+
+cd "$T" || exit 1
+expect 0 "synth makes traffic" "$D" synth -o data --flows 1200 --quiet
+cat >e.yaml <<'Y'
+name: generated
+data:
+  train: data/train
+  test: data/test
+  labels: data/labels.csv
+  captures: data/captures.csv
+solutions: [none, jewel, dune]
+devices: 3
+budget: {leaves_sum: 20, features_distinct: 3}
+effort: quick
+Y
+expect 0 "run" "$D" run e.yaml -o r --verdicts
+has "the table has no inference" out '^none '
+has "the table has the baseline" out '^jewel '
+has "the table has dune" out '^dune '
+has "differences come with intervals" out 'dune over jewel: .*95 %'
+has "metrics.json says that test was read" r/metrics.json '"test_was_read": true'
+check "verdicts are written" test -s r/verdicts/dune.csv
+cp r/plans/dune.json first.json
+expect 0 "run again" "$D" run e.yaml -o r
+has "what is there is used again" err 'dune: the plan is there already'
+rm r/plans/dune.json
+expect 0 "run after a loss, on one thread" "$D" run e.yaml -o r --threads 1
+check "same seed, same plan" cmp first.json r/plans/dune.json
+expect 0 "replay of the plan" "$D" replay r/plans/dune.json data/test/*.pcap --captures data/captures.csv \
+    --verdicts v.csv --quiet
+check "the verdicts are those of the run" cmp v.csv r/verdicts/dune.csv
+expect 0 "compare" "$D" compare e.yaml -o cmp
+has "compare does not read test" out 'test captures were not read'
+check "nor writes test scores" sh -c '! grep -q "\"solutions\"" cmp/metrics.json'
+expect 0 "json" "$D" run e.yaml -o r --json
+has "json has scores" out '"macro"'
+
+echo "nonsense: 1" >bad.yaml
+expect 3 "unknown key" "$D" run bad.yaml -o x
+has "file and line" err 'bad.yaml:1'
+expect 2 "unknown solution" "$D" run e.yaml -o x --solutions wizardry
+expect 3 "missing captures" "$D" run e.yaml -o x --test nowhere.pcap
+expect 5 "impossible directory" "$D" run e.yaml -o /dev/null/x
+check "no partial output" test ! -e x/metrics.json
+tap_done
