@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exact and ilp: proven by subset DP up to 20 classes, above that a good split and a bound. */
+/* exact and ilp: proven by subset DP up to 20 classes, above that a good split and a bound, which may
+ * turn out to be a proof. */
 #include "partition/partition_int.h"
 
 #include <math.h>
@@ -21,13 +22,17 @@ int exact_partition(const struct problem *p, struct split *s, struct verdict *v,
     }
     if (rc)
         return rc;
-    v->objective = split_score(p, s);
-    v->gap = 0;
     if (!v->optimal) {
         double bound = upper_bound(p, s, &v->optimal);
 
+        v->objective = split_score(p, s);
         v->gap = v->optimal ? 0.0 : fabs(bound - v->objective) / fmax(fabs(v->objective), 1e-300);
+    } else {
+        v->objective = split_score(p, s);
+        v->gap = 0;
     }
+    if (dune_interrupted())
+        return dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted");
     if (p->ilp)
         v->objective = -v->objective;
     return 0;

@@ -81,7 +81,7 @@ void start_split(const struct problem *p, struct split *s);
  * score that some split reaches. */
 int subset_dp(const struct problem *p, double lower, struct split *s, struct dune_diag *d);
 uint64_t subset_dp_bytes(const struct problem *p);
-/* bound.c: no allowed split has a larger score. Sets *optimal when s is proven best. */
-double upper_bound(const struct problem *p, const struct split *s, bool *optimal);
+/* bound.c: no allowed split has a larger score. May improve s; *optimal: s is proven best. */
+double upper_bound(const struct problem *p, struct split *s, bool *optimal);
 
 #endif
