@@ -173,8 +173,8 @@ static void keep_frame(struct ref_chain *c, unsigned i, const struct dune_device
     c->frame_at[i] = o->data ? c->frames_len : SIZE_MAX;
     if (!o->data)
         return;
-    if (c->frames_len + o->cap_len > c->frames_cap) {
-        c->frames_cap = (c->frames_len + o->cap_len) * 2;
+    if (c->frames_len + o->cap_len >= c->frames_cap) { /* >=: a frame of no bytes has an address too */
+        c->frames_cap = (c->frames_len + o->cap_len + 1) * 2;
         c->frames = dune_mem_realloc(c->frames, c->frames_cap, 1);
     }
     memcpy(c->frames + c->frames_len, o->data, o->cap_len);

@@ -86,6 +86,24 @@ bool dune_ref_rules_add(struct ref_rules *r, const struct dune_digest *dg, uint6
 struct ref_rule *dune_ref_rules_find(struct ref_rules *r, const struct dune_flow_key *key,
                                      uint64_t now, uint64_t *expired);
 
+/* --- ref_match.c: the tables of a sub-model, packed -------------------------------------------------- */
+struct ref_tree {
+    uint32_t n_leaves, n_words;
+    uint64_t **code;       /* [feature]: [range row][word]; NULL where the tree does not split on it */
+    uint64_t *value, *mask; /* [leaf][word] */
+    const struct dune_plan_leaf *leaf;
+};
+struct ref_match {
+    const struct dune_submodel *sm;
+    struct ref_tree *tree;
+};
+void dune_ref_match_init(struct ref_match *m, const struct dune_submodel *sm);
+void dune_ref_match_fini(struct ref_match *m);
+/* The leaf of every tree; leaf has n_trees. */
+void dune_ref_match_leaves(const struct ref_match *m, const uint32_t *features,
+                           const struct dune_plan_leaf **leaf);
+struct dune_sub_answer dune_ref_match_answer(const struct ref_match *m, const uint32_t *features);
+
 /* --- ref_device.c, ref_verdict.c: the nine steps ------------------------------------------------------ */
 struct ref_generation {
     bool held;
@@ -93,6 +111,7 @@ struct ref_generation {
     uint32_t n_sub;
     uint32_t sub[DUNE_MAX_SUBMODELS];      /* positions in plan->sub, chain order */
     uint32_t tree0[DUNE_MAX_SUBMODELS];    /* first tree of sub k in the slot's leaves */
+    struct ref_match match[DUNE_MAX_SUBMODELS];
     bool keeps_state; /* some sub-model here reads or stores per-flow state */
     struct ref_flowtab tab;
     struct ref_rules rules;

@@ -41,6 +41,7 @@ static void place(struct dune_ref_device *dev, struct ref_generation *g)
 
         if (sm->device != dev->index)
             continue;
+        dune_ref_match_init(&g->match[g->n_sub], sm);
         g->tree0[g->n_sub] = n_trees;
         g->sub[g->n_sub++] = s;
         g->keeps_state |= sm->mode != DUNE_MODE_PACKET;
@@ -77,6 +78,8 @@ static void release(struct dune_ref_device *dev, unsigned i)
 {
     if (!dev->gen[i].held)
         return;
+    for (uint32_t k = 0; k < dev->gen[i].n_sub; k++)
+        dune_ref_match_fini(&dev->gen[i].match[k]);
     dune_ref_flowtab_fini(&dev->gen[i].tab);
     dune_ref_rules_fini(&dev->gen[i].rules);
     dev->gen[i].held = false;

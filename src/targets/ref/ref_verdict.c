@@ -61,7 +61,8 @@ static struct dune_sub_answer ask(struct ref_pass *p, uint32_t k, enum dune_answ
 
     if (kind == DUNE_ANSWER_STORED)
         return *stored;
-    a = dune_submodel_lookup(sm, dune_ref_vector(p, sees_registers(p, sm, kind)));
+    a = dune_ref_match_answer(&p->gen->match[k],
+                              dune_ref_vector(p, sees_registers(p, sm, kind)));
     if (kind == DUNE_ANSWER_FL)
         *stored = a;
     return a;

@@ -27,7 +27,7 @@ void dune_ref_votes_add(struct ref_pass *p, uint32_t k, enum dune_answer_kind ki
     if (kind != DUNE_ANSWER_STORED) {
         bool regs = kind == DUNE_ANSWER_FL || (p->slot && sm->mode == DUNE_MODE_RUNNING);
 
-        dune_submodel_leaves(sm, dune_ref_vector(p, regs), leaf);
+        dune_ref_match_leaves(&p->gen->match[k], dune_ref_vector(p, regs), leaf);
     }
     if (!b || p->shim.flags & DUNE_SHIM_FINAL)
         return;

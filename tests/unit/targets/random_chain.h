@@ -19,7 +19,7 @@ static inline void random_submodel(struct dune_rng *r, struct dune_plan *p, uint
     uint8_t feat[8], to_plan[8];
     uint32_t n_own = 1 + (uint32_t)dune_rng_below(r, DUNE_MIN(p->n_classes, 4));
     struct forest_shape shape = {.trees = 1 + (uint32_t)dune_rng_below(r, 3),
-                                 .leaves = 2 + (uint32_t)dune_rng_below(r, 12),
+                                 .leaves = 2 + (uint32_t)dune_rng_below(r, dune_rng_below(r, 8) ? 12 : 300),
                                  .classes = n_own + 1, .n_feats = 5, .feat = feat};
     struct dune_submodel *sm;
     struct dune_forest f;
