@@ -51,8 +51,8 @@ int dune_ref_device_unload(struct dune_ref_device *dev, uint16_t generation,
                            struct dune_diag *d) DUNE_MUST_USE;
 
 /* --- packets --------------------------------------------------------------------------------------- */
-/* Class votes of claim rule `votes`, which travel beside the packet in memory: one vote per tree and
- * class, the leaf confidences as tie-break. All zero at the edge. */
+/* Class votes of claim rule `votes`, which travel beside the packet in memory: how many trees voted
+ * for a class, and the sum of their leaf confidences, which decides. All zero at the edge. */
 struct dune_ballot {
     uint16_t votes[DUNE_MAX_CLASSES + 1];
     uint32_t conf[DUNE_MAX_CLASSES + 1];

@@ -17,7 +17,8 @@
 
 #define DUNE_NO_FLOW UINT64_MAX
 
-/* One packet after the chain, for callers that look at every verdict. Borrowed for the call. */
+/* One packet after the chain, for callers that look at every verdict. Borrowed for the call, except
+ * file and capture: they last as long as the replay, and every capture has an address of its own. */
 struct dune_replay_packet {
     const char *file, *capture; /* capture: as dune_capture_name says */
     uint64_t index;             /* 0-based within the file */

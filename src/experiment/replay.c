@@ -36,7 +36,8 @@ struct replay {
     const char *file;
     unsigned components;           /* of the path that name a file */
     const struct dune_piece *piece; /* NULL: the file is one capture */
-    char *capture;                 /* its name in outputs */
+    const char *capture;           /* its name in outputs, in names */
+    struct dune_arena names;
     uint64_t base; /* index of its first packet in the file */
     DUNE_VEC(struct rec) rec;
     DUNE_VEC(uint64_t) flow; /* [packets] */
@@ -153,12 +154,19 @@ static int run_burst(struct replay *x, size_t at, unsigned n, struct dune_diag *
     return rc;
 }
 
+static void name_capture(struct replay *x)
+{
+    char *name = dune_capture_name(x->file, x->components, x->piece);
+
+    x->capture = dune_arena_strdup(&x->names, name);
+    dune_mem_free(name);
+}
+
 static int run_capture(struct replay *x, struct dune_diag *d)
 {
     int rc = 0;
 
-    dune_mem_free(x->capture);
-    x->capture = dune_capture_name(x->file, x->components, x->piece);
+    name_capture(x);
     find_truth(x);
     x->chain->ops->new_capture(x->chain);
     for (size_t at = 0; rc == 0 && at < x->rec.len; at += DUNE_BURST_MAX) {
@@ -348,7 +356,7 @@ static void fini(struct replay *x)
     dune_rp_out_abort(&x->out);
     dune_truth_free(x->truth);
     dune_rp_score_fini(&x->score);
-    dune_mem_free(x->capture);
+    dune_arena_fini(&x->names);
     DUNE_VEC_FREE(&x->timing);
     DUNE_VEC_FREE(&x->rec);
     DUNE_VEC_FREE(&x->flow);
