@@ -22,6 +22,7 @@
 
 /* --- mem.c: allocation with overflow checks -------------------------------------------------- */
 void *dune_mem_alloc(size_t n, size_t elem_bytes);  /* uninitialised */
+void *dune_mem_alloc_big(size_t n, size_t elem_bytes); /* uninitialised, on huge pages if possible */
 void *dune_mem_zalloc(size_t n, size_t elem_bytes); /* zeroed */
 void *dune_mem_realloc(void *p, size_t n, size_t elem_bytes);
 void dune_mem_free(void *p);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* The one place where a library of ours ends the process: there is nothing sensible left to do. */
@@ -32,6 +33,23 @@ void *dune_mem_alloc(size_t n, size_t elem_bytes)
 
     if (!p)
         out_of_memory(n, elem_bytes);
+    return p;
+}
+
+/* Random access to many megabytes spends its time on page tables; 2 MiB pages make them small. */
+void *dune_mem_alloc_big(size_t n, size_t elem_bytes)
+{
+    const size_t huge = (size_t)2 << 20;
+    size_t total = total_bytes(n, elem_bytes);
+    void *p;
+
+    if (total < 2 * huge || total > SIZE_MAX - huge)
+        return dune_mem_alloc(n, elem_bytes);
+    total = (total + huge - 1) / huge * huge;
+    p = aligned_alloc(huge, total);
+    if (!p)
+        out_of_memory(n, elem_bytes);
+    (void)madvise(p, total, MADV_HUGEPAGE); /* without such pages it is slower, nothing else */
     return p;
 }
 

@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Columns in bins. Values are first put into 65536 cells, exactly or by leading bits. */
+/* Columns as ordered codes. Values are first put into 65536 cells, exactly or by leading bits. */
 #include "forest/forest_int.h"
 
 #include <string.h>
 
-enum { CELLS = 65536, MANTISSA = 11 };
+enum { CELLS = 65536, MANTISSA = 11, BLOCK = 4096 };
 
 struct cells {
     uint32_t base; /* smallest value */
     bool exact;    /* one value per cell */
+    uint16_t code[CELLS];
+};
+struct tally {
     uint32_t count[CELLS];
-    uint8_t bin[CELLS];
+    uint32_t lo[CELLS], hi[CELLS]; /* values of the cell, where it may have several */
+};
+struct encoder {
+    struct dune_codes *codes;
+    const struct dune_table *t;
+    struct cells *cells; /* [n_cols] */
+    uint32_t max_bins;
 };
 
 static inline uint32_t cell_of(const struct cells *c, uint32_t v)
@@ -23,7 +32,7 @@ static inline uint32_t cell_of(const struct cells *c, uint32_t v)
     return (shift << MANTISSA) + (d >> shift);
 }
 
-static void count_cells(struct cells *c, const uint32_t *x, size_t n)
+static void count_cells(struct cells *c, struct tally *y, const uint32_t *x, size_t n)
 {
     uint32_t lo = x[0], hi = x[0];
 
@@ -33,51 +42,107 @@ static void count_cells(struct cells *c, const uint32_t *x, size_t n)
     }
     c->base = lo;
     c->exact = hi - lo < CELLS;
-    for (size_t i = 0; i < n; i++)
-        c->count[cell_of(c, x[i])]++;
+    if (c->exact) {
+        for (size_t i = 0; i < n; i++)
+            y->count[x[i] - lo]++;
+        return;
+    }
+    memset(y->lo, 0xff, sizeof(y->lo));
+    for (size_t i = 0; i < n; i++) {
+        uint32_t k = cell_of(c, x[i]);
+
+        y->count[k]++;
+        y->lo[k] = DUNE_MIN(y->lo[k], x[i]);
+        y->hi[k] = DUNE_MAX(y->hi[k], x[i]);
+    }
+}
+
+/* One bin, cells from..to-1 of which used have rows: numbers them within the bin, at most 256. */
+static void number_cells(struct cells *c, const struct tally *y, struct dune_coded *k, uint32_t from,
+                         uint32_t to, uint32_t used)
+{
+    uint32_t bin = k->n_bins++, i = 0;
+
+    k->multi[bin] = used > 1;
+    k->exact &= used <= 256;
+    for (; from < to; from++) {
+        if (!y->count[from])
+            continue;
+        c->code[from] = (uint16_t)(bin << 8 | (used <= 256 ? i : i * 256 / used));
+        i++;
+        if (!c->exact && y->lo[from] != y->hi[from]) {
+            k->multi[bin] = 1;
+            k->exact = false;
+        }
+    }
 }
 
 /* Cells with rows become bins of about equally many rows; with few cells, one each. */
-static uint32_t cut_cells(struct cells *c, size_t n, uint32_t bins)
+static void cut_cells(struct cells *c, const struct tally *y, struct dune_coded *k, size_t n, uint32_t bins)
 {
     size_t left = n, in_bin = 0;
-    uint32_t used = 0, bin = 0;
+    uint32_t all = 0, from = 0, used = 0;
 
-    for (uint32_t k = 0; k < CELLS; k++)
-        used += c->count[k] > 0;
-    for (uint32_t k = 0; k < CELLS; k++) {
-        uint32_t add = c->count[k];
+    *k = (struct dune_coded){.exact = true};
+    for (uint32_t v = 0; v < CELLS; v++)
+        all += y->count[v] > 0;
+    for (uint32_t v = 0; v < CELLS; v++) {
+        uint32_t add = y->count[v];
 
         if (!add)
             continue;
-        if (in_bin && bin + 1 < bins && (used <= bins || in_bin + add / 2 > left / (bins - bin))) {
+        if (used && k->n_bins + 1 < bins &&
+            (all <= bins || in_bin + add / 2 > left / (bins - k->n_bins))) {
+            number_cells(c, y, k, from, v, used);
             left -= in_bin;
-            in_bin = 0;
-            bin++;
+            in_bin = used = 0;
+            from = v;
         }
         in_bin += add;
-        c->bin[k] = (uint8_t)bin;
+        used++;
     }
-    return bin + 1;
+    number_cells(c, y, k, from, CELLS, used);
 }
 
-void dune_coded_make(struct dune_coded *c, const uint32_t *x, size_t n, uint32_t max_bins)
+static void plan_column(void *ctx, size_t i)
 {
-    struct cells *cells = DUNE_NEW(struct cells);
+    struct encoder *e = ctx;
+    struct tally *y = DUNE_NEW(struct tally);
 
-    count_cells(cells, x, n);
-    c->n_bins = cut_cells(cells, n, max_bins);
-    c->code = dune_mem_alloc(n, 1);
-    memset(c->lo, 0xff, sizeof(c->lo));
-    memset(c->hi, 0, sizeof(c->hi));
-    for (size_t i = 0; i < n; i++) {
-        uint8_t b = cells->bin[cell_of(cells, x[i])];
+    count_cells(&e->cells[i], y, e->t->col[i], e->t->n_rows);
+    cut_cells(&e->cells[i], y, &e->codes->col[i], e->t->n_rows, e->max_bins);
+    dune_mem_free(y);
+}
 
-        c->code[i] = b;
-        if (x[i] < c->lo[b])
-            c->lo[b] = x[i];
-        if (x[i] > c->hi[b])
-            c->hi[b] = x[i];
+static void encode_block(void *ctx, size_t b)
+{
+    struct encoder *e = ctx;
+    size_t end = DUNE_MIN(e->t->n_rows, (b + 1) * BLOCK), stride = e->codes->stride;
+
+    for (uint32_t c = 0; c < e->t->n_cols; c++) {
+        const struct cells *cells = &e->cells[c];
+        const uint32_t *x = e->t->col[c];
+
+        for (size_t r = b * BLOCK; r < end; r++)
+            e->codes->code[r * stride + c] = cells->code[cell_of(cells, x[r])];
     }
-    dune_mem_free(cells);
+}
+
+void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t max_bins, unsigned threads)
+{
+    struct encoder e = {.codes = c, .t = t, .max_bins = max_bins};
+
+    c->stride = (t->n_cols + 3) / 4 * 4;
+    c->code = dune_mem_alloc_big(t->n_rows, c->stride * sizeof(*c->code));
+    c->col = DUNE_NEW_N(struct dune_coded, t->n_cols);
+    e.cells = DUNE_NEW_N(struct cells, t->n_cols);
+    dune_parallel_for(threads, t->n_cols, plan_column, &e);
+    dune_parallel_for(threads, (t->n_rows + BLOCK - 1) / BLOCK, encode_block, &e);
+    dune_mem_free(e.cells);
+}
+
+void dune_codes_fini(struct dune_codes *c)
+{
+    dune_mem_free(c->code);
+    dune_mem_free(c->col);
 }

@@ -16,7 +16,7 @@ __extension__ typedef unsigned __int128 dune_u128;
 struct dune_cut {
     int32_t feat; /* column of the forest, -1: none */
     uint32_t threshold;
-    int edge;          /* code whose upper edge is the cut (threshold not yet known), -1: none */
+    int32_t edge;      /* codes up to this go left, threshold not yet known; -1: threshold counts */
     uint64_t pos;      /* orders the cuts of one column as their thresholds do */
     uint64_t lw, rw;   /* weight of each side */
     dune_u128 ls, rs;  /* sum of squared class weights of each side */
@@ -37,21 +37,30 @@ void dune_gain_make(struct dune_gain *g, const struct dune_cut *c, dune_u128 par
 int dune_gain_cmp(const struct dune_gain *a, const struct dune_gain *b);
 
 /*
- * A column in at most 256 bins of neighbouring values. Training looks at bins first and at values only
- * inside bins that could hold the best cut, so the bins decide the speed, never the result.
+ * Columns as codes of 16 bits that keep the order of values: 8 bits say which of at most 256 bins of
+ * neighbouring values, 8 which value in the bin. Training looks at bins first and at values only inside
+ * bins that could hold the best cut; where several values share a code it asks the column itself. So the
+ * codes decide the speed, never the result. A row's codes lie side by side: one cache line.
  */
 struct dune_coded {
-    uint8_t *code; /* [n_rows] bin of each row */
     uint32_t n_bins;
-    uint32_t lo[256], hi[256]; /* smallest and largest value of each bin */
+    bool exact;         /* no two values share a code */
+    uint8_t multi[256]; /* the bin has several values */
+};
+struct dune_codes {
+    uint16_t *code; /* [n_rows][stride] */
+    size_t stride;
+    struct dune_coded *col; /* [n_cols] */
 };
 /* encode.c */
-void dune_coded_make(struct dune_coded *c, const uint32_t *x, size_t n, uint32_t max_bins);
+void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t max_bins, unsigned threads);
+void dune_codes_fini(struct dune_codes *c);
 
 /* Choices that change the speed, never the result; tests try them all. Zero: the default. */
 struct dune_tuning {
     uint32_t max_bins; /* per column, 256 */
-    uint32_t few_rows; /* nodes of fewer rows are sorted instead of binned */
+    uint32_t few_rows; /* nodes of up to so many rows are sorted instead of binned, at most 64 */
+    bool plain;        /* neither: sort values only */
 };
 int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
                            const struct dune_tuning *tune, struct dune_diag *d) DUNE_MUST_USE;
@@ -59,7 +68,8 @@ int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t
 /* Everything one tree needs; borrowed from the fit. */
 struct dune_grow_job {
     const uint32_t *const *col;             /* [n_cols] */
-    const struct dune_coded *const *coded;  /* [n_cols] */
+    const struct dune_codes *codes;
+    const uint32_t *code_col;               /* [n_cols] its column in codes */
     size_t n_rows;
     uint32_t n_cols, n_classes;
     const uint16_t *cls;
@@ -104,6 +114,10 @@ void dune_bin_search_free(struct dune_bin_search *s);
 /* The best cut of n columns; false where none of them can be cut. */
 bool dune_search_bins(struct dune_bin_search *s, const struct dune_part *p, const uint32_t *col, uint32_t n,
                       struct dune_cut *best);
+/* search_few.c: the same for at most DUNE_FEW_ROWS rows. */
+enum { DUNE_FEW_ROWS = 64 };
+bool dune_search_few(const struct dune_grow_job *job, const struct dune_part *p, const uint32_t *col,
+                     uint32_t n, struct dune_cut *best);
 
 /* sort_rows.c: sorts n keys ascending; tmp has n places. Only the bits of mask take part. */
 void dune_sort_u64(uint64_t *key, uint64_t *tmp, size_t n, uint64_t mask);

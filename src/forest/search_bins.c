@@ -19,14 +19,17 @@
 typedef double v4d __attribute__((vector_size(32), aligned(8)));
 typedef uint64_t v4u __attribute__((vector_size(32), aligned(8)));
 
-enum { BINS = 256 };
+enum { BINS = 256, BLOCK = 512 };
 /* Relative slack of every bound: far above the rounding of sums over thousands of classes. */
 #define SLACK 1e-10
 
 struct column { /* what is known about one searched column */
     uint32_t col;
+    const struct dune_coded *coded;
+    const uint16_t *code; /* of row r: code[r * stride of the codes] */
     uint32_t n_seen;
-    uint8_t seen[BINS];  /* bins with rows in the node, ascending */
+    uint8_t seen[BINS + 1]; /* bins with rows in the node, ascending; one place to spare */
+    uint8_t has[BINS];
     double weight[BINS]; /* weight up to and including seen bin i */
     double lterm[BINS], rterm[BINS]; /* sum L_c^2 / L and sum R_c^2 / R at its upper edge */
     uint64_t *hist;      /* [BINS][stride] */
@@ -105,10 +108,17 @@ static void begin_node(struct dune_bin_search *s, const struct dune_part *p)
 
 static void make_room(struct dune_bin_search *s, const uint32_t *col, uint32_t n)
 {
+    const struct dune_codes *codes = s->job->codes;
     size_t room = 0;
 
-    for (uint32_t i = 0; i < n; i++)
-        room += (size_t)s->job->coded[col[i]]->n_bins * s->stride;
+    for (uint32_t i = 0; i < n; i++) {
+        struct column *k = &s->column[i];
+
+        k->col = col[i];
+        k->coded = &codes->col[s->job->code_col[col[i]]];
+        k->code = codes->code + s->job->code_col[col[i]];
+        room += (size_t)k->coded->n_bins * s->stride;
+    }
     if (room > s->hist_room) {
         dune_mem_free(s->hist);
         s->hist = DUNE_NEW_N(uint64_t, room);
@@ -116,30 +126,41 @@ static void make_room(struct dune_bin_search *s, const uint32_t *col, uint32_t n
     }
     room = 0;
     for (uint32_t i = 0; i < n; i++) {
-        s->column[i].col = col[i];
         s->column[i].hist = s->hist + room;
-        room += (size_t)s->job->coded[col[i]]->n_bins * s->stride;
+        room += (size_t)s->column[i].coded->n_bins * s->stride;
+        memset(s->column[i].has, 0, sizeof(s->column[i].has));
     }
 }
 
-static void build(const struct dune_bin_search *s, const struct dune_part *p, struct column *k)
+static void add_block(const struct dune_bin_search *s, const struct dune_item *item, size_t n, struct column *k)
 {
-    const uint8_t *code = s->job->coded[k->col]->code;
-    uint8_t seen[BINS] = {0};
+    const uint16_t *code = k->code;
+    size_t stride = s->stride, row_stride = s->job->codes->stride;
     uint64_t *hist = k->hist;
-    size_t stride = s->stride;
+    uint8_t *has = k->has;
 
-    for (size_t i = 0; i < p->n; i++) {
-        const struct dune_item *it = &p->item[i];
-        size_t b = code[it->row];
+    for (size_t i = 0; i < n; i++) {
+        size_t b = code[item[i].row * row_stride] >> 8;
 
-        seen[b] = 1;
-        hist[b * stride + it->local] += it->w;
+        has[b] = 1;
+        hist[b * stride + item[i].local] += item[i].w;
     }
-    k->n_seen = 0;
-    for (uint32_t b = 0; b < BINS; b++) {
-        k->seen[k->n_seen] = (uint8_t)b;
-        k->n_seen += seen[b];
+}
+
+/* A block of rows at a time, so that their codes are read from memory once for all columns. */
+static void build(struct dune_bin_search *s, const struct dune_part *p, uint32_t n)
+{
+    for (size_t i = 0; i < p->n; i += BLOCK)
+        for (uint32_t j = 0; j < n; j++)
+            add_block(s, p->item + i, DUNE_MIN(p->n - i, (size_t)BLOCK), &s->column[j]);
+    for (uint32_t j = 0; j < n; j++) {
+        struct column *k = &s->column[j];
+
+        k->n_seen = 0;
+        for (uint32_t b = 0; b < k->coded->n_bins; b++) {
+            k->seen[k->n_seen] = (uint8_t)b;
+            k->n_seen += k->has[b];
+        }
     }
 }
 
@@ -252,7 +273,7 @@ static bool search_edges(struct dune_bin_search *s, const struct dune_part *p, s
     if (!found || top < best->score * (1 - SLACK))
         return found;
     for (uint32_t i = 0; i + 1 < k->n_seen; i++) {
-        struct dune_cut c = {.feat = (int32_t)k->col, .edge = k->seen[i],
+        struct dune_cut c = {.feat = (int32_t)k->col, .edge = k->seen[i] << 8 | 255,
                              .pos = (uint64_t)k->seen[i] << 33 | UINT64_C(1) << 32};
         uint64_t *left, *right;
 
@@ -294,7 +315,6 @@ static double bound_from(const double *near_l, const double *near_r, const doubl
 static bool worth_opening(const struct dune_bin_search *s, const struct column *k, uint32_t i, double all,
                           const double *left, const struct dune_cut *best, double *scratch)
 {
-    const struct dune_coded *coded = s->job->coded[k->col];
     const uint64_t *h = k->hist + (size_t)k->seen[i] * s->stride;
     double least = (double)s->job->cfg->min_leaf_weight, goal = best->score * (1 - SLACK);
     double before = i ? k->weight[i - 1] : 0, after = all - k->weight[i], weight = k->weight[i] - before;
@@ -302,7 +322,7 @@ static bool worth_opening(const struct dune_bin_search *s, const struct column *
     double *far_r = scratch + 3 * s->stride;
     uint32_t classes = 0;
 
-    if (coded->lo[k->seen[i]] == coded->hi[k->seen[i]])
+    if (!k->coded->multi[k->seen[i]])
         return false;
     if (k->weight[i] < least || all - before < least)
         return false;
@@ -348,14 +368,14 @@ static uint32_t mark_bins(struct dune_bin_search *s, const struct column *k, dou
 }
 
 /* Cheap test of a whole column before its bins are looked at one by one. */
-static bool worth_marking(const struct column *k, const struct dune_coded *coded, const struct dune_cut *best)
+static bool worth_marking(const struct column *k, const struct dune_cut *best)
 {
     double goal = best->score * (1 - SLACK);
 
     for (uint32_t i = 0; i < k->n_seen; i++) {
         double weight = k->weight[i] - (i ? k->weight[i - 1] : 0);
 
-        if (coded->lo[k->seen[i]] < coded->hi[k->seen[i]] &&
+        if (k->coded->multi[k->seen[i]] &&
             (i ? k->lterm[i - 1] : 0) + k->rterm[i] + weight >= goal)
             return true;
     }
@@ -388,7 +408,8 @@ static bool search_values(struct dune_bin_search *s, const struct dune_part *p, 
         c.score = dune_cut_score(c.lw, c.ls, c.rw, c.rs);
         if (c.score < best->score * (1 - DUNE_SCORE_EPS))
             continue;
-        c.threshold = a + (b - a) / 2;
+        c.edge = k->coded->exact ? (int32_t)a : -1;
+        c.threshold = a + (b - a) / 2; /* means nothing where a and b are codes */
         c.pos = (uint64_t)bin << 33 | a;
         if (dune_cut_better(&c, best))
             *best = c;
@@ -396,31 +417,40 @@ static bool search_values(struct dune_bin_search *s, const struct dune_part *p, 
     return found;
 }
 
+/* Rows of the opened bins, sorted by value: by code where that says the same. */
+static size_t sort_open(struct dune_bin_search *s, const struct dune_part *p, const struct column *k,
+                        const uint8_t *open)
+{
+    const uint32_t *x = s->job->col[k->col];
+    size_t n = 0, stride = s->job->codes->stride;
+
+    for (size_t i = 0; i < p->n; i++) {
+        uint32_t row = p->item[i].row, code = k->code[row * stride];
+
+        if (open[code >> 8])
+            s->key[n++] = (uint64_t)(k->coded->exact ? code : x[row]) << 32 | i;
+    }
+    dune_sort_u64(s->key, s->tmp, n, UINT64_C(0xffffffff) << 32);
+    return n;
+}
+
 static bool search_inside(struct dune_bin_search *s, const struct dune_part *p, const struct column *k,
                           struct dune_cut *best)
 {
-    const uint8_t *code = s->job->coded[k->col]->code;
-    const uint32_t *x = s->job->col[k->col];
+    size_t n, from = 0, stride = s->job->codes->stride;
     uint8_t open[BINS];
-    size_t n = 0, from = 0;
     bool found = false;
 
-    if (!worth_marking(k, s->job->coded[k->col], best) || !mark_bins(s, k, (double)p->all, best, open))
+    if (!worth_marking(k, best) || !mark_bins(s, k, (double)p->all, best, open))
         return false;
-    for (size_t i = 0; i < p->n; i++) {
-        uint32_t row = p->item[i].row;
-
-        if (open[code[row]])
-            s->key[n++] = (uint64_t)x[row] << 32 | i;
-    }
-    dune_sort_u64(s->key, s->tmp, n, UINT64_C(0xffffffff) << 32);
+    n = sort_open(s, p, k, open);
     for (uint32_t i = 0; i < k->n_seen; i++) {
         uint64_t *left, *right;
         size_t to = from;
 
         if (!open[k->seen[i]])
             continue;
-        while (to < n && code[p->item[(uint32_t)s->key[to]].row] == k->seen[i])
+        while (to < n && k->code[p->item[(uint32_t)s->key[to]].row * stride] >> 8 == k->seen[i])
             to++;
         if (s->key[from] >> 32 != s->key[to - 1] >> 32) {
             exact_before(s, p, k, i, &left, &right);
@@ -438,8 +468,8 @@ bool dune_search_bins(struct dune_bin_search *s, const struct dune_part *p, cons
 
     begin_node(s, p);
     make_room(s, col, n);
+    build(s, p, n);
     for (uint32_t i = 0; i < n; i++) {
-        build(s, p, &s->column[i]);
         scan(s, &s->column[i], (double)p->all);
         found |= search_edges(s, p, &s->column[i], best);
     }

@@ -7,21 +7,13 @@
 
 struct dune_trainer {
     const struct dune_table *t;
-    struct dune_coded *coded; /* [n_cols] */
+    struct dune_codes codes;
     struct dune_tuning tune;
 };
-
-static void encode_column(void *ctx, size_t c)
-{
-    struct dune_trainer *tr = ctx;
-
-    dune_coded_make(&tr->coded[c], tr->t->col[c], tr->t->n_rows, tr->tune.max_bins);
-}
 
 int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
                            const struct dune_tuning *tune, struct dune_diag *d)
 {
-    enum { FEW_ROWS = 64 };
     struct dune_trainer *tr;
 
     *out = NULL;
@@ -32,10 +24,10 @@ int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "too many rows to train on: %zu", t->n_rows);
     tr = DUNE_NEW(struct dune_trainer);
     tr->t = t;
-    tr->tune.max_bins = tune->max_bins ? tune->max_bins : 256;
-    tr->tune.few_rows = tune->few_rows ? tune->few_rows : FEW_ROWS;
-    tr->coded = DUNE_NEW_N(struct dune_coded, t->n_cols);
-    dune_parallel_for(threads, t->n_cols, encode_column, tr);
+    tr->tune = *tune;
+    if (!tr->tune.few_rows || tr->tune.few_rows > DUNE_FEW_ROWS)
+        tr->tune.few_rows = DUNE_FEW_ROWS;
+    dune_codes_make(&tr->codes, t, tune->max_bins ? tune->max_bins : 256, threads);
     *out = tr;
     return 0;
 }
@@ -50,9 +42,7 @@ void dune_trainer_free(struct dune_trainer *tr)
 {
     if (!tr)
         return;
-    for (uint32_t c = 0; c < tr->t->n_cols; c++)
-        dune_mem_free(tr->coded[c].code);
-    dune_mem_free(tr->coded);
+    dune_codes_fini(&tr->codes);
     dune_mem_free(tr);
 }
 
@@ -62,7 +52,7 @@ struct fit {
     struct dune_train_cfg cfg;
     struct dune_forest *f;
     const uint32_t **col;
-    const struct dune_coded **coded;
+    uint32_t *code_col;
     uint32_t *used;           /* rows with weight, for bootstrap draws */
     size_t n_used;
     _Atomic int rc;
@@ -95,20 +85,21 @@ static int choose_columns(struct fit *fit, const struct dune_trainer *tr, dune_f
     struct dune_forest *f = fit->f;
 
     fit->col = dune_mem_alloc(t->n_cols, sizeof(*fit->col));
-    fit->coded = dune_mem_alloc(t->n_cols, sizeof(*fit->coded));
+    fit->code_col = dune_mem_alloc(t->n_cols, sizeof(*fit->code_col));
     f->feat = dune_mem_alloc(t->n_cols, sizeof(*f->feat));
     for (uint32_t c = 0; c < t->n_cols; c++) {
         if (cols && !(t->feat[c] < 64 && cols >> t->feat[c] & 1))
             continue;
         f->feat[f->n_feats] = t->feat[c];
-        fit->coded[f->n_feats] = &tr->coded[c];
+        fit->code_col[f->n_feats] = c;
         fit->col[f->n_feats++] = t->col[c];
     }
     if (!f->n_feats)
         return dune_diag_set(d, DUNE_E_INPUT, NULL,
                              "there is nothing to train on: no chosen column is in the table");
     fit->job.col = fit->col;
-    fit->job.coded = fit->coded;
+    fit->job.codes = &tr->codes;
+    fit->job.code_col = fit->code_col;
     fit->job.n_cols = f->n_feats;
     return 0;
 }
@@ -206,7 +197,7 @@ int dune_trainer_fit(const struct dune_trainer *tr, struct dune_forest **out, co
     }
     dune_mem_free(fit.used);
     dune_mem_free(fit.col);
-    dune_mem_free(fit.coded);
+    dune_mem_free(fit.code_col);
     if (rc) {
         dune_forest_free(fit.f);
         return rc;

@@ -80,8 +80,9 @@ static bool search(struct grow *g, const struct dune_part *part, const uint32_t 
 {
     bool found = false;
 
-    if (g->bins && part->n >= g->job->tune.few_rows)
-        return dune_search_bins(g->bins, part, col, n, best);
+    if (g->bins)
+        return part->n > g->job->tune.few_rows ? dune_search_bins(g->bins, part, col, n, best)
+                                               : dune_search_few(g->job, part, col, n, best);
     for (uint32_t i = 0; i < n; i++)
         found |= dune_search_rows(&g->rows, part, col[i], best);
     return found;
@@ -161,33 +162,48 @@ static void heap_pop(struct grow *g, struct pending *out)
         h[i] = last;
 }
 
-/* A cut at the edge of a bin: the threshold lies between the values that the node has there. */
+/* Codes of the column that p is cut by: the code of item i is code[item[i].row * stride]. */
+static const uint16_t *cut_codes(const struct grow *g, const struct pending *p)
+{
+    return g->job->codes->code + g->job->code_col[p->cut.feat];
+}
+
+/* A cut between codes: the threshold lies between the values that the node has on both sides. */
 static uint32_t edge_threshold(const struct grow *g, const struct pending *p)
 {
-    const struct dune_coded *coded = g->job->coded[p->cut.feat];
+    const uint16_t *code = cut_codes(g, p);
     const uint32_t *x = g->job->col[p->cut.feat];
+    size_t stride = g->job->codes->stride;
+    int32_t below = -1, above = UINT16_MAX + 1;
     uint32_t a = 0, b = UINT32_MAX;
 
     for (size_t i = p->begin; i < p->end; i++) {
         uint32_t row = g->item[i].row;
+        int32_t c = code[row * stride];
 
-        if (coded->code[row] <= p->cut.edge)
-            a = DUNE_MAX(a, x[row]);
-        else
-            b = DUNE_MIN(b, x[row]);
+        if (c <= p->cut.edge && c >= below) {
+            a = c > below ? x[row] : DUNE_MAX(a, x[row]);
+            below = c;
+        } else if (c > p->cut.edge && c <= above) {
+            b = c < above ? x[row] : DUNE_MIN(b, x[row]);
+            above = c;
+        }
     }
     return a + (b - a) / 2;
 }
 
 /* Stable and without unpredictable branches; returns the first item of the right side. */
-static size_t partition(struct grow *g, const struct pending *p)
+static inline size_t partition(struct grow *g, const struct pending *p)
 {
+    const uint16_t *code = cut_codes(g, p);
     const uint32_t *x = g->job->col[p->cut.feat], threshold = p->cut.threshold;
+    size_t stride = g->job->codes->stride;
     struct dune_item *left = g->item + p->begin, *right = g->spare;
+    int32_t edge = p->cut.edge;
 
     for (size_t i = p->begin; i < p->end; i++) {
         struct dune_item it = g->item[i];
-        bool goes_left = x[it.row] <= threshold;
+        bool goes_left = edge >= 0 ? code[it.row * stride] <= edge : x[it.row] <= threshold;
 
         *left = it;
         *right = it;
@@ -196,6 +212,19 @@ static size_t partition(struct grow *g, const struct pending *p)
     }
     memcpy(left, g->spare, (size_t)(right - g->spare) * sizeof(*left));
     return (size_t)(left - g->item);
+}
+
+/* Class weights of both children: rows of the smaller one, the other is the rest. */
+static void count_children(struct grow *g, uint32_t parent, const struct pending child[2])
+{
+    uint32_t k = g->job->n_classes, small = child[0].end - child[0].begin > child[1].end - child[1].begin;
+    uint64_t *rest = g->tree->hist + (size_t)child[!small].id * k;
+    const uint64_t *all = g->tree->hist + (size_t)parent * k;
+    const uint64_t *part = g->tree->hist + (size_t)child[small].id * k;
+
+    add_rows(g, child[small].id, child[small].begin, child[small].end);
+    for (uint32_t c = 0; c < k; c++)
+        rest[c] = all[c] - part[c];
 }
 
 static void split(struct grow *g, struct pending *p, struct pending child[2])
@@ -212,8 +241,8 @@ static void split(struct grow *g, struct pending *p, struct pending child[2])
         *c = (struct pending){.id = new_node(g, p->id), .depth = p->depth + 1,
                               .begin = s ? middle : p->begin, .end = s ? p->end : middle,
                               .path = dune_mix64(p->path, s + 1)};
-        add_rows(g, c->id, c->begin, c->end);
     }
+    count_children(g, p->id, child);
     g->tree->node[p->id].feat = p->cut.feat;
     g->tree->node[p->id].threshold = p->cut.threshold;
     g->tree->node[p->id].left = child[0].id;
@@ -267,18 +296,18 @@ static void start(struct grow *g)
     const struct dune_grow_job *job = g->job;
     uint64_t all = 0;
 
-    g->item = dune_mem_alloc(job->n_rows, sizeof(*g->item));
+    g->item = dune_mem_alloc_big(job->n_rows, sizeof(*g->item));
     for (size_t r = 0; r < job->n_rows; r++)
         if (job->w[r]) {
             g->item[g->n_items++] = (struct dune_item){job->w[r], (uint32_t)r, job->cls[r], 0};
             all += job->w[r];
         }
-    g->spare = dune_mem_alloc(g->n_items, sizeof(*g->spare));
+    g->spare = dune_mem_alloc_big(g->n_items, sizeof(*g->spare));
     g->rows = (struct dune_row_search){
         .job = job, .key = dune_mem_alloc(g->n_items, sizeof(uint64_t)),
         .tmp = dune_mem_alloc(g->n_items, sizeof(uint64_t)), .left = DUNE_NEW_N(uint64_t, job->n_classes),
         .right = DUNE_NEW_N(uint64_t, job->n_classes)};
-    if (all < DUNE_BIN_WEIGHT)
+    if (all < DUNE_BIN_WEIGHT && !job->tune.plain)
         g->bins = dune_bin_search_new(job, g->rows.key, g->rows.tmp);
     g->draw = DUNE_NEW_N(uint32_t, job->n_cols);
 }

@@ -329,6 +329,37 @@ static void test_threads(void **state)
     }
 }
 
+/* Larger tables, where bins hold many values: every way to search gives the tree of plain sorting. */
+static void test_tunings(void **state)
+{
+    static const struct dune_tuning tune[] = {{.plain = true}, {0}, {.max_bins = 7}, {.max_bins = 60, .few_rows = 1}};
+    struct dune_rng r;
+    struct dune_diag d = {0};
+
+    (void)state;
+    dune_rng_init(&r, 7, 0, 0, 0);
+    for (int k = 0; k < 60; k++) {
+        struct dune_table t;
+        struct dune_train_cfg cfg;
+        struct dune_forest *f[DUNE_ARRAY_LEN(tune)];
+        uint64_t max_weight = k % 3 ? DUNE_WEIGHT_ONE : 1;
+
+        random_table(&t, &r, 6000, 9, k % 2 ? 4 : 30, max_weight);
+        random_cfg(&cfg, &r, max_weight);
+        for (size_t i = 0; i < DUNE_ARRAY_LEN(tune); i++) {
+            struct dune_trainer *tr;
+
+            assert_ok(dune_trainer_new_tuned(&tr, &t, 1, &tune[i], &d), d);
+            assert_ok(dune_trainer_fit(tr, &f[i], NULL, 0, NULL, 0, &cfg, &d), d);
+            dune_trainer_free(tr);
+            assert_same_forests(f[0], f[i]);
+        }
+        for (size_t i = 0; i < DUNE_ARRAY_LEN(tune); i++)
+            dune_forest_free(f[i]);
+        free_table(&t);
+    }
+}
+
 /* The sub-table a fit should be equal to. */
 static void take_part(struct dune_table *p, const struct dune_table *t, const uint16_t *cls,
                       uint32_t n_classes, const uint64_t *w, dune_feature_mask cols)
@@ -433,7 +464,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_as_naive), cmocka_unit_test(test_scale_of_weights),
         cmocka_unit_test(test_prefix),        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_trainer),       cmocka_unit_test(test_bad_tables),
+        cmocka_unit_test(test_tunings),       cmocka_unit_test(test_trainer),
+        cmocka_unit_test(test_bad_tables),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
