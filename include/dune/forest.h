@@ -122,5 +122,11 @@ int dune_forest_write(const struct dune_forest *f, const char *path, struct dune
 int dune_forest_read(struct dune_forest **out, const char *path, struct dune_diag *d) DUNE_MUST_USE;
 int dune_forest_parse(struct dune_forest **out, const char *name, const char *text, size_t len,
                       struct dune_diag *d) DUNE_MUST_USE;
+/* The same inside another JSON file: place is the path of v, a value of jansson. f has names. */
+struct dune_jsonw;
+struct json_t;
+void dune_forest_put(const struct dune_forest *f, struct dune_jsonw *w);
+int dune_forest_from_json(struct dune_forest **out, const char *name, const char *place,
+                          const struct json_t *v, struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

@@ -101,6 +101,7 @@ void dune_jsonw_key(struct dune_jsonw *w, const char *key);
 void dune_jsonw_str(struct dune_jsonw *w, const char *s); /* NULL prints null */
 void dune_jsonw_int(struct dune_jsonw *w, int64_t v);
 void dune_jsonw_uint(struct dune_jsonw *w, uint64_t v);
+void dune_jsonw_big(struct dune_jsonw *w, uint64_t v); /* as a string above INT64_MAX */
 void dune_jsonw_bool(struct dune_jsonw *w, bool v);
 void dune_jsonw_null(struct dune_jsonw *w);
 void dune_jsonw_double(struct dune_jsonw *w, double v); /* shortest text that reads back equal */

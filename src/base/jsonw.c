@@ -129,6 +129,18 @@ void dune_jsonw_uint(struct dune_jsonw *w, uint64_t v)
     dune_buf_printf(w->out, "%llu", (unsigned long long)v);
 }
 
+void dune_jsonw_big(struct dune_jsonw *w, uint64_t v)
+{
+    char text[24];
+
+    if (v <= INT64_MAX) {
+        dune_jsonw_uint(w, v);
+        return;
+    }
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+    dune_jsonw_str(w, text);
+}
+
 void dune_jsonw_bool(struct dune_jsonw *w, bool v)
 {
     separate(w);

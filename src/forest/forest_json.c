@@ -49,6 +49,35 @@ static void write_tree(struct dune_jsonw *w, const struct dune_tree *t, uint32_t
     dune_jsonw_end(w);
 }
 
+void dune_forest_put(const struct dune_forest *f, struct dune_jsonw *w)
+{
+    dune_jsonw_obj(w);
+    dune_jsonw_key(w, "format");
+    dune_jsonw_str(w, FORMAT);
+    dune_jsonw_key(w, "version");
+    dune_jsonw_uint(w, VERSION);
+    dune_jsonw_key(w, "n");
+    dune_jsonw_uint(w, f->n);
+    dune_jsonw_key(w, "phase");
+    dune_jsonw_str(w, dune_mode_name(f->mode));
+    dune_jsonw_key(w, "features");
+    dune_jsonw_arr_inline(w);
+    for (uint32_t c = 0; c < f->n_feats; c++)
+        dune_jsonw_str(w, dune_catalog[f->feat[c]].name);
+    dune_jsonw_end(w);
+    dune_jsonw_key(w, "classes");
+    dune_jsonw_arr_inline(w);
+    for (uint32_t c = 0; c < f->n_classes; c++)
+        dune_jsonw_str(w, f->class_name[c]);
+    dune_jsonw_end(w);
+    dune_jsonw_key(w, "trees");
+    dune_jsonw_arr(w);
+    for (uint32_t i = 0; i < f->n_trees; i++)
+        write_tree(w, &f->tree[i], f->n_classes);
+    dune_jsonw_end(w);
+    dune_jsonw_end(w);
+}
+
 int dune_forest_write(const struct dune_forest *f, const char *path, struct dune_diag *d)
 {
     struct dune_buf text = {0};
@@ -58,31 +87,7 @@ int dune_forest_write(const struct dune_forest *f, const char *path, struct dune
     if (!f->class_name)
         return dune_diag_set(d, DUNE_E_INTERNAL, path, "a forest without class names cannot be written");
     dune_jsonw_init(&w, &text);
-    dune_jsonw_obj(&w);
-    dune_jsonw_key(&w, "format");
-    dune_jsonw_str(&w, FORMAT);
-    dune_jsonw_key(&w, "version");
-    dune_jsonw_uint(&w, VERSION);
-    dune_jsonw_key(&w, "n");
-    dune_jsonw_uint(&w, f->n);
-    dune_jsonw_key(&w, "phase");
-    dune_jsonw_str(&w, dune_mode_name(f->mode));
-    dune_jsonw_key(&w, "features");
-    dune_jsonw_arr_inline(&w);
-    for (uint32_t c = 0; c < f->n_feats; c++)
-        dune_jsonw_str(&w, dune_catalog[f->feat[c]].name);
-    dune_jsonw_end(&w);
-    dune_jsonw_key(&w, "classes");
-    dune_jsonw_arr_inline(&w);
-    for (uint32_t c = 0; c < f->n_classes; c++)
-        dune_jsonw_str(&w, f->class_name[c]);
-    dune_jsonw_end(&w);
-    dune_jsonw_key(&w, "trees");
-    dune_jsonw_arr(&w);
-    for (uint32_t i = 0; i < f->n_trees; i++)
-        write_tree(&w, &f->tree[i], f->n_classes);
-    dune_jsonw_end(&w);
-    dune_jsonw_end(&w);
+    dune_forest_put(f, &w);
     rc = dune_file_write(path, text.data, text.len, d);
     dune_buf_fini(&text);
     return rc;
@@ -91,6 +96,7 @@ int dune_forest_write(const struct dune_forest *f, const char *path, struct dune
 /* --- reading --------------------------------------------------------------------------------------- */
 struct reader {
     const char *name;
+    const char *at; /* JSON path of the forest: "$" when it is the whole file */
     struct dune_diag *d;
     struct dune_forest *f;
     char place[128];
@@ -101,9 +107,10 @@ static void at(struct reader *r, const char *fmt, ...) DUNE_PRINTF(2, 3);
 static void at(struct reader *r, const char *fmt, ...)
 {
     va_list ap;
+    int n = snprintf(r->place, sizeof(r->place), "%.60s", r->at);
 
     va_start(ap, fmt);
-    vsnprintf(r->place, sizeof(r->place), fmt, ap);
+    vsnprintf(r->place + n, sizeof(r->place) - (size_t)n, fmt, ap);
     va_end(ap);
 }
 
@@ -123,7 +130,7 @@ static int read_features(struct reader *r, const json_t *list)
     struct dune_forest *f = r->f;
     size_t n = json_array_size(list);
 
-    at(r, "$.features");
+    at(r, ".features");
     if (!json_is_array(list) || !n || n > DUNE_N_FEATURES)
         return BAD(r, "expected a list of 1 to %d feature names", (int)DUNE_N_FEATURES);
     f->feat = DUNE_NEW_N(uint8_t, n);
@@ -131,7 +138,7 @@ static int read_features(struct reader *r, const json_t *list)
         const char *s = json_string_value(json_array_get(list, i));
         int id = s ? dune_feature_find(s) : -1;
 
-        at(r, "$.features[%zu]", i);
+        at(r, ".features[%zu]", i);
         if (id < 0)
             return BAD(r, "\"%s\" is not a feature of the catalog", s ? s : "(not a string)");
         if (seen[id])
@@ -149,7 +156,7 @@ static int read_classes(struct reader *r, const json_t *list)
     json_t *seen;
     int rc = 0;
 
-    at(r, "$.classes");
+    at(r, ".classes");
     if (!json_is_array(list) || !n || n > MAX_CLASSES)
         return BAD(r, "expected a list of 1 to %d class names", MAX_CLASSES);
     f->class_name = DUNE_NEW_N(char *, n);
@@ -157,7 +164,7 @@ static int read_classes(struct reader *r, const json_t *list)
     for (size_t i = 0; i < n && !rc; i++) {
         const char *s = json_string_value(json_array_get(list, i));
 
-        at(r, "$.classes[%zu]", i);
+        at(r, ".classes[%zu]", i);
         if (!s || !*s)
             rc = BAD(r, "expected a class name");
         else if (json_object_get(seen, s))
@@ -204,7 +211,7 @@ static int read_nodes(struct reader *r, struct dune_tree *t, size_t i, const jso
     for (uint32_t v = 0; v < t->n_nodes; v++)
         t->node[v].parent = UINT32_MAX;
     for (uint32_t v = 0; v < t->n_nodes; v++) {
-        at(r, "$.trees[%zu].nodes[%u]", i, v);
+        at(r, ".trees[%zu].nodes[%u]", i, v);
         if (v && t->node[v].parent == UINT32_MAX)
             return BAD(r, "no earlier node has this one as its child");
         rc = read_node(r, t, v, json_array_get(nodes, v));
@@ -240,13 +247,13 @@ static int read_leaves(struct reader *r, struct dune_tree *t, size_t i, const js
     size_t next = 0;
     int rc;
 
-    at(r, "$.trees[%zu].leaves", i);
+    at(r, ".trees[%zu].leaves", i);
     if (!json_is_array(leaves) || json_array_size(leaves) != (t->n_nodes + 1) / 2)
         return BAD(r, "expected a list of %u leaves", (t->n_nodes + 1) / 2);
     for (uint32_t v = 0; v < t->n_nodes; v++) {
         if (t->node[v].feat >= 0)
             continue;
-        at(r, "$.trees[%zu].leaves[%zu]", i, next);
+        at(r, ".trees[%zu].leaves[%zu]", i, next);
         rc = read_leaf(r, t->hist + (size_t)v * k, json_array_get(leaves, next++), &sum);
         if (rc)
             return rc;
@@ -264,10 +271,10 @@ static int read_tree(struct reader *r, size_t i, json_t *item, uint64_t *room)
     size_t n = json_array_size(nodes);
     int rc;
 
-    at(r, "$.trees[%zu]", i);
+    at(r, ".trees[%zu]", i);
     if (!json_is_object(item) || json_object_size(item) != 2)
         return BAD(r, "expected an object with \"nodes\" and \"leaves\"");
-    at(r, "$.trees[%zu].nodes", i);
+    at(r, ".trees[%zu].nodes", i);
     if (!json_is_array(nodes) || n % 2 == 0 || n > UINT32_MAX / 2)
         return BAD(r, "expected an odd number of nodes");
     if (n * r->f->n_classes > *room)
@@ -286,7 +293,7 @@ static int read_trees(struct reader *r, const json_t *list)
     size_t n = json_array_size(list);
     int rc = 0;
 
-    at(r, "$.trees");
+    at(r, ".trees");
     if (!json_is_array(list) || !n || n > MAX_TREES)
         return BAD(r, "expected a list of 1 to %d trees", MAX_TREES);
     r->f->tree = DUNE_NEW_N(struct dune_tree, n);
@@ -305,10 +312,10 @@ static int read_head(struct reader *r, json_t *root)
     json_t *value;
     uint64_t n;
 
-    at(r, "$");
+    at(r, "%s", "");
     if (!json_is_object(root) || !format || strcmp(format, FORMAT))
         return BAD(r, "this is not a forest: \"format\" should be \"%s\"", FORMAT);
-    at(r, "$.version");
+    at(r, ".version");
     if (!read_uint(json_object_get(root, "version"), INT32_MAX, &n))
         return BAD(r, "expected a version number");
     if (n != VERSION)
@@ -319,33 +326,29 @@ static int read_head(struct reader *r, json_t *root)
 
         for (size_t i = 0; i < DUNE_ARRAY_LEN(known); i++)
             ok |= !strcmp(key, known[i]);
-        at(r, "$.%.100s", key);
+        at(r, ".%.100s", key);
         if (!ok)
             return BAD(r, "unknown key");
     }
-    at(r, "$.n");
+    at(r, ".n");
     if (!read_uint(json_object_get(root, "n"), UINT32_MAX, &n))
         return BAD(r, "expected the inference point, a whole number");
     r->f->n = (unsigned)n;
-    at(r, "$.phase");
+    at(r, ".phase");
     if (!phase || dune_mode_find(phase) < 0)
         return BAD(r, "expected running, published, packet or flow");
     r->f->mode = (enum dune_mode)dune_mode_find(phase);
     return 0;
 }
 
-int dune_forest_parse(struct dune_forest **out, const char *name, const char *text, size_t len,
-                      struct dune_diag *d)
+int dune_forest_from_json(struct dune_forest **out, const char *name, const char *place,
+                          const struct json_t *v, struct dune_diag *d)
 {
-    struct reader r = {.name = name, .d = d};
-    json_error_t e;
-    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
+    json_t *root = (json_t *)(uintptr_t)v; /* jansson's iterators want it writable */
+    struct reader r = {.name = name, .at = place, .d = d};
     int rc;
 
     *out = NULL;
-    if (!root)
-        return dune_diag_set_line(d, DUNE_E_FORMAT, name, e.line > 0 ? (uint64_t)e.line : 1,
-                                  "bad JSON: %s", e.text);
     r.f = DUNE_NEW(struct dune_forest);
     rc = read_head(&r, root);
     if (!rc)
@@ -354,13 +357,28 @@ int dune_forest_parse(struct dune_forest **out, const char *name, const char *te
         rc = read_classes(&r, json_object_get(root, "classes"));
     if (!rc)
         rc = read_trees(&r, json_object_get(root, "trees"));
-    json_decref(root);
     if (rc) {
         dune_forest_free(r.f);
         return rc;
     }
     *out = r.f;
     return 0;
+}
+
+int dune_forest_parse(struct dune_forest **out, const char *name, const char *text, size_t len,
+                      struct dune_diag *d)
+{
+    json_error_t e;
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
+    int rc;
+
+    *out = NULL;
+    if (!root)
+        return dune_diag_set_line(d, DUNE_E_FORMAT, name, e.line > 0 ? (uint64_t)e.line : 1,
+                                  "bad JSON: %s", e.text);
+    rc = dune_forest_from_json(out, name, "$", root, d);
+    json_decref(root);
+    return rc;
 }
 
 int dune_forest_read(struct dune_forest **out, const char *path, struct dune_diag *d)

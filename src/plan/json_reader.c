@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/json_reader.h"
 
+#include <math.h>
 #include <string.h>
 
 size_t dune_json_enter(struct dune_json_reader *r, const char *fmt, ...)
@@ -98,6 +99,32 @@ uint64_t dune_json_uint(struct dune_json_reader *r, const json_t *obj, const cha
 
     dune_json_leave(r, at);
     return v;
+}
+
+uint64_t dune_json_big(struct dune_json_reader *r, const json_t *obj, const char *key)
+{
+    const char *s = json_string_value(json_object_get(obj, key));
+    uint64_t v = 0;
+    size_t at;
+
+    if (!s)
+        return dune_json_uint(r, obj, key, INT64_MAX);
+    at = dune_json_enter_key(r, key);
+    if (!dune_parse_u64(s, &v) || v <= INT64_MAX || strlen(s) > 20 || s[0] == '0')
+        dune_json_fail(r, "only numbers above %lld are written as strings", (long long)INT64_MAX);
+    dune_json_leave(r, at);
+    return v;
+}
+
+double dune_json_double(struct dune_json_reader *r, const json_t *obj, const char *key, bool or_null)
+{
+    const json_t *v = json_object_get(obj, key);
+    size_t at = dune_json_enter_key(r, key);
+
+    if (r->rc == 0 && !json_is_number(v) && !(or_null && json_is_null(v)))
+        dune_json_fail(r, "must be a number%s", or_null ? " or null" : "");
+    dune_json_leave(r, at);
+    return json_is_number(v) ? json_number_value(v) : NAN;
 }
 
 bool dune_json_bool(struct dune_json_reader *r, const json_t *obj, const char *key)

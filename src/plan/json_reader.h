@@ -28,6 +28,10 @@ uint64_t dune_json_to_uint(struct dune_json_reader *r, const json_t *v, uint64_t
 /* Members of an object. */
 uint64_t dune_json_uint(struct dune_json_reader *r, const json_t *obj, const char *key,
                         uint64_t max);
+/* Any 64-bit number: above INT64_MAX, where JSON readers disagree, it is a string (dune_jsonw_big). */
+uint64_t dune_json_big(struct dune_json_reader *r, const json_t *obj, const char *key);
+/* A number, with or without fraction; null is NAN where that is allowed. */
+double dune_json_double(struct dune_json_reader *r, const json_t *obj, const char *key, bool or_null);
 bool dune_json_bool(struct dune_json_reader *r, const json_t *obj, const char *key);
 /* A borrowed string; NULL after an error, and for null where that is allowed. */
 const char *dune_json_text(struct dune_json_reader *r, const json_t *obj, const char *key,

@@ -428,16 +428,7 @@ static void read_provenance(struct dune_json_reader *r, const json_t *root,
         return;
     v->data_hash = dune_json_dup(r, o, "data_hash", true);
     v->solution = dune_json_dup(r, o, "solution", true);
-    if (json_is_string(json_object_get(o, "seed"))) {
-        const char *s = dune_json_text(r, o, "seed", false);
-
-        if (!dune_parse_u64(s, &v->seed) || v->seed <= INT64_MAX || strlen(s) > 20 || s[0] == '0') {
-            dune_json_enter_key(r, "seed");
-            dune_json_fail(r, "only seeds above %lld are written as strings", (long long)INT64_MAX);
-        }
-    } else {
-        v->seed = dune_json_uint(r, o, "seed", INT64_MAX);
-    }
+    v->seed = dune_json_big(r, o, "seed");
     v->options = get_json(r, o, "options");
     v->scores = get_json(r, o, "scores");
     dune_json_leave(r, at);

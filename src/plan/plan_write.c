@@ -312,19 +312,14 @@ static int put_text(struct dune_jsonw *w, const char *key, const char *text, str
 static int put_provenance(struct dune_jsonw *w, const struct dune_provenance *v,
                           struct dune_diag *d)
 {
-    char seed[24];
     int rc;
 
     dune_jsonw_key(w, "provenance");
     dune_jsonw_obj(w);
     put_str(w, "data_hash", v->data_hash);
     put_str(w, "solution", v->solution);
-    if (v->seed > INT64_MAX) { /* beyond the numbers JSON readers agree on */
-        snprintf(seed, sizeof(seed), "%llu", (unsigned long long)v->seed);
-        put_str(w, "seed", seed);
-    } else {
-        put_uint(w, "seed", v->seed);
-    }
+    dune_jsonw_key(w, "seed");
+    dune_jsonw_big(w, v->seed);
     rc = put_text(w, "options", v->options, d);
     if (rc == 0)
         rc = put_text(w, "scores", v->scores, d);
