@@ -14,6 +14,7 @@
 
 #include "dune/forest.h"
 #include "dune/metrics.h"
+#include "dune/partition.h"
 #include "dune/plan.h"
 
 struct dune_space_view { /* one (n, mode): all features of the catalog that such a plan can use */
@@ -42,6 +43,8 @@ struct dune_space {
 int dune_space_new(struct dune_space **out, const struct dune_dataset *ds, enum dune_split split,
                    const uint8_t *use, unsigned max_n, unsigned threads, struct dune_diag *d) DUNE_MUST_USE;
 void dune_space_free(struct dune_space *s);
+/* The validation split of train as flow masks of the space, [n_flows] each (dune_validation_make). */
+void dune_space_validation(const struct dune_space *s, uint8_t *train, uint8_t *valid);
 /* Makes the table and trainer of (n, mode) once; not thread-safe, call before going parallel. */
 int dune_space_prepare(struct dune_space *s, unsigned n, enum dune_mode mode, struct dune_diag *d) DUNE_MUST_USE;
 
@@ -134,7 +137,8 @@ struct dune_grid_point {
 struct dune_grid {
     size_t n_points;
     struct dune_grid_point *point;
-    uint64_t skipped; /* beyond the budget */
+    uint64_t skipped;         /* beyond the budget */
+    uint64_t skipped_profile; /* beyond the limits of the profile */
     size_t best;      /* highest score; ties to fewer blocks, then the earlier point */
 };
 struct dune_grid_cfg {
@@ -144,10 +148,17 @@ struct dune_grid_cfg {
     enum dune_mode mode;
     bool sqrt_features;
     bool f1_only; /* score = macro F1: the best model that fits, however large */
+    bool quick;   /* one tree, and of the inference points only 3 (or the largest there is) */
     double balance;
     uint64_t seed;
+    const struct dune_profile *profile; /* a device that every point must fit on, alone; NULL: any */
+    struct dune_progress *progress;     /* gets dune_grid_steps() steps; NULL: none */
 };
-/* block, train, valid: [n_classes], [n_flows], [n_flows] of the space. */
+/* Steps a search reports to its progress. */
+unsigned dune_grid_steps(const struct dune_grid_cfg *cfg, const struct dune_space *s);
+/* block, train, valid: [n_classes], [n_flows], [n_flows] of the space. Searches of several blocks may run
+ * at the same time once dune_grid_prepare() has made the views of the space. */
+int dune_grid_prepare(struct dune_space *s, const struct dune_grid_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
 int dune_grid_search(struct dune_grid *out, struct dune_space *s, const struct dune_grid_cfg *cfg,
                      const uint8_t *block, const uint8_t *train, const uint8_t *valid,
                      struct dune_diag *d) DUNE_MUST_USE;
@@ -155,6 +166,41 @@ void dune_grid_fini(struct dune_grid *g);
 /* The settings that refit a grid point. */
 struct dune_fit_cfg dune_grid_fit_cfg(const struct dune_grid_cfg *cfg, const struct dune_grid_point *p);
 
+/* --- one block, as published ------------------------------------------------------------------------ */
+/* The chosen point of the grid, fitted twice: as it was judged, and for use. */
+struct dune_block_fit {
+    struct dune_grid grid;
+    struct dune_fit *judged;       /* trained without the validation flows */
+    struct dune_fit *final;        /* the same settings on all flows of the space */
+    struct dune_item_answer *col;  /* answers of judged to the validation flows */
+};
+int dune_block_fit_search(struct dune_block_fit *out, struct dune_space *s, const struct dune_grid_cfg *cfg,
+                          const uint8_t *block, const uint8_t *train, const uint8_t *valid,
+                          struct dune_diag *d) DUNE_MUST_USE;
+void dune_block_fit_fini(struct dune_block_fit *b);
+/* Classes of block i as a mask over those of the data set. Errors: DUNE_E_INPUT names a class that the
+ * data set does not have. */
+int dune_block_members(const struct dune_blocks *b, uint32_t i, const struct dune_dataset *ds,
+                       uint8_t *member, struct dune_diag *d) DUNE_MUST_USE;
+/* Features of block i that the catalog knows. */
+dune_feature_mask dune_block_features(const struct dune_blocks *b, uint32_t i);
+/* Confusion between blocks, [n][n]: row = true block, column = answering sub-model, in flows, Other left
+ * out. member: [n][n_classes], block i owns class c; col[i] is read where valid is set. */
+void dune_block_confusion(const struct dune_space *s, unsigned n, const uint8_t *member,
+                          const struct dune_item_answer *const *col, const uint8_t *valid, double *out);
+
+/* --- order by chained score -------------------------------------------------------------------------- */
+struct dune_order;
+/*
+ * The order with the best chained flow-level macro F1 over the flows with mask[flow] != 0. Up to 8
+ * sub-models exactly, every order, the lexicographically smallest of those within 1e-12 of the best
+ * (out->ties of them); above 8 by insertion, which out->optimal = 0 says. objective: 0..1.
+ * col[i] and id[i] are of sub-model i; n at most DUNE_MAX_SUBMODELS.
+ */
+int dune_sequence_end_to_end(struct dune_order *out, const struct dune_space *s,
+                             const struct dune_item_answer *const *col, const uint8_t *id, unsigned n,
+                             const struct dune_chain_rule *rule, const uint8_t *mask,
+                             struct dune_diag *d) DUNE_MUST_USE;
 /* --- from fits to a plan --------------------------------------------------------------------------- */
 /* A plan over the classes of the data set that occur in the space: one sub-model per fit, in order, on
  * one device each (sub-model id = id[i]), on a chain of at least n_devices; rule and defaults filled,
@@ -163,6 +209,21 @@ int dune_plan_from_fits(struct dune_plan **out, const struct dune_space *s, stru
                         const uint8_t *id, unsigned n_fits, unsigned n_devices,
                         const struct dune_chain_rule *rule, const struct dune_budget *budget,
                         const char *profile, struct dune_diag *d) DUNE_MUST_USE;
+/* The same without a space. */
+struct dune_plan_source {
+    uint32_t n_classes;
+    const char *const *class_name; /* [n_classes] what the fits' cls are indices of */
+    const uint8_t *present;        /* [n_classes] classes that the plan knows; NULL: all */
+    uint64_t timeout;
+    const char *data_hash;         /* may be NULL */
+};
+int dune_plan_build(struct dune_plan **out, const struct dune_plan_source *src,
+                    struct dune_fit *const *fit, const uint8_t *id, unsigned n_fits, unsigned n_devices,
+                    const struct dune_chain_rule *rule, const struct dune_budget *budget,
+                    const char *profile, struct dune_diag *d) DUNE_MUST_USE;
+/* What a fit needs on a device of its own, the flow state bent to the profile (two generations). */
+int dune_fit_resources(const struct dune_fit *f, uint64_t timeout, const struct dune_profile *prof,
+                       struct dune_resources *out, struct dune_diag *d) DUNE_MUST_USE;
 
 /*
  * What sub-model i of a plan says on every item of a space, through the plan's own tables: the planner's

@@ -9,7 +9,6 @@
 int dune_baseline_open(struct dune_baseline *b, const struct dune_solution_job *job,
                        const struct dune_dataset *ds, unsigned max_n, struct dune_diag *d)
 {
-    uint8_t *part;
     int rc;
 
     memset(b, 0, sizeof(*b));
@@ -17,17 +16,11 @@ int dune_baseline_open(struct dune_baseline *b, const struct dune_solution_job *
     rc = dune_space_new(&b->space, ds, DUNE_SPLIT_TRAIN, NULL, max_n, job->cfg.threads, d);
     if (rc)
         return rc;
-    part = dune_mem_alloc(ds->n_flows, 1);
-    dune_validation_make(ds, part);
     b->train = DUNE_NEW_N(uint8_t, b->space->n_flows);
     b->valid = DUNE_NEW_N(uint8_t, b->space->n_flows);
     b->block = dune_mem_alloc(ds->n_classes, 1);
     memset(b->block, 1, ds->n_classes);
-    for (uint32_t k = 0; k < b->space->n_flows; k++) {
-        b->valid[k] = part[b->space->flow[k]] == 1;
-        b->train[k] = part[b->space->flow[k]] == 0;
-    }
-    dune_mem_free(part);
+    dune_space_validation(b->space, b->train, b->valid);
     return 0;
 }
 

@@ -16,10 +16,7 @@ struct paper {
     struct dune_importance *w;
     struct dune_scores *f;
     struct dune_blocks *blocks;
-    struct dune_fit *fit[DUNE_MAX_BLOCKS]; /* trained without the validation flows */
-    struct dune_fit *final_fit[DUNE_MAX_BLOCKS];
-    struct dune_item_answer *col[DUNE_MAX_BLOCKS];
-    double f1[DUNE_MAX_BLOCKS]; /* percent, with Other */
+    struct dune_block_fit sub[DUNE_MAX_BLOCKS];
     uint8_t *member;            /* [n_blocks][n_classes] */
     unsigned n_blocks;
     struct dune_order order;
@@ -72,99 +69,81 @@ static int big_forest(struct paper *p, struct dune_diag *d)
     return rc;
 }
 
-static int class_index(const struct dune_dataset *ds, const char *name)
+/* Classes without a train flow cannot be learnt and are in no block. */
+static int divide(struct paper *p, uint32_t n_blocks, struct dune_diag *d)
 {
-    return dune_dataset_find_class(ds, name);
+    const struct dune_space *s = p->b.space;
+    const char **name = DUNE_NEW_N(const char *, s->n_classes);
+    struct dune_partition_cfg pc = {.method = DUNE_PART_GREEDY, .seed = p->b.job->cfg.seed, .n_blocks = n_blocks,
+                                    .classes = name};
+    uint8_t *present = DUNE_NEW_N(uint8_t, s->n_classes);
+    int rc;
+
+    for (uint32_t k = 0; k < s->n_flows; k++)
+        present[s->ds->flow_class[s->flow[k]]] = 1;
+    for (uint32_t c = 0; c < s->n_classes; c++)
+        if (present[c])
+            name[pc.n_classes++] = s->ds->class_name[c];
+    dune_blocks_free(p->blocks);
+    p->blocks = NULL;
+    rc = dune_partition(&p->blocks, p->w, p->f, &pc, d);
+    dune_mem_free(present);
+    dune_mem_free(name);
+    return rc;
 }
 
 /* Greedy blocks; more blocks than devices are cut to as many blocks as there are devices. */
 static int make_blocks(struct paper *p, struct dune_diag *d)
 {
     const struct dune_dataset *ds = p->b.space->ds;
-    struct dune_partition_cfg pc = {.method = DUNE_PART_GREEDY, .seed = p->b.job->cfg.seed};
     unsigned devices = DUNE_MIN(p->b.job->cfg.devices, DUNE_MAX_BLOCKS);
-    int rc = dune_partition(&p->blocks, p->w, p->f, &pc, d);
+    int rc = divide(p, 0, d);
 
-    if (rc == 0 && p->blocks->n_blocks > devices) {
-        dune_blocks_free(p->blocks);
-        p->blocks = NULL;
-        pc.n_blocks = devices;
-        rc = dune_partition(&p->blocks, p->w, p->f, &pc, d);
-    }
+    if (rc == 0 && p->blocks->n_blocks > devices)
+        rc = divide(p, devices, d);
     if (rc)
         return rc;
     p->n_blocks = p->blocks->n_blocks;
     p->member = DUNE_NEW_N(uint8_t, (size_t)p->n_blocks * ds->n_classes);
-    for (unsigned i = 0; i < p->n_blocks; i++) {
-        for (uint32_t k = 0; k < p->blocks->block[i].n_classes; k++) {
-            const char *name = p->blocks->class_name[p->blocks->block[i].cls[k]];
-            int c = class_index(ds, name);
-
-            if (c >= 0)
-                p->member[(size_t)i * ds->n_classes + (size_t)c] = 1;
-        }
-    }
-    return 0;
-}
-
-static dune_feature_mask block_mask(const struct paper *p, unsigned i)
-{
-    dune_feature_mask m = 0;
-
-    for (uint32_t k = 0; k < p->blocks->block[i].n_feats; k++) {
-        int f = dune_feature_find(p->blocks->feat_name[p->blocks->block[i].feat[k]]);
-
-        if (f >= 0)
-            m |= UINT64_C(1) << f;
-    }
-    return m;
+    for (unsigned i = 0; rc == 0 && i < p->n_blocks; i++)
+        rc = dune_block_members(p->blocks, i, ds, p->member + (size_t)i * ds->n_classes, d);
+    return rc;
 }
 
 static int search_block(struct paper *p, unsigned i, struct dune_solution_result *out, struct dune_diag *d)
 {
-    const uint8_t *member = p->member + (size_t)i * p->b.space->n_classes;
-    dune_feature_mask own = block_mask(p, i);
+    dune_feature_mask own = dune_block_features(p->blocks, i);
     struct dune_grid_cfg gc = {.budget = p->b.job->cfg.budget, .mode = DUNE_MODE_PUBLISHED,
                                .features = dune_baseline_features(p->b.job, "paper", 4),
                                .block_features = own ? &own : NULL, .sqrt_features = true,
                                .seed = p->b.job->cfg.seed};
-    struct dune_grid grid;
-    struct dune_fit_cfg fc;
-    int rc = dune_grid_search(&grid, p->b.space, &gc, member, p->b.train, p->b.valid, d);
+    int rc = dune_block_fit_search(&p->sub[i], p->b.space, &gc,
+                                   p->member + (size_t)i * p->b.space->n_classes, p->b.train, p->b.valid, d);
 
-    if (rc)
-        return rc;
-    out->evaluations += grid.n_points;
-    p->f1[i] = 100 * grid.point[grid.best].macro_f1;
-    fc = dune_grid_fit_cfg(&gc, &grid.point[grid.best]);
-    p->col[i] = dune_mem_zalloc(p->b.space->n_items, sizeof(**p->col));
-    rc = dune_fit_train(&p->fit[i], p->b.space, &fc, member, p->b.train, d);
-    if (rc == 0)
-        rc = dune_fit_answer(p->fit[i], p->b.space, p->b.valid, p->col[i], d);
-    if (rc == 0)
-        rc = dune_fit_train(&p->final_fit[i], p->b.space, &fc, member, NULL, d);
-    dune_grid_fini(&grid);
+    out->evaluations += p->sub[i].grid.n_points;
     return rc;
 }
 
-/* Confusion between blocks: each sub-model alone, Other left out, flow-weighted on validation. */
 static int order_blocks(struct paper *p, struct dune_diag *d)
 {
-    const struct dune_space *s = p->b.space;
-    double confusion[DUNE_MAX_BLOCKS * DUNE_MAX_BLOCKS] = {0};
+    double confusion[DUNE_MAX_BLOCKS * DUNE_MAX_BLOCKS], f1[DUNE_MAX_BLOCKS];
+    const struct dune_item_answer *col[DUNE_MAX_BLOCKS];
 
-    for (size_t item = 0; item < s->n_items; item++) {
-        if (!p->b.valid[s->item_flow[item]])
-            continue;
-        for (unsigned truth = 0; truth < p->n_blocks; truth++) {
-            if (!p->member[(size_t)truth * s->n_classes + s->item_cls[item]])
-                continue;
-            for (unsigned i = 0; i < p->n_blocks; i++)
-                if (p->col[i][item].claim)
-                    confusion[truth * p->n_blocks + i] += (double)s->item_w[item] / (double)DUNE_WEIGHT_ONE;
-        }
+    for (unsigned i = 0; i < p->n_blocks; i++) {
+        col[i] = p->sub[i].col;
+        f1[i] = 100 * p->sub[i].grid.point[p->sub[i].grid.best].macro_f1;
     }
-    return dune_sequence_lop(&p->order, p->n_blocks, confusion, p->f1, d);
+    dune_block_confusion(p->b.space, p->n_blocks, p->member, col, p->b.valid, confusion);
+    return dune_sequence_lop(&p->order, p->n_blocks, confusion, f1, d);
+}
+
+/* The blocks, in the format of blocks.json: what the other steps can be repeated from. */
+static char *blocks_text(const struct paper *p)
+{
+    char *text;
+    size_t len;
+
+    return dune_blocks_format(p->blocks, &text, &len) == 0 ? text : NULL;
 }
 
 static int build(struct paper *p, struct dune_solution_result *out, struct dune_diag *d)
@@ -176,21 +155,19 @@ static int build(struct paper *p, struct dune_solution_result *out, struct dune_
 
     for (unsigned i = 0; i < p->n_blocks; i++) {
         id[i] = (uint8_t)p->order.order[i];
-        fit[i] = p->final_fit[id[i]];
-        col[i] = p->col[id[i]];
+        fit[i] = p->sub[id[i]].final;
+        col[i] = p->sub[id[i]].col;
     }
     out->train_macro = dune_baseline_macro(&p->b, col, p->n_blocks, &rule, p->b.valid);
     out->judged_by = "validation split";
+    out->notes = blocks_text(p);
     return dune_baseline_finish(&p->b, fit, id, p->n_blocks, &rule, "dune-paper", out, d);
 }
 
 static void close_paper(struct paper *p)
 {
-    for (unsigned i = 0; i < DUNE_MAX_BLOCKS; i++) {
-        dune_fit_free(p->fit[i]);
-        dune_fit_free(p->final_fit[i]);
-        dune_mem_free(p->col[i]);
-    }
+    for (unsigned i = 0; i < DUNE_MAX_BLOCKS; i++)
+        dune_block_fit_fini(&p->sub[i]);
     dune_mem_free(p->member);
     dune_blocks_free(p->blocks);
     dune_scores_free(p->f);

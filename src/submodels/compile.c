@@ -6,41 +6,31 @@
 
 #include "base/base.h"
 
-/* Plan class ids 1..n over the classes that the space's flows have, in name order; 0: absent. */
-static uint32_t number_classes(const struct dune_space *s, uint8_t *plan_id, struct dune_diag *d)
+/* Plan class ids 1..n over the present classes, in order; 0: absent. */
+static int number_classes(struct dune_plan *p, const struct dune_plan_source *src, uint8_t *plan_id,
+                          struct dune_diag *d)
 {
-    uint8_t *present = DUNE_NEW_N(uint8_t, s->n_classes);
-    uint32_t n = 0;
-
-    for (uint32_t k = 0; k < s->n_flows; k++)
-        present[s->ds->flow_class[s->flow[k]]] = 1;
-    for (uint32_t c = 0; c < s->n_classes; c++)
-        n += present[c];
-    if (n > DUNE_MAX_CLASSES) {
-        dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "%u classes: a plan holds at most %d", n,
-                      DUNE_MAX_CLASSES);
-        n = 0;
-    } else {
-        uint8_t id = 0;
-
-        for (uint32_t c = 0; c < s->n_classes; c++)
-            plan_id[c] = present[c] ? ++id : 0;
-    }
-    dune_mem_free(present);
-    return n;
+    for (uint32_t c = 0; c < src->n_classes; c++)
+        p->n_classes += !src->present || src->present[c];
+    if (p->n_classes > DUNE_MAX_CLASSES)
+        return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "%u classes: a plan holds at most %d",
+                             p->n_classes, DUNE_MAX_CLASSES);
+    for (uint32_t c = 0, id = 0; c < src->n_classes; c++)
+        plan_id[c] = !src->present || src->present[c] ? (uint8_t)++id : 0;
+    return 0;
 }
 
-static void fill_classes(struct dune_plan *p, const struct dune_space *s, const uint8_t *plan_id,
+static void fill_classes(struct dune_plan *p, const struct dune_plan_source *src, const uint8_t *plan_id,
                          const struct dune_chain_rule *rule)
 {
     p->cls = DUNE_NEW_N(struct dune_plan_class, p->n_classes);
-    for (uint32_t c = 0; c < s->n_classes; c++) {
+    for (uint32_t c = 0; c < src->n_classes; c++) {
         struct dune_plan_class *pc;
 
         if (!plan_id[c])
             continue;
         pc = &p->cls[plan_id[c] - 1];
-        pc->name = dune_mem_strdup(s->ds->class_name[c]);
+        pc->name = dune_mem_strdup(src->class_name[c]);
         pc->min_confidence = rule->min_confidence ? rule->min_confidence[c] : 0;
         pc->action = DUNE_ACTION_FORWARD;
     }
@@ -76,25 +66,23 @@ static void add_devices(struct dune_plan *p, unsigned n, const struct dune_budge
     }
 }
 
-int dune_plan_from_fits(struct dune_plan **out, const struct dune_space *s, struct dune_fit *const *fit,
-                        const uint8_t *id, unsigned n_fits, unsigned n_devices,
-                        const struct dune_chain_rule *rule, const struct dune_budget *budget,
-                        const char *profile, struct dune_diag *d)
+int dune_plan_build(struct dune_plan **out, const struct dune_plan_source *src, struct dune_fit *const *fit,
+                    const uint8_t *id, unsigned n_fits, unsigned n_devices, const struct dune_chain_rule *rule,
+                    const struct dune_budget *budget, const char *profile, struct dune_diag *d)
 {
-    uint8_t *plan_id = DUNE_NEW_N(uint8_t, s->n_classes);
+    uint8_t *plan_id = DUNE_NEW_N(uint8_t, src->n_classes);
     struct dune_plan *p = dune_plan_new();
-    int rc = 0;
+    int rc = number_classes(p, src, plan_id, d);
 
     *out = NULL;
-    p->n_classes = number_classes(s, plan_id, d);
-    if (!p->n_classes)
-        rc = DUNE_E_INFEASIBLE;
+    if (rc)
+        p->n_classes = 0; /* none are there to be freed */
     else
-        fill_classes(p, s, plan_id, rule);
+        fill_classes(p, src, plan_id, rule);
     p->claim = rule->claim;
     p->fallback = rule->fallback;
     p->early_exit = rule->early_exit;
-    p->timeout = s->ds->timeout;
+    p->timeout = src->timeout;
     p->n_submodels = n_fits;
     p->sub = DUNE_NEW_N(struct dune_submodel, n_fits);
     add_devices(p, DUNE_MAX(n_fits, n_devices), budget, profile);
@@ -107,7 +95,51 @@ int dune_plan_from_fits(struct dune_plan **out, const struct dune_space *s, stru
         dune_plan_free(p);
         return rc;
     }
-    p->provenance.data_hash = dune_mem_strdup(s->ds->hash);
+    p->provenance.data_hash = src->data_hash ? dune_mem_strdup(src->data_hash) : NULL;
     *out = p;
+    return 0;
+}
+
+int dune_plan_from_fits(struct dune_plan **out, const struct dune_space *s, struct dune_fit *const *fit,
+                        const uint8_t *id, unsigned n_fits, unsigned n_devices,
+                        const struct dune_chain_rule *rule, const struct dune_budget *budget,
+                        const char *profile, struct dune_diag *d)
+{
+    uint8_t *present = DUNE_NEW_N(uint8_t, s->n_classes);
+    const struct dune_plan_source src = {.n_classes = s->n_classes, .class_name = s->ds->class_name,
+                                         .present = present, .timeout = s->ds->timeout,
+                                         .data_hash = s->ds->hash};
+    int rc;
+
+    for (uint32_t k = 0; k < s->n_flows; k++)
+        present[s->ds->flow_class[s->flow[k]]] = 1;
+    rc = dune_plan_build(out, &src, fit, id, n_fits, n_devices, rule, budget, profile, d);
+    dune_mem_free(present);
+    return rc;
+}
+
+int dune_fit_resources(const struct dune_fit *f, uint64_t timeout, const struct dune_profile *prof,
+                       struct dune_resources *out, struct dune_diag *d)
+{
+    const struct dune_plan_source src = {.n_classes = f->n_classes, .timeout = timeout,
+                                         .class_name = (const char *const *)f->forest->class_name};
+    const struct dune_chain_rule rule = {.claim = DUNE_CLAIM_BEST, .early_exit = 256};
+    const struct dune_budget none = {0};
+    struct dune_fit alone = *f;
+    struct dune_fit *one = &alone;
+    struct dune_plan *p;
+    uint8_t id = 0;
+    int rc;
+
+    alone.cls = DUNE_NEW_N(uint16_t, f->n_classes);
+    for (uint32_t c = 0; c < f->n_classes; c++)
+        alone.cls[c] = (uint16_t)c;
+    rc = dune_plan_build(&p, &src, &one, &id, 1, 1, &rule, &none, prof->name, d);
+    dune_mem_free(alone.cls);
+    if (rc)
+        return rc;
+    dune_plan_retarget(p, prof, 2);
+    dune_resources_estimate(p, 0, prof, 2, out);
+    dune_plan_free(p);
     return 0;
 }

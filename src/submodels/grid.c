@@ -22,7 +22,8 @@ struct search {
     struct dune_item_answer *col;
     struct dune_confusion conf;
     DUNE_VEC(struct dune_grid_point) points;
-    uint64_t skipped;
+    uint64_t skipped, skipped_profile;
+    char why[160]; /* the last point that the profile refused */
 };
 
 /* Flow-level macro F1 over the block's classes and Other, each alone as published. */
@@ -47,6 +48,24 @@ static bool fits_budget(const struct dune_budget *b, uint32_t leaves_sum, uint32
            (!b->features_distinct || n_feats <= b->features_distinct);
 }
 
+/* Without a profile everything fits. */
+static int fits_profile(struct search *g, const struct dune_fit *fit, bool *fits, struct dune_diag *d)
+{
+    struct dune_resources use;
+    int rc;
+
+    *fits = true;
+    if (!g->cfg->profile)
+        return 0;
+    rc = dune_fit_resources(fit, g->s->ds->timeout, g->cfg->profile, &use, d);
+    if (rc == 0 && !use.fits) {
+        *fits = false;
+        g->skipped_profile++;
+        snprintf(g->why, sizeof(g->why), "%s", use.why);
+    }
+    return rc;
+}
+
 static int add_point(struct search *g, const struct dune_fit *full, uint32_t trees, uint32_t leaves,
                      uint32_t k, struct dune_diag *d)
 {
@@ -54,8 +73,14 @@ static int add_point(struct search *g, const struct dune_fit *full, uint32_t tre
     struct dune_grid_point p = {.trees = trees, .leaves = leaves, .n = full->cfg.n, .n_feats = k};
     uint8_t feats[DUNE_N_FEATURES];
     uint32_t n_used = 0, largest = 1;
-    int rc = dune_fit_answer(fit, g->s, g->valid, g->col, d);
+    bool fits;
+    int rc = fits_profile(g, fit, &fits, d);
 
+    if (rc || !fits) {
+        dune_fit_free(fit);
+        return rc;
+    }
+    rc = dune_fit_answer(fit, g->s, g->valid, g->col, d);
     for (int j = 0; j < DUNE_N_FEATURES; j++)
         if (fit->used >> j & 1)
             feats[n_used++] = (uint8_t)j;
@@ -130,6 +155,17 @@ static int rank_features(struct search *g, const struct dune_fit_cfg *cfg, uint8
     return 0;
 }
 
+/* What the profile's targets can compute. */
+static dune_feature_mask profile_features(const struct dune_profile *prof)
+{
+    dune_feature_mask m = 0;
+
+    for (int j = 0; j < DUNE_N_FEATURES; j++)
+        if (!prof || (dune_catalog[j].targets & prof->targets) == prof->targets)
+            m |= UINT64_C(1) << j;
+    return m;
+}
+
 static int search_n_trees(struct search *g, unsigned n, uint32_t trees, struct dune_diag *d)
 {
     struct dune_fit_cfg fc = {.n = n, .mode = g->cfg->mode, .features = g->cfg->features,
@@ -142,6 +178,9 @@ static int search_n_trees(struct search *g, unsigned n, uint32_t trees, struct d
 
     if (g->cfg->block_features)
         fc.features &= *g->cfg->block_features;
+    fc.features &= profile_features(g->cfg->profile);
+    if (!fc.features)
+        return dune_diag_set(d, DUNE_E_INPUT, NULL, "a block has 0 candidate features");
     fc.max_leaves = g->cfg->budget.leaves_sum ? DUNE_MAX(g->cfg->budget.leaves_sum / trees, 2) : 500;
     rc = rank_features(g, &fc, rank, &n_ranked, d);
     most = g->cfg->budget.features_distinct ? DUNE_MIN(n_ranked, g->cfg->budget.features_distinct)
@@ -157,11 +196,49 @@ static int search_n_trees(struct search *g, unsigned n, uint32_t trees, struct d
     return rc;
 }
 
+/* The axes of the search: inference points that the space has, numbers of trees. */
+static unsigned axis_n(const struct dune_grid_cfg *cfg, const struct dune_space *s, uint32_t *n)
+{
+    unsigned len = 0;
+
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(grid_n); i++)
+        if (grid_n[i] <= s->max_n && (!cfg->quick || grid_n[i] == DUNE_MIN(3, s->max_n)))
+            n[len++] = grid_n[i];
+    return len;
+}
+
+static unsigned axis_trees(const struct dune_grid_cfg *cfg)
+{
+    return cfg->quick ? 1 : DUNE_ARRAY_LEN(grid_trees);
+}
+
+unsigned dune_grid_steps(const struct dune_grid_cfg *cfg, const struct dune_space *s)
+{
+    uint32_t n[DUNE_ARRAY_LEN(grid_n)];
+
+    return axis_n(cfg, s, n) * axis_trees(cfg);
+}
+
+int dune_grid_prepare(struct dune_space *s, const struct dune_grid_cfg *cfg, struct dune_diag *d)
+{
+    uint32_t n[DUNE_ARRAY_LEN(grid_n)];
+    unsigned len = axis_n(cfg, s, n);
+    int rc = 0;
+
+    if (!len)
+        return dune_diag_set(d, DUNE_E_INPUT, NULL, "the data set keeps %u packet per flow; the grid "
+                             "needs at least 2 (extract --max-n)", s->max_n);
+    for (unsigned i = 0; rc == 0 && i < len; i++)
+        rc = dune_space_prepare(s, n[i], cfg->mode, d);
+    return rc;
+}
+
 static void finish(struct search *g, struct dune_grid *out)
 {
     out->point = g->points.data;
     out->n_points = g->points.len;
     out->skipped = g->skipped;
+    out->skipped_profile = g->skipped_profile;
     for (size_t i = 0; i < out->n_points; i++) {
         struct dune_grid_point *p = &out->point[i], *best = &out->point[out->best];
 
@@ -177,27 +254,38 @@ static void finish(struct search *g, struct dune_grid *out)
     }
 }
 
+static int nothing_fits(const struct search *g, struct dune_diag *d)
+{
+    const struct dune_budget *b = &g->cfg->budget;
+
+    if (g->skipped_profile)
+        return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "no point of the grid fits profile %s: %s",
+                             g->cfg->profile->name, g->why);
+    return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "no point of the grid fits %u leaves and %u features",
+                         b->leaves_sum, b->features_distinct);
+}
+
 int dune_grid_search(struct dune_grid *out, struct dune_space *s, const struct dune_grid_cfg *cfg,
                      const uint8_t *block, const uint8_t *train, const uint8_t *valid,
                      struct dune_diag *d)
 {
     struct search g = {.s = s, .cfg = cfg, .block = block, .train = train, .valid = valid};
-    int rc = 0;
+    uint32_t n[DUNE_ARRAY_LEN(grid_n)];
+    unsigned n_len = axis_n(cfg, s, n);
+    int rc = dune_grid_prepare(s, cfg, d);
 
     memset(out, 0, sizeof(*out));
     g.col = dune_mem_zalloc(s->n_items, sizeof(*g.col));
     dune_confusion_init(&g.conf, s->n_classes + 1);
-    for (size_t i = 0; rc == 0 && i < DUNE_ARRAY_LEN(grid_n); i++) {
-        if (grid_n[i] > s->max_n)
-            continue;
-        rc = dune_space_prepare(s, grid_n[i], cfg->mode, d);
-        for (size_t t = 0; rc == 0 && t < DUNE_ARRAY_LEN(grid_trees); t++)
-            rc = search_n_trees(&g, grid_n[i], grid_trees[t], d);
+    for (unsigned i = 0; rc == 0 && i < n_len; i++) {
+        for (unsigned t = 0; rc == 0 && t < axis_trees(cfg); t++) {
+            rc = search_n_trees(&g, n[i], grid_trees[t], d);
+            if (cfg->progress)
+                dune_progress_add(cfg->progress, 1);
+        }
     }
     if (rc == 0 && !g.points.len)
-        rc = dune_diag_set(d, DUNE_E_INFEASIBLE, NULL,
-                           "no point of the grid fits %u leaves and %u features",
-                           cfg->budget.leaves_sum, cfg->budget.features_distinct);
+        rc = nothing_fits(&g, d);
     finish(&g, out);
     if (rc)
         dune_grid_fini(out);

@@ -76,6 +76,18 @@ int dune_space_new(struct dune_space **out, const struct dune_dataset *ds, enum 
     return 0;
 }
 
+void dune_space_validation(const struct dune_space *s, uint8_t *train, uint8_t *valid)
+{
+    uint8_t *part = dune_mem_alloc(s->ds->n_flows, 1);
+
+    dune_validation_make(s->ds, part);
+    for (uint32_t k = 0; k < s->n_flows; k++) {
+        valid[k] = part[s->flow[k]] == 1;
+        train[k] = part[s->flow[k]] == 0;
+    }
+    dune_mem_free(part);
+}
+
 static void view_free(struct dune_space_view *v)
 {
     if (!v)
