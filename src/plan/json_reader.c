@@ -124,7 +124,7 @@ double dune_json_double(struct dune_json_reader *r, const json_t *obj, const cha
     if (r->rc == 0 && !json_is_number(v) && !(or_null && json_is_null(v)))
         dune_json_fail(r, "must be a number%s", or_null ? " or null" : "");
     dune_json_leave(r, at);
-    return json_is_number(v) ? json_number_value(v) : NAN;
+    return json_is_number(v) ? json_number_value(v) + 0.0 : NAN; /* no negative zero */
 }
 
 bool dune_json_bool(struct dune_json_reader *r, const json_t *obj, const char *key)

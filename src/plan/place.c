@@ -97,27 +97,39 @@ static uint32_t best_end(const struct dune_plan *p, const uint32_t *next, uint32
     return best;
 }
 
+/* The devices are filled as far as they go; what comes next fits no device, or not the room that is left. */
 static int fail_placement(const struct dune_plan *p, struct dune_diag *d)
 {
-    struct dune_use use = {0};
-    uint32_t i = 0;
+    uint32_t i = 0, last = 0, from = 0;
+    struct dune_use alone = {0}, with = {0};
+    const struct dune_plan_device *dev;
+    bool fits = false;
     char place[32];
 
-    for (uint32_t k = 0; k < p->n_devices && i < p->n_submodels; k++)
+    for (uint32_t k = 0; k < p->n_devices && i < p->n_submodels; k++) {
+        last = k;
+        from = i;
         i = reach(p, k, i);
+    }
+    dev = &p->device[last];
     snprintf(place, sizeof(place), "submodels[%u]", i);
-    dune_use_add(&use, &p->sub[i]);
+    dune_use_add(&alone, &p->sub[i]);
+    for (uint32_t k = from; k <= i; k++)
+        dune_use_add(&with, &p->sub[k]);
     for (uint32_t k = 0; k < p->n_devices; k++)
-        if (within(&use, &p->device[k].budget))
-            return dune_diag_set_place(d, DUNE_E_INFEASIBLE, NULL, place,
-                                       "no room left: the %u devices take %u of %u sub-models",
-                                       p->n_devices, i, p->n_submodels);
+        fits |= within(&alone, &p->device[k].budget);
+    if (fits)
+        return dune_diag_set_place(d, DUNE_E_INFEASIBLE, NULL, place,
+                                   "sub-model %u has no room: the %u devices take %u of %u sub-models; with it %s "
+                                   "would hold %llu leaves and %u features, the budget is leaves_sum %u, "
+                                   "features_distinct %u", p->sub[i].id, p->n_devices, i, p->n_submodels, dev->name,
+                                   (unsigned long long)with.leaves, dune_use_features(&with),
+                                   dev->budget.leaves_sum, dev->budget.features_distinct);
     return dune_diag_set_place(d, DUNE_E_INFEASIBLE, NULL, place,
-                               "%llu leaves and %u features exceed the budget of every device "
-                               "(leaves_sum %u, features_distinct %u on %s)",
-                               (unsigned long long)use.leaves, dune_use_features(&use),
-                               p->device[0].budget.leaves_sum,
-                               p->device[0].budget.features_distinct, p->device[0].name);
+                               "sub-model %u: %llu leaves and %u features exceed the budget of every device "
+                               "(leaves_sum %u, features_distinct %u on %s)", p->sub[i].id,
+                               (unsigned long long)alone.leaves, dune_use_features(&alone),
+                               dev->budget.leaves_sum, dev->budget.features_distinct, dev->name);
 }
 
 int dune_place_linear(struct dune_plan *p, struct dune_diag *d)
