@@ -51,7 +51,8 @@ int dune_space_prepare(struct dune_space *s, unsigned n, enum dune_mode mode, st
 /* --- fitting -------------------------------------------------------------------------------------- */
 enum dune_select { /* how features are chosen when there are more candidates than max_features */
     DUNE_SELECT_RFE,    /* recursive elimination by impurity decrease */
-    DUNE_SELECT_NESTED  /* top-k of one ranking, as published */
+    DUNE_SELECT_NESTED, /* top-k of one ranking, as published */
+    DUNE_SELECT_WRAP    /* recursive elimination, the last drops by regrowing without each feature */
 };
 struct dune_fit_cfg {
     unsigned n;

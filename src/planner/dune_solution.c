@@ -39,7 +39,7 @@ static struct dune_fit_cfg base_cfg(const struct dune_search *s)
     return (struct dune_fit_cfg){
         .n = n, .mode = DUNE_MODE_RUNNING, .features = cfg->features ? cfg->features : all,
         .max_features = cfg->budget.features_distinct, .n_trees = 1,
-        .max_leaves = cfg->budget.leaves_sum, .balance = 0.5, .other_weight = 1, .leaf_other = 1,
+        .max_leaves = cfg->budget.leaves_sum, .balance = 0.5, .other_weight = 0.5, .leaf_other = 1,
         .smooth = 0.1, .min_leaf = 0, .seed = cfg->seed};
 }
 
@@ -49,13 +49,13 @@ static void init_spec(struct dune_chain_spec *spec, unsigned k, const struct dun
     spec->n_blocks = k;
     for (unsigned b = 0; b < k; b++)
         spec->cfg[b] = *cfg;
-    spec->rule = (struct dune_chain_rule){.claim = DUNE_CLAIM_BEST, .fallback = DUNE_FALLBACK_BEST,
+    spec->rule = (struct dune_chain_rule){.claim = DUNE_CLAIM_BEST, .fallback = DUNE_FALLBACK_NONE,
                                           .early_exit = 256};
 }
 
 static int open_search(struct dune_search *s, const struct dune_solution_job *job, struct dune_diag *d)
 {
-    static const uint64_t columns[] = {60, 400, 1500};
+    static const uint64_t columns[] = {150, 900, 3000};
     unsigned max_n = job->ds->max_n ? DUNE_MIN(job->ds->max_n, 4) : 4;
     uint8_t *fold, *mine;
     int rc;
@@ -84,15 +84,52 @@ static void close_search(struct dune_search *s)
     dune_space_free(s->space);
 }
 
+/* The last features of every block are chosen by regrowing without each of them: dearer and better than
+ * by impurity alone, so it comes after the blocks and settings are found. */
+static int refine_features(struct dune_search *s, struct dune_chain_spec *spec, double *score,
+                           struct dune_diag *d)
+{
+    struct dune_chain_spec next = *spec;
+    struct dune_f1 f1;
+    int rc;
+
+    for (unsigned b = 0; b < next.n_blocks; b++)
+        next.cfg[b].select = DUNE_SELECT_WRAP;
+    rc = dune_search_score(s, &next, &f1, d);
+    if (rc == 0 && f1.macro > *score) {
+        *spec = next;
+        *score = f1.macro;
+    }
+    return rc;
+}
+
+static int choose_fallback(struct dune_search *s, struct dune_chain_spec *spec, double *score,
+                           struct dune_diag *d)
+{
+    struct dune_chain_spec next = *spec;
+    struct dune_f1 f1;
+    int rc;
+
+    next.rule.fallback = DUNE_FALLBACK_BEST;
+    rc = dune_search_score(s, &next, &f1, d);
+    if (rc == 0 && f1.macro > *score) {
+        *spec = next;
+        *score = f1.macro;
+    }
+    return rc;
+}
+
 /* The best single device. */
 static int plan_one(struct dune_search *s, struct dune_chain_spec *spec, double *score, struct dune_diag *d)
 {
     struct dune_fit_cfg cfg = base_cfg(s);
+    int rc;
 
     init_spec(spec, 1, &cfg);
     for (unsigned i = 0; i < s->n_cls; i++)
         dune_class_set_flip(&spec->block[0], s->cls[i]);
-    return dune_tune_common(s, spec, score, 2, d);
+    rc = dune_tune_common(s, spec, score, 2, d);
+    return rc ? rc : refine_features(s, spec, score, d);
 }
 
 /* Out-of-fold confusion of a chain, for the confusion-driven starts. */
@@ -121,33 +158,57 @@ static void make_start(struct dune_search *s, const struct dune_confusion *conf,
         dune_partition_random(s->cls, s->n_cls, spec->n_blocks, s->cfg->seed + i, spec->block);
 }
 
-static int plan_blocks(struct dune_search *s, const struct dune_chain_spec *one, unsigned k,
-                       struct dune_chain_spec *best, double *best_score, struct dune_diag *d)
+/* The best of the first starts for k blocks with the settings of `like`. */
+static int best_start(struct dune_search *s, const struct dune_confusion *conf, unsigned k, unsigned n_starts,
+                      const struct dune_chain_spec *like, struct dune_chain_spec *best, double *score,
+                      struct dune_diag *d)
 {
-    static const unsigned n_starts[] = {3, 8, MAX_STARTS};
+    int rc = 0;
+
+    for (unsigned i = 0; rc == 0 && i < n_starts; i++) {
+        struct dune_chain_spec spec = *like;
+        struct dune_f1 f1;
+
+        init_spec(&spec, k, &like->cfg[0]);
+        spec.rule = like->rule;
+        make_start(s, conf, i, &spec);
+        rc = dune_search_score(s, &spec, &f1, d);
+        if (rc == 0 && f1.macro > *score) {
+            *best = spec;
+            *score = f1.macro;
+        }
+    }
+    return rc;
+}
+
+/*
+ * Settings on one random partition, then starts for every number of blocks, then moves of classes on the
+ * best of them, then the features, the fallback, and settings block by block.
+ */
+static int plan_blocks(struct dune_search *s, const struct dune_chain_spec *one, unsigned k,
+                       struct dune_chain_spec *best, double *score, struct dune_diag *d)
+{
+    static const unsigned n_starts[] = {3, 6, MAX_STARTS};
     struct dune_confusion conf;
+    struct dune_chain_spec tuned;
     struct dune_fit_cfg cfg = base_cfg(s);
     int rc = confusion_of(s, one, &conf, d);
 
-    *best_score = -1;
-    init_spec(best, k, &cfg);
+    *score = -1;
+    init_spec(&tuned, k, &cfg);
     if (rc == 0) {
-        make_start(s, &conf, 2, best);
-        rc = dune_tune_common(s, best, best_score, 1, d);
+        make_start(s, &conf, 2, &tuned);
+        rc = dune_tune_common(s, &tuned, score, 1, d);
+        *best = tuned;
     }
-    for (unsigned i = 0; rc == 0 && i < n_starts[s->cfg->effort]; i++) {
-        struct dune_chain_spec spec = *best;
-        struct dune_f1 f1;
-
-        make_start(s, &conf, i, &spec);
-        rc = dune_search_score(s, &spec, &f1, d);
-        if (rc == 0 && f1.macro > *best_score) {
-            *best = spec;
-            *best_score = f1.macro;
-        }
-    }
+    for (unsigned b = k; rc == 0 && b >= 2; b--)
+        rc = best_start(s, &conf, b, b == k ? n_starts[s->cfg->effort] : 2, &tuned, best, score, d);
     if (rc == 0)
-        rc = dune_local_search(s, best, best_score, 1000, k, d);
+        rc = dune_local_search(s, best, score, 2000, k, d);
+    if (rc == 0)
+        rc = refine_features(s, best, score, d);
+    if (rc == 0)
+        rc = choose_fallback(s, best, score, d);
     dune_confusion_fini(&conf);
     return rc;
 }

@@ -13,10 +13,10 @@ struct knob {
 static const struct knob knobs[] = {
     {"n", 3, {2, 3, 4}},
     {"balance", 5, {0, 0.25, 0.5, 0.75, 1}},
-    {"other_weight", 4, {0.5, 1, 1.5, 2}},
-    {"leaf_other", 4, {0.5, 0.75, 1, 1.5}},
-    {"smooth", 5, {0, 0.1, 0.5, 1, 2}},
-    {"min_leaf", 4, {0, 0.5, 1, 3}},
+    {"other_weight", 4, {0.35, 0.5, 0.7, 1}},
+    {"leaf_other", 3, {0.75, 1, 1.3}},
+    {"smooth", 3, {0.1, 0.5, 2}},
+    {"min_leaf", 3, {0, 1, 3}},
     {"mode", 2, {DUNE_MODE_RUNNING, DUNE_MODE_PUBLISHED}},
     {"trees", 2, {1, 3}},
 };

@@ -8,6 +8,7 @@
 #include "base/base.h"
 
 #define NO_LABEL UINT16_MAX
+#define WRAP_FROM 3 /* features above the limit from which each drop is tried out */
 #define DUNE_CLASS_LIMIT (DUNE_MAX_CLASSES + 2)
 
 /* The training problem of one block: labels and integer weights per table row. */
@@ -203,6 +204,53 @@ static uint32_t next_size(enum dune_select how, uint32_t now, uint32_t want)
     return how == DUNE_SELECT_NESTED ? want : DUNE_MAX(smaller, want);
 }
 
+/* Impurity that is left in the leaves: what growth minimises. */
+static double leaf_impurity(const struct dune_forest *f)
+{
+    double sum = 0;
+
+    for (uint32_t t = 0; t < f->n_trees; t++)
+        for (uint32_t v = 0; v < f->tree[t].n_nodes; v++)
+            if (f->tree[t].node[v].feat < 0)
+                sum += impurity(f->tree[t].hist + (size_t)v * f->n_classes, f->n_classes);
+    return sum;
+}
+
+/* Drops the one feature of the forest without which the regrown forest is purest. */
+static int drop_one(const struct problem *p, const struct dune_train_cfg *tc, struct dune_forest **f,
+                    struct dune_diag *d)
+{
+    dune_feature_mask used = used_features(*f);
+    struct dune_forest *best = NULL;
+    double best_left = 0;
+
+    for (int j = 0; j < DUNE_N_FEATURES; j++) {
+        struct dune_forest *next = NULL;
+        double left;
+        int rc;
+
+        if (!(used >> j & 1))
+            continue;
+        rc = dune_trainer_fit(p->view->trainer, &next, p->cls, p->n_labels, p->w,
+                              used & ~(UINT64_C(1) << j), tc, d);
+        if (rc) {
+            dune_forest_free(best);
+            return rc;
+        }
+        left = leaf_impurity(next);
+        if (!best || left < best_left) {
+            dune_forest_free(best);
+            best = next;
+            best_left = left;
+        } else {
+            dune_forest_free(next);
+        }
+    }
+    dune_forest_free(*f);
+    *f = best;
+    return 0;
+}
+
 /* Grows with all candidates, then drops the least useful features until at most max_features are used. */
 static int grow(const struct problem *p, const struct dune_fit_cfg *cfg, struct dune_forest **out,
                 struct dune_diag *d)
@@ -222,6 +270,11 @@ static int grow(const struct problem *p, const struct dune_fit_cfg *cfg, struct 
         n_used = (uint32_t)__builtin_popcountll(mask);
         if (!cfg->max_features || n_used <= cfg->max_features)
             return 0;
+        if (cfg->select == DUNE_SELECT_WRAP && n_used <= cfg->max_features + WRAP_FROM) {
+            while (rc == 0 && (uint32_t)__builtin_popcountll(used_features(*out)) > cfg->max_features)
+                rc = drop_one(p, &tc, out, d);
+            return rc;
+        }
         dune_forest_feature_gain(*out, gain);
         mask = best_features(gain, mask, next_size(cfg->select, n_used, cfg->max_features));
         dune_forest_free(*out);
