@@ -231,6 +231,11 @@ static void test_bad_version(void **state)
     pass(d1, &g, DUNE_PORT_CHAIN, DUNE_PORT_EDGE, &o);
     assert_int_equal(o.trace.reason, DUNE_REASON_SHIM_INSIDE);
     assert_memory_equal(o.data, f.data, f.len);
+    pass(d1, &g, DUNE_PORT_CHAIN, DUNE_PORT_CHAIN, &o); /* the next device must not meet it bare */
+    assert_int_equal(o.cap_len, f.len + 8);
+    assert_int_equal(o.data[14], DUNE_SHIM_VERSION << 5);
+    assert_memory_equal(o.data + 20, "\x88\xb5", 2);
+    assert_memory_equal(o.data + 22, f.data + 14, f.len - 14);
     done(d1);
     dune_plan_free(p);
     (void)state;
