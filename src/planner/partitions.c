@@ -72,7 +72,6 @@ static unsigned set_size(const struct dune_class_set *s)
 void dune_partition_confused(const struct dune_confusion *conf, const uint16_t *cls, unsigned n,
                              unsigned k, bool together, struct dune_class_set *block)
 {
-    unsigned room = (n + k - 1) / k;
     bool done[DUNE_CLASS_WORDS * 64] = {false};
 
     memset(block, 0, k * sizeof(*block));
@@ -98,8 +97,8 @@ void dune_partition_confused(const struct dune_confusion *conf, const uint16_t *
         for (unsigned b = 0; b < k; b++) {
             uint64_t a = affinity(conf, &block[b], cls, n, cls[pick]);
 
-            if (set_size(&block[b]) >= room)
-                continue;
+            if (set_size(&block[b]) >= n / k + (b < n % k))
+                continue; /* sizes differ by one at most, so no block stays empty */
             if (!any || (together ? a > best : a < best) ||
                 (a == best && set_size(&block[b]) < set_size(&block[to]))) {
                 to = b;
