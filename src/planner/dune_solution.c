@@ -69,7 +69,7 @@ static int open_search(struct dune_search *s, const struct dune_solution_job *jo
     s->n_cls = dune_present_classes(s->space, s->cls);
     fold = dune_mem_alloc(job->ds->n_flows, 1);
     mine = dune_mem_alloc(s->space->n_flows, 1);
-    dune_folds_make(job->ds, N_FOLDS, 0, fold);
+    dune_folds_make(job->ds, N_FOLDS, job->cfg.seed > 1 ? job->cfg.seed : 0, fold); /* a layout per seed */
     for (uint32_t k = 0; k < s->space->n_flows; k++)
         mine[k] = fold[s->space->flow[k]];
     rc = dune_cv_new(&s->cv, s->space, mine, N_FOLDS, d);
