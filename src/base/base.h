@@ -135,7 +135,8 @@ int dune_map_open(struct dune_map *m, const char *path, struct dune_diag *d) DUN
 void dune_map_close(struct dune_map *m);
 /* Reads a whole (small) file; *out is NUL-terminated and yours. */
 int dune_file_read(const char *path, char **out, size_t *len, struct dune_diag *d) DUNE_MUST_USE;
-/* Writes path.tmp-PID, flushes it and renames it: readers see the old file or the whole new one. */
+/* Writes path.tmp-PID, flushes it and renames it: readers see the old file or the whole new one. Devices
+ * and pipes are written as they are, a symbolic link's target is replaced and not the link. */
 int dune_file_write(const char *path, const void *data, size_t len,
                     struct dune_diag *d) DUNE_MUST_USE;
 /* The same for streamed output. commit returns the first error of any write; abort removes it. */

@@ -83,11 +83,40 @@ int dune_file_read(const char *path, char **out, size_t *len, struct dune_diag *
     return rc;
 }
 
+/* Devices, pipes and what stands for an open file are written to, never replaced: root could. */
+static bool is_special(const char *path)
+{
+    bool link_in_system = strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
+    struct stat st;
+
+    if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && link_in_system)
+        return true;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+/* A symbolic link stays one: its target is written. */
+static char *final_path(const char *path)
+{
+    struct stat st;
+    char *real, *copy;
+
+    if (lstat(path, &st) != 0 || !S_ISLNK(st.st_mode) || !(real = realpath(path, NULL)))
+        return dune_mem_strdup(path);
+    copy = dune_mem_strdup(real);
+    free(real);
+    return copy;
+}
+
 int dune_outfile_open(struct dune_outfile *o, const char *path, struct dune_diag *d)
 {
-    o->path = dune_mem_strdup(path);
-    o->tmp = dune_mem_printf("%s.tmp-%ld", path, (long)getpid());
-    o->f = fopen(o->tmp, "wbe");
+    if (is_special(path)) {
+        o->path = dune_mem_strdup(path);
+        o->tmp = NULL;
+    } else {
+        o->path = final_path(path);
+        o->tmp = dune_mem_printf("%s.tmp-%ld", o->path, (long)getpid());
+    }
+    o->f = fopen(o->tmp ? o->tmp : o->path, "wbe");
     if (!o->f) {
         int rc = output_error(d, path);
 
@@ -107,10 +136,10 @@ int dune_outfile_commit(struct dune_outfile *o, struct dune_diag *d)
 
     errno = 0;
     bad |= fflush(o->f) != 0;
-    bad |= fsync(fileno(o->f)) != 0 && errno != EINVAL && errno != EROFS;
+    bad |= o->tmp && fsync(fileno(o->f)) != 0 && errno != EINVAL && errno != EROFS;
     bad |= fclose(o->f) != 0;
     o->f = NULL;
-    if (!bad)
+    if (!bad && o->tmp)
         bad = rename(o->tmp, o->path) != 0;
     if (bad)
         rc = dune_diag_set(d, DUNE_E_IO, o->path, "cannot write it: %s",

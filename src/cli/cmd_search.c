@@ -153,7 +153,8 @@ static void print_text(struct cli_ctx *ctx, const struct dune_submodel_set *s)
 static int search(struct cli_ctx *ctx, const struct config *cfg, const struct dune_submodel_options *o,
                   const struct dune_blocks *blocks, const struct dune_dataset *ds, struct dune_diag *d)
 {
-    char *partial = dune_mem_printf("%s.partial", cfg->out);
+    bool device = strncmp(cfg->out, "/dev/", 5) == 0;
+    char *partial = device ? NULL : dune_mem_printf("%s.partial", cfg->out);
     struct dune_submodel_search how = {.options = *o, .threads = ctx->threads, .partial = partial};
     struct dune_submodel_set *set;
     int rc = dune_submodels_search(&set, ds, blocks, &how, d);
@@ -162,7 +163,7 @@ static int search(struct cli_ctx *ctx, const struct config *cfg, const struct du
         cli_note(ctx, "took %u finished blocks from %s", how.n_resumed, partial);
     if (rc == 0)
         rc = dune_submodels_write(set, NULL, cfg->out, d);
-    if (rc == 0)
+    if (rc == 0 && partial)
         unlink(partial);
     if (rc == 0 && ctx->json)
         print_json(ctx, set, cfg->out);

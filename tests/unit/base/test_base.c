@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "testing.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void test_hashes(void **state)
@@ -98,6 +99,39 @@ static void test_atomic_write(void **state)
     assert_int_equal(dune_err_exit_code(d.code), 5);
 }
 
+/* Devices and links are not replaced, also when the user could. */
+static void test_write_special(void **state)
+{
+    struct dune_diag d = {0};
+    char dir[] = "/tmp/dune-base-XXXXXX", *target, *link_name, *text;
+    struct stat st;
+    size_t len;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    target = dune_mem_printf("%s/file", dir);
+    link_name = dune_mem_printf("%s/link", dir);
+    assert_int_equal(symlink("file", link_name), 0);
+    assert_ok(dune_file_write(target, "old", 3, &d), d);
+    assert_ok(dune_file_write(link_name, "new", 3, &d), d);
+    assert_int_equal(lstat(link_name, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_ok(dune_file_read(target, &text, &len, &d), d);
+    assert_string_equal(text, "new");
+    dune_mem_free(text);
+    assert_ok(dune_file_write("/dev/null", "x", 1, &d), d);
+    assert_int_equal(stat("/dev/null", &st), 0);
+    assert_true(S_ISCHR(st.st_mode));
+    assert_int_equal(dune_file_write("/dev/full", "x", 1, &d), DUNE_E_IO);
+    assert_int_equal(stat("/dev/full", &st), 0);
+    assert_true(S_ISCHR(st.st_mode));
+    unlink(link_name);
+    unlink(target);
+    assert_int_equal(rmdir(dir), 0); /* nothing temporary is left */
+    dune_mem_free(target);
+    dune_mem_free(link_name);
+}
+
 static void square(void *ctx, size_t i)
 {
     ((size_t *)ctx)[i] = i * i;
@@ -116,6 +150,6 @@ static void test_parallel_for(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_hashes),        cmocka_unit_test(test_rng_is_keyed),
     cmocka_unit_test(test_csv_quotes_crlf_bom), cmocka_unit_test(test_json_writer),
-    cmocka_unit_test(test_atomic_write),  cmocka_unit_test(test_parallel_for),
+    cmocka_unit_test(test_atomic_write),  cmocka_unit_test(test_write_special),  cmocka_unit_test(test_parallel_for),
 };
 RUN_TESTS(tests)
