@@ -129,12 +129,27 @@ int dune_outfile_open(struct dune_outfile *o, const char *path, struct dune_diag
     return 0;
 }
 
+/* Why an earlier write failed nobody kept: another one to the file, which goes anyway, fails alike. */
+static void ask_again(FILE *f)
+{
+    static const char zeros[65536];
+
+    if (write(fileno(f), zeros, sizeof(zeros)) == (ssize_t)sizeof(zeros))
+        errno = 0;
+}
+
 int dune_outfile_commit(struct dune_outfile *o, struct dune_diag *d)
 {
     bool bad = ferror(o->f) != 0;
     int rc = 0;
 
     errno = 0;
+    if (bad && o->tmp) {
+        ask_again(o->f);
+        rc = dune_diag_set(d, DUNE_E_IO, o->path, "cannot write it: %s", errno ? strerror(errno) : "a write failed");
+        dune_outfile_abort(o);
+        return rc;
+    }
     bad |= fflush(o->f) != 0;
     bad |= o->tmp && fsync(fileno(o->f)) != 0 && errno != EINVAL && errno != EROFS;
     bad |= fclose(o->f) != 0;
