@@ -160,6 +160,27 @@ static int make_dirs(const char *dir, struct dune_diag *d)
     return rc;
 }
 
+/* A run that fails leaves no captures, and no directories of its own; names: files it may have written. */
+static void take_back(const char *dir, const char *const *names, size_t n)
+{
+    static const char *const sub[] = {"/train", "/test", ""};
+    struct dune_diag ignored = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        char *path = dune_mem_printf("%s/%s", dir, names[i]);
+
+        unlink(path);
+        dune_mem_free(path);
+    }
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(sub); i++) {
+        char *path = dune_mem_printf("%s%s", dir, sub[i]);
+
+        if (!*sub[i] || remove_old(path, &ignored) == 0)
+            rmdir(path); /* stays when somebody else's files are in it */
+        dune_mem_free(path);
+    }
+}
+
 static int check_cfg(struct dune_synth_cfg *c, struct dune_diag *d)
 {
     c->n_flows = c->n_flows ? c->n_flows : 20000;
@@ -211,6 +232,7 @@ static int save_all(struct job *j, struct dune_synth_stats *st, struct dune_diag
 int dune_synth_write(const struct dune_synth *s, const struct dune_synth_cfg *user, const char *dir,
                      struct dune_synth_stats *stats, struct dune_diag *d)
 {
+    static const char *const written[] = {"profile.yaml", "labels.csv", "README.md", "captures.csv"};
     struct dune_synth_cfg cfg = *user;
     struct job j = {.s = s, .cfg = &cfg, .dir = dir};
     uint64_t i, n;
@@ -233,8 +255,13 @@ int dune_synth_write(const struct dune_synth *s, const struct dune_synth_cfg *us
             *d = j.diag[i];
     }
     add_up(&j, stats);
-    if (rc == 0)
+    if (rc) {
+        take_back(dir, NULL, 0);
+    } else {
         rc = save_all(&j, stats, d);
+        if (rc)
+            take_back(dir, written, DUNE_ARRAY_LEN(written));
+    }
     dune_mem_free(j.res);
     dune_mem_free(j.diag);
     dune_mem_free(j.rc);
