@@ -146,6 +146,7 @@ void dune_plan_free(struct dune_plan *p);
 struct dune_plan *dune_plan_clone(const struct dune_plan *p);
 /* An empty plan with every default (timeout 60 s, siphash, 65536 slots x 4 ways, best, generation 1). */
 struct dune_plan *dune_plan_new(void);
+void dune_plan_set_name(struct dune_plan *p, const char *name);
 
 /* plan.json: docs/formats/plan.md. The writer is canonical: reading and writing gives the same bytes. */
 int dune_plan_write(const struct dune_plan *p, const char *path, struct dune_diag *d) DUNE_MUST_USE;
@@ -164,8 +165,9 @@ int dune_plan_verify(const struct dune_plan *p, struct dune_diag *d) DUNE_MUST_U
 /* --- building tables from trees --------------------------------------------------------------- */
 /*
  * Fills sm->feat and sm->tree from a forest: classes of the forest are mapped to plan class ids by
- * to_plan[forest class] (DUNE_PLAN_OTHER for Other). Only features some tree splits on become features
- * of the sub-model; equal thresholds are merged. max_leaves cuts each tree (0: whole).
+ * to_plan[forest class] (DUNE_PLAN_OTHER for Other, 0 only for a class without weight). Only features
+ * some tree splits on become features of the sub-model; equal thresholds are merged. max_leaves cuts
+ * each tree (0: whole).
  */
 int dune_submodel_from_forest(struct dune_submodel *sm, const struct dune_forest *f,
                               uint32_t n_trees, uint32_t max_leaves, const uint8_t *to_plan,

@@ -18,8 +18,9 @@ int dune_baseline_open(struct dune_baseline *b, const struct dune_solution_job *
         return rc;
     b->train = DUNE_NEW_N(uint8_t, b->space->n_flows);
     b->valid = DUNE_NEW_N(uint8_t, b->space->n_flows);
-    b->block = dune_mem_alloc(ds->n_classes, 1);
-    memset(b->block, 1, ds->n_classes);
+    b->block = DUNE_NEW_N(uint8_t, ds->n_classes);
+    for (uint32_t k = 0; k < b->space->n_flows; k++) /* classes that only test has cannot be learnt */
+        b->block[ds->flow_class[b->space->flow[k]]] = 1;
     dune_space_validation(b->space, b->train, b->valid);
     return 0;
 }
@@ -69,7 +70,7 @@ int dune_baseline_finish(const struct dune_baseline *b, struct dune_fit *const *
 
     if (rc)
         return rc;
-    out->plan->name = dune_mem_strdup(name);
+    dune_plan_set_name(out->plan, name);
     out->plan->provenance.solution = dune_mem_strdup(name);
     out->plan->provenance.seed = cfg->seed;
     return dune_plan_verify(out->plan, d);

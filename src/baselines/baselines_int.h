@@ -9,7 +9,7 @@ struct dune_baseline {
     const struct dune_solution_job *job;
     struct dune_space *space;
     uint8_t *train, *valid; /* [n_flows] */
-    uint8_t *block;         /* [n_classes] all ones: a monolith's block */
+    uint8_t *block;         /* [n_classes] the classes of train: a monolith's block */
 };
 int dune_baseline_open(struct dune_baseline *b, const struct dune_solution_job *job,
                        const struct dune_dataset *ds, unsigned max_n, struct dune_diag *d) DUNE_MUST_USE;

@@ -178,7 +178,7 @@ static int compile(struct cli_ctx *ctx, const struct config *cfg, const struct d
         rc = dune_submodels_compile(p, s, seq, &rule, &budget, profile, d);
     if (rc)
         return rc;
-    (*p)->name = dune_mem_strdup(cfg->name);
+    dune_plan_set_name(*p, cfg->name);
     (*p)->generation = (uint16_t)cfg->generation;
     tell_origin(*p, s, seq);
     rc = place(cfg, *p, &budget, profile, d);

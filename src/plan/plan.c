@@ -23,6 +23,14 @@ struct dune_plan *dune_plan_new(void)
     return p;
 }
 
+void dune_plan_set_name(struct dune_plan *p, const char *name)
+{
+    char *copy = dune_mem_strdup(name);
+
+    dune_mem_free(p->name);
+    p->name = copy;
+}
+
 static void fini_feature(struct dune_plan_feature *f, uint32_t n_trees)
 {
     for (uint32_t t = 0; f->code && t < n_trees; t++)

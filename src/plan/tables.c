@@ -117,6 +117,15 @@ static int check_tree(const struct dune_forest *f, uint32_t t, uint32_t limit, s
     return 0;
 }
 
+/* Does any leaf know class c? One without weight needs no place in the plan. */
+static bool has_weight(const struct dune_forest *f, uint32_t n_trees, uint32_t c)
+{
+    for (uint32_t t = 0; t < n_trees; t++)
+        if (f->tree[t].n_nodes && f->tree[t].hist[c])
+            return true;
+    return false;
+}
+
 static int check_forest(const struct dune_forest *f, uint32_t n_trees, const uint8_t *to_plan,
                         struct dune_diag *d)
 {
@@ -124,7 +133,7 @@ static int check_forest(const struct dune_forest *f, uint32_t n_trees, const uin
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u trees asked of a forest of %u (at most %u)",
                              n_trees, f->n_trees, DUNE_MAX_TREES);
     for (uint32_t c = 0; c < f->n_classes; c++)
-        if (to_plan[c] == 0)
+        if (to_plan[c] == 0 && has_weight(f, n_trees, c))
             return dune_diag_set(d, DUNE_E_USAGE, NULL,
                                  "class '%s' of the forest has no plan class",
                                  f->class_name ? f->class_name[c] : "?");

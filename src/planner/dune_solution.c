@@ -236,7 +236,7 @@ static int finish(struct dune_search *s, const struct dune_solution_job *job, co
         dune_fit_free(fit[b]);
     if (rc)
         return rc;
-    out->plan->name = dune_mem_strdup("dune");
+    dune_plan_set_name(out->plan, "dune");
     out->plan->provenance.solution = dune_mem_strdup("dune");
     out->plan->provenance.seed = job->cfg.seed;
     return dune_plan_verify(out->plan, d);

@@ -32,7 +32,7 @@ static void try_one(const uint8_t *data, size_t len, bool sequence)
         if (dune_submodels_compile(&p, s, &q, &rule, &s->options.budget, "engine", &d) == 0) {
             struct dune_diag ignored = {0};
 
-            p->name = dune_mem_strdup("fuzz");
+            dune_plan_set_name(p, "fuzz");
             if (dune_plan_verify(p, &ignored) != 0 && !ignored.msg[0])
                 abort();
             dune_plan_free(p);

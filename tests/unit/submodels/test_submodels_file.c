@@ -98,7 +98,7 @@ static void test_compile(void **state)
 
     (void)state;
     assert_ok(dune_submodels_compile(&p, set, &seq, &rule, &budget, "engine", &d), d);
-    p->name = dune_mem_strdup("test");
+    dune_plan_set_name(p, "test");
     assert_ok(dune_plan_verify(p, &d), d);
     assert_ok(dune_space_new(&s, ds, DUNE_SPLIT_TEST, NULL, 3, 1, &d), d);
     assert_ok(dune_space_prepare(s, set->sub[1].chosen.n, DUNE_MODE_RUNNING, &d), d);
