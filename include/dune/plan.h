@@ -148,6 +148,10 @@ struct dune_plan *dune_plan_clone(const struct dune_plan *p);
 struct dune_plan *dune_plan_new(void);
 void dune_plan_set_name(struct dune_plan *p, const char *name);
 
+/* Notes the seed and draws the key of a keyed flow hash from it, so that nobody who does not know the
+ * plan can aim flows at one slot. */
+void dune_plan_set_seed(struct dune_plan *p, uint64_t seed);
+
 /* plan.json: docs/formats/plan.md. The writer is canonical: reading and writing gives the same bytes. */
 int dune_plan_write(const struct dune_plan *p, const char *path, struct dune_diag *d) DUNE_MUST_USE;
 int dune_plan_format(const struct dune_plan *p, char **text, size_t *len, struct dune_diag *d) DUNE_MUST_USE;

@@ -40,7 +40,7 @@ enum dune_effort { DUNE_EFFORT_QUICK, DUNE_EFFORT_DEFAULT, DUNE_EFFORT_FULL };
 struct dune_planner_cfg {
     struct dune_budget budget;
     unsigned devices;
-    const char *profile;   /* default "tofino1" */
+    const char *profile;   /* default "engine" */
     dune_feature_mask features; /* candidates; 0: all */
     enum dune_effort effort;
     uint64_t seed;

@@ -66,12 +66,12 @@ int dune_baseline_finish(const struct dune_baseline *b, struct dune_fit *const *
 {
     const struct dune_planner_cfg *cfg = &b->job->cfg;
     int rc = dune_plan_from_fits(&out->plan, b->space, fit, id, n_fits, n_fits ? n_fits : cfg->devices, rule, &cfg->budget,
-                                 cfg->profile ? cfg->profile : "tofino1", d);
+                                 cfg->profile ? cfg->profile : "engine", d);
 
     if (rc)
         return rc;
     dune_plan_set_name(out->plan, name);
     out->plan->provenance.solution = dune_mem_strdup(name);
-    out->plan->provenance.seed = cfg->seed;
+    dune_plan_set_seed(out->plan, cfg->seed);
     return dune_plan_verify(out->plan, d);
 }

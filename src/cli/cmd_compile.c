@@ -158,14 +158,14 @@ static void tell_origin(struct dune_plan *p, const struct dune_submodel_set *s,
     p->provenance.options = opt.data;
     p->provenance.scores = score.data;
     p->provenance.solution = dune_mem_strdup("stages");
-    p->provenance.seed = o->seed;
+    dune_plan_set_seed(p, o->seed);
 }
 
 static int compile(struct cli_ctx *ctx, const struct config *cfg, const struct dune_submodel_set *s,
                    const struct dune_submodel_sequence *seq, struct dune_plan **p, struct dune_diag *d)
 {
     struct dune_budget budget = s->options.budget;
-    const char *profile = cfg->profile ? cfg->profile : s->options.profile ? s->options.profile->name : "tofino1";
+    const char *profile = cfg->profile ? cfg->profile : s->options.profile ? s->options.profile->name : "engine";
     uint8_t min_conf[DUNE_MAX_CLASSES + 1] = {0};
     struct dune_chain_rule rule;
     int rc = make_rule(ctx, cfg, s, seq, &rule, min_conf, d);

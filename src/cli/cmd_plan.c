@@ -21,7 +21,7 @@ static const struct cli_option options[] = {
      DUNE_MAX_BLOCKS},
     {"solution", 's', CLI_STR, offsetof(struct config, solution), "NAME", "dune",
      "none, mousika, jewel, flowrest, votes, dune-paper or dune"},
-    {"profile", 'p', CLI_STR, offsetof(struct config, profile), "NAME", "tofino1", "device profile"},
+    {"profile", 'p', CLI_STR, offsetof(struct config, profile), "NAME", "engine", "device profile"},
     {"features", 'f', CLI_STR, offsetof(struct config, features), "SET", "all",
      "candidate features: a set, names, or both"},
     {"choice", 0, CLI_STR, offsetof(struct config, choice), "FILE", NULL, "what was chosen and why (JSON)"},

@@ -208,7 +208,7 @@ struct dune_experiment *dune_experiment_new(void)
     e->devices = 5;
     e->budget = (struct dune_budget){129, 6};
     e->budget_text = dune_mem_strdup("tight");
-    e->profile = dune_mem_strdup("tofino1");
+    e->profile = dune_mem_strdup("engine");
     e->features = dune_mem_strdup("all");
     e->timeout = UINT64_C(60000000000) / 1024;
     e->max_n = 4;

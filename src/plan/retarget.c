@@ -44,3 +44,15 @@ void dune_plan_retarget(struct dune_plan *p, const struct dune_profile *prof, ui
     if (!all_fit(p, prof, generations))
         p->slots = slots; /* smaller tables do not help */
 }
+
+void dune_plan_set_seed(struct dune_plan *p, uint64_t seed)
+{
+    struct dune_rng rng;
+
+    p->provenance.seed = seed;
+    if (p->hash != DUNE_HASH_SIPHASH)
+        return;
+    dune_rng_init(&rng, seed, UINT64_C(0x686173686b6579), 0, 0);
+    for (size_t i = 0; i < sizeof(p->hash_key); i++)
+        p->hash_key[i] = (uint8_t)dune_rng_u64(&rng);
+}

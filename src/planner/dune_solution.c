@@ -231,14 +231,14 @@ static int finish(struct dune_search *s, const struct dune_solution_job *job, co
     if (rc == 0)
         rc = dune_plan_from_fits(&out->plan, s->space, fit, id, spec->n_blocks, spec->n_blocks, &spec->rule,
                                  &job->cfg.budget,
-                                 job->cfg.profile ? job->cfg.profile : "tofino1", d);
+                                 job->cfg.profile ? job->cfg.profile : "engine", d);
     for (unsigned b = 0; b < spec->n_blocks; b++)
         dune_fit_free(fit[b]);
     if (rc)
         return rc;
     dune_plan_set_name(out->plan, "dune");
     out->plan->provenance.solution = dune_mem_strdup("dune");
-    out->plan->provenance.seed = job->cfg.seed;
+    dune_plan_set_seed(out->plan, job->cfg.seed);
     return dune_plan_verify(out->plan, d);
 }
 

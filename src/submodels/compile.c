@@ -96,6 +96,8 @@ int dune_plan_build(struct dune_plan **out, const struct dune_plan_source *src, 
         return rc;
     }
     p->provenance.data_hash = src->data_hash ? dune_mem_strdup(src->data_hash) : NULL;
+    if (dune_profile_find(profile))
+        dune_plan_retarget(p, dune_profile_find(profile), 2);
     *out = p;
     return 0;
 }

@@ -84,7 +84,7 @@ has "and named" err 'other.dset: the sub-models were searched on another data se
 
 # compile
 expect 0 "compile" "$D" compile lop.json -o plan.json
-has "prints the devices" out '^s3 +tofino1 +[0-2] +[0-9]+/129 +[0-9]/6$'
+has "prints the devices" out '^s3 +engine +[0-2] +[0-9]+/129 +[0-9]/6$'
 expect 0 "verify" "$D" verify plan.json
 has "claims as the sequence was made for" plan.json '"claim": "first"'
 expect 0 "thresholds" "$D" compile sequence.json --fallback best --early-exit 250 --min-confidence 9,doorbell=77 -o p2.json
