@@ -51,8 +51,10 @@ static uint16_t decide_best(const struct dune_item_answer *const *col, size_t it
     return best->claim || rule->fallback == DUNE_FALLBACK_BEST ? best->cls : DUNE_NO_CLASS;
 }
 
-/* Counters of confidence per class travel with the packet; the largest wins, ties to the lower id. */
-static uint16_t decide_votes(const struct dune_item_answer *const *col, size_t item, unsigned n_sub)
+/* Counters of confidence per class travel with the packet; the largest wins, ties to the lower id. The
+ * confidence of what they say is held in 8 bits. */
+static uint16_t decide_votes(const struct dune_item_answer *const *col, size_t item, unsigned n_sub,
+                             const struct dune_chain_rule *rule)
 {
     uint32_t best_sum = 0;
     uint16_t best = DUNE_NO_CLASS;
@@ -71,6 +73,8 @@ static uint16_t decide_votes(const struct dune_item_answer *const *col, size_t i
             best_sum = sum;
         }
     }
+    if (best == DUNE_NO_CLASS || DUNE_MIN(best_sum, 255) < threshold(rule, best))
+        return DUNE_NO_CLASS;
     return best;
 }
 
@@ -81,7 +85,7 @@ uint16_t dune_chain_decide(const struct dune_item_answer *const *col, size_t ite
     case DUNE_CLAIM_FIRST:
         return decide_first(col, item, n_sub);
     case DUNE_CLAIM_VOTES:
-        return decide_votes(col, item, n_sub);
+        return decide_votes(col, item, n_sub, rule);
     case DUNE_CLAIM_BEST:
     default:
         return decide_best(col, item, id, n_sub, rule);
