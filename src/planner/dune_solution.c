@@ -53,20 +53,30 @@ static void init_spec(struct dune_chain_spec *spec, unsigned k, const struct dun
                                           .early_exit = 256};
 }
 
+/* Columns that may be fitted: by effort, fewer on data so large that a column takes long. */
+static uint64_t work_limit(const struct dune_search *s)
+{
+    static const uint64_t columns[] = {150, 700, 3000};
+    uint64_t at_ease = 40000, n = columns[s->cfg->effort];
+
+    if (s->space->n_items > at_ease)
+        n = DUNE_MAX(n * at_ease / s->space->n_items, n / 10);
+    return n;
+}
+
 static int open_search(struct dune_search *s, const struct dune_solution_job *job, struct dune_diag *d)
 {
-    static const uint64_t columns[] = {150, 900, 3000};
     unsigned max_n = job->ds->max_n ? DUNE_MIN(job->ds->max_n, 4) : 4;
     uint8_t *fold, *mine;
     int rc;
 
     memset(s, 0, sizeof(*s));
     s->cfg = &job->cfg;
-    s->max_columns = columns[job->cfg.effort];
     rc = dune_space_new(&s->space, job->ds, DUNE_SPLIT_TRAIN, NULL, max_n, job->cfg.threads, d);
     if (rc)
         return rc;
     s->n_cls = dune_present_classes(s->space, s->cls);
+    s->max_columns = work_limit(s);
     fold = dune_mem_alloc(job->ds->n_flows, 1);
     mine = dune_mem_alloc(s->space->n_flows, 1);
     dune_folds_make(job->ds, N_FOLDS, job->cfg.seed > 1 ? job->cfg.seed : 0, fold); /* a layout per seed */
