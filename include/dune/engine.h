@@ -201,5 +201,6 @@ const struct dune_engine_ops *dune_engine_find(const char *name);
 int dune_engine_get(const struct dune_engine_ops **out, const char *name,
                     struct dune_diag *d) DUNE_MUST_USE;
 extern const struct dune_engine_ops dune_engine_reference;
+extern const struct dune_engine_ops dune_engine_fast;
 
 #endif

@@ -97,7 +97,7 @@ static int parse_options(struct cli_ctx *ctx, const struct config *cfg, struct w
     o->rules_everywhere = cfg->rules_everywhere;
     o->rules_max = cfg->rules_max;
     o->digest_rate = cfg->digest_rate;
-    o->threads = ctx->threads;
+    o->threads = cli_given(ctx, "threads") ? ctx->threads : 1; /* bursts are small */
     w->opts.engine = cfg->engine;
     w->opts.verdicts_path = cfg->verdicts;
     w->opts.pcap_path = cfg->pcap_out;

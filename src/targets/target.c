@@ -12,7 +12,7 @@ static const struct {
     const struct dune_engine_ops *ops;
 } engines[] = {
     {"reference", &dune_engine_reference},
-    {"fast", NULL},
+    {"fast", &dune_engine_fast},
     {"xdp", NULL},
 };
 

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Trees as arrays of 8-byte nodes and the vote of a forest (design section 4).
+ *
+ * One step has no branch: the sign bit of threshold - value selects the right child. A leaf compares
+ * x[0] = 0 with whatever its threshold says and goes to itself, so any number of steps beyond it is
+ * harmless, several trees or packets can walk in step, and its threshold can hold the payload:
+ *
+ *   bits 31..24  own_conf | 23..16  own | 15..8  conf | 7..0  class
+ */
+#ifndef DUNE_TARGETS_CORE_FOREST_H
+#define DUNE_TARGETS_CORE_FOREST_H
+
+#include "dune_core_types.h"
+
+#define DUNE_CORE_OTHER 255u /* DUNE_PLAN_OTHER */
+
+DUNE_CORE_INLINE uint32_t dune_core_step(const struct dune_core_node *tree, uint32_t at, const uint32_t *x)
+{
+    const struct dune_core_node *v = &tree[DUNE_CORE_IDX(at, DUNE_CORE_NODE_MASK)];
+    uint32_t value = x[DUNE_CORE_IDX(v->feat, DUNE_CORE_X_MAX - 1)];
+
+    return v->left + (uint32_t)(((uint64_t)v->threshold - value) >> 63);
+}
+
+/*
+ * The class most entries name, on a tie the tied class of the earliest entry; the sum of its weights.
+ * leaf[t] holds the class at shift and its weight 8 bits higher; 0 abstains. only: leaves of any
+ * other class abstain as well; 0: none.
+ */
+DUNE_CORE_INLINE uint32_t dune_core_count_votes(const uint32_t *leaf, uint32_t n, uint32_t shift,
+                                                uint32_t only, uint32_t *conf)
+{
+    uint32_t best = 0, most = 0, sum = 0;
+
+    for (uint32_t t = 0; t < DUNE_CORE_MAX_TREES && t < n; t++) {
+        uint32_t cls = leaf[t] >> shift & 0xff, votes = 0;
+
+        if (cls == 0 || cls == best || (only && (leaf[t] & 0xff) != only))
+            continue;
+        for (uint32_t u = 0; u < DUNE_CORE_MAX_TREES && u < n; u++)
+            votes += (leaf[u] >> shift & 0xff) == cls && (!only || (leaf[u] & 0xff) == only);
+        if (votes > most) {
+            best = cls;
+            most = votes;
+        }
+    }
+    for (uint32_t t = 0; t < DUNE_CORE_MAX_TREES && t < n; t++)
+        if (best && (leaf[t] >> shift & 0xff) == best && (!only || (leaf[t] & 0xff) == only))
+            sum += leaf[t] >> (shift + 8) & 0xff;
+    *conf = sum > 255 ? 255 : sum;
+    return best;
+}
+
+/* The answer of a forest from the payloads of the leaves its trees reached. */
+DUNE_CORE_INLINE uint32_t dune_core_vote(const uint32_t *leaf, uint32_t n)
+{
+    uint32_t cls = leaf[0] & 0xff, conf;
+
+    if (n == 1) {
+        if (cls != DUNE_CORE_OTHER)
+            return DUNE_CORE_ANSWER(cls, leaf[0] >> 8 & 0xff, 1);
+        cls = leaf[0] >> 16 & 0xff;
+        return DUNE_CORE_ANSWER(cls, cls ? leaf[0] >> 24 : 0, 0);
+    }
+    cls = dune_core_count_votes(leaf, n, 0, 0, &conf);
+    if (cls != DUNE_CORE_OTHER)
+        return DUNE_CORE_ANSWER(cls, conf, cls != 0);
+    cls = dune_core_count_votes(leaf, n, 16, DUNE_CORE_OTHER, &conf);
+    return DUNE_CORE_ANSWER(cls, conf, 0);
+}
+
+#endif

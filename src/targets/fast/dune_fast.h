@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fast engine beyond struct dune_engine_ops: for the bench, tests and live use. */
+#ifndef DUNE_TARGETS_DUNE_FAST_H
+#define DUNE_TARGETS_DUNE_FAST_H
+
+#include "dune/engine.h"
+
+/* How the forests of a sub-model are asked; results are the same. */
+enum dune_fast_walk {
+    DUNE_FAST_WALK_PACKETS, /* eight packets down one tree in step */
+    DUNE_FAST_WALK_TREES,   /* one packet down all trees in step */
+    DUNE_FAST_WALK_QUICK,   /* ranges, bit vectors of leaves */
+    DUNE_FAST_N_WALKS
+};
+const char *dune_fast_walk_name(enum dune_fast_walk w);
+
+/* burst without its limit on n. */
+int dune_fast_run(struct dune_chain *c, const struct dune_chain_packet *pkt, size_t n,
+                  struct dune_verdict *v, struct dune_chain_frame *out_frame, struct dune_diag *d) DUNE_MUST_USE;
+/* Two-phase update as dune_ref_chain_update. */
+int dune_fast_update(struct dune_chain *c, const struct dune_plan *p, uint64_t now,
+                     struct dune_diag *d) DUNE_MUST_USE;
+/* Uses one walk for all sub-models that can be asked that way, instead of what the calibration chose. */
+void dune_fast_set_walk(struct dune_chain *c, enum dune_fast_walk walk);
+/* What is in use for sub-model k of a device, and the measured ns per vector of every walk (0: none). */
+enum dune_fast_walk dune_fast_walk_of(const struct dune_chain *c, uint32_t device, uint32_t k,
+                                      double ns[DUNE_FAST_N_WALKS]);
+/* Bytes of slots and bucket words of all devices; bytes of one slot on a device. */
+uint64_t dune_fast_table_bytes(const struct dune_chain *c);
+uint32_t dune_fast_slot_bytes(const struct dune_chain *c, uint32_t device);
+
+/* The bare limits: what every packet costs before any state is touched. Returns a value that depends on
+ * every packet. touch: also reads and writes one slot of the first device, prefetched. */
+uint64_t dune_fast_limit(struct dune_chain *c, const struct dune_chain_packet *pkt, size_t n, bool touch);
+
+#endif

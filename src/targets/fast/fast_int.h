@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the fast engine share. A chain owns its models and tables and borrows its plans.
+ *
+ *   burst -> parse + hash + prefetch -> per device: [slot, registers, vectors] [forests] [combine] -> verdicts
+ *
+ * Packets of a chunk go through a device together, in three passes in packet order, so that the
+ * forests see many vectors at a time. Only registers are written in the first pass and only answers and
+ * digest marks in the third, which is why the passes give what one packet after the other gives; the
+ * one exception, a slot taken over inside a chunk, ends the chunk early (fast_device.c).
+ */
+#ifndef DUNE_TARGETS_FAST_INT_H
+#define DUNE_TARGETS_FAST_INT_H
+
+#include "base/base.h"
+#include "dune/device.h"
+#include "dune/engine.h"
+#include "targets/core/dune_core_combine.h"
+#include "targets/core/dune_core_flow.h"
+#include "targets/core/dune_core_forest.h"
+#include "targets/fast/dune_fast.h"
+
+enum { FAST_CHUNK = 64 };
+
+/* --- fast_hash.c ------------------------------------------------------------------------------------- */
+struct fast_hash {
+    enum dune_hash_kind kind;
+    uint8_t key[16];
+    uint64_t v[4]; /* SipHash state after the key */
+    bool sse42;
+};
+void dune_fast_hash_init(struct fast_hash *h, const struct dune_plan *p);
+/* The low 32 bits give the slot index, the high ones the id (never 0). */
+uint64_t dune_fast_hash_any(const struct fast_hash *h, const uint8_t *key, uint32_t len);
+/* The same for 13 bytes: addresses (8), ports (4) as they lie in memory, protocol. */
+uint64_t dune_fast_hash_v4(const struct fast_hash *h, uint64_t addr, uint32_t ports, uint8_t proto);
+/* Plain C, whatever the processor has; for tests. */
+uint64_t dune_fast_crc_plain(const uint8_t *key, uint32_t len);
+
+/* --- fast_walk.c, fast_quick.c: the forest of one sub-model -------------------------------------------- */
+struct fast_tree {
+    const struct dune_core_node *node;
+    uint32_t n_nodes, depth; /* depth: steps from the root to the deepest leaf */
+};
+struct fast_quick; /* bit vectors per range, fast_quick.c */
+struct fast_forest {
+    uint32_t n_trees, stride; /* stride: words from one vector to the next, 16 or 64 */
+    uint32_t n_x;             /* entries of a vector, with entry 0 */
+    struct fast_tree tree[DUNE_MAX_TREES];
+    struct fast_quick *quick; /* NULL: too large for it */
+    enum dune_fast_walk walk; /* the one in use */
+    double ns[DUNE_FAST_N_WALKS]; /* measured by the calibration, per vector; 0: not */
+};
+/* Answers n <= FAST_CHUNK vectors that lie f->stride words apart. */
+void dune_fast_forest_ask(const struct fast_forest *f, const uint32_t *x, uint32_t n, uint32_t *answer);
+bool dune_fast_forest_can(const struct fast_forest *f, enum dune_fast_walk walk);
+struct fast_quick *dune_fast_quick_new(const struct dune_submodel *sm);
+void dune_fast_quick_free(struct fast_quick *q);
+void dune_fast_quick_ask(const struct fast_quick *q, const uint32_t *x, uint32_t stride, uint32_t n,
+                         uint32_t *leaf, uint32_t tree_step);
+/* Measures the walks on synthetic vectors and keeps the fastest. */
+void dune_fast_calibrate(struct fast_forest *f, const struct dune_submodel *sm);
+
+/* --- fast_model.c: a plan compiled for one device ------------------------------------------------------ */
+struct fast_sub {
+    uint8_t id, n;
+    enum dune_mode mode;
+    bool last; /* the last of the chain */
+    struct dune_core_fields fields;
+    struct fast_forest forest;
+};
+struct fast_model {
+    uint32_t n_sub;
+    struct fast_sub *sub;
+    bool keeps_state, digests; /* digests: a verdict can become final here */
+    struct dune_core_layout layout;
+    struct dune_core_node *node; /* all trees of all sub-models */
+};
+int dune_fast_model_init(struct fast_model *m, const struct dune_plan *p, uint16_t device, struct dune_diag *d);
+void dune_fast_model_fini(struct fast_model *m);
+
+/* --- fast_table.c: slots x ways of one generation on one device ------------------------------------------ */
+/*
+ * ways 1: the slots alone. More: before them one word per way, so that a bucket's words lie in one line:
+ *
+ *   bits 31..24  of the id (0: empty)   23..0  last, in units of about timeout / 64 from the capture's start
+ *
+ * The words only spare looks into slots; where they are not sure the slot decides.
+ */
+struct fast_table {
+    uint32_t mask, ways; /* mask: slots - 1 */
+    uint32_t slot_bytes;
+    uint64_t timeout;
+    uint8_t *slot;
+    uint32_t *word;   /* NULL for 1 way */
+    uint64_t base;    /* tick that 0 of a word stands for */
+    bool started;     /* base is set */
+    unsigned shift;   /* unit = 2^shift ticks */
+    size_t slot_map, word_map; /* bytes mapped */
+};
+void dune_fast_table_init(struct fast_table *t, uint32_t slots, uint32_t ways, uint32_t slot_bytes,
+                          uint64_t timeout);
+void dune_fast_table_fini(struct fast_table *t);
+void dune_fast_table_clear(struct fast_table *t);
+/* Step 4. keep: a slot that was used at this tick or later is not taken over yet, *busy is set instead. */
+struct dune_core_slot *dune_fast_table_take(struct fast_table *t, uint32_t index, uint32_t id, uint64_t now,
+                                            uint64_t keep, enum dune_slot_outcome *outcome, uint32_t *way,
+                                            bool *busy);
+/* A live slot of that id, or NULL; changes nothing. */
+struct dune_core_slot *dune_fast_table_find(const struct fast_table *t, uint32_t index, uint32_t id,
+                                            uint64_t now);
+/* After the registers: the word of the slot follows last. */
+void dune_fast_table_touch(struct fast_table *t, uint32_t index, uint32_t way,
+                           const struct dune_core_slot *s);
+void dune_fast_table_prefetch_slot(const struct fast_table *t, uint32_t index, uint32_t id);
+static inline void fast_table_prefetch_bucket(const struct fast_table *t, uint32_t index)
+{
+    index &= t->mask;
+    if (t->word)
+        __builtin_prefetch(&t->word[(size_t)index * t->ways], 1);
+    else
+        __builtin_prefetch(t->slot + (size_t)index * t->slot_bytes, 1);
+}
+
+/* --- one packet under way ---------------------------------------------------------------------------------- */
+enum fast_state {
+    FAST_PLAIN, /* no shim, and none to come with a single generation */
+    FAST_LIVE,  /* carries a shim and is inferable */
+    FAST_FORGED,/* carries a shim around what is not inferable */
+    FAST_GONE   /* dropped, or settled and through with all that can change anything */
+};
+struct fast_pkt {
+    struct dune_core_packet core;
+    uint64_t now;
+    uint32_t index, id;
+    struct dune_core_slot *slot; /* on the device in hand; NULL: no state */
+    uint32_t count;              /* with this packet, 0 without state */
+    struct dune_core_shim shim, arrived;
+    uint8_t state, gen, outcome, way;
+    uint8_t reason, reason_here; /* enum dune_reason on the first device, on the device in hand */
+    uint8_t fate, here; /* enum dune_fate on the first device, on the device in hand */
+    bool inferable, rule_hit, dropped, became_final, digest, mirrored;
+    uint16_t device;     /* where the verdict became final */
+    uint16_t fresh_at;   /* device that added the shim */
+    uint32_t steer_port, mirror_port;
+};
+
+/* --- a chain ------------------------------------------------------------------------------------------------ */
+struct ref_rules;
+struct fast_gen {
+    bool held;
+    const struct dune_plan *plan;
+    struct fast_hash hash;
+    struct dune_core_rule rule;
+    bool filters, acts;         /* acts: some class does more than forward */
+    uint32_t n_dev;
+    struct fast_model *model;   /* [n_dev] */
+    struct fast_table *table;   /* [n_dev] */
+    struct ref_rules *rules;    /* [n_dev], only with opts.rules */
+};
+
+struct fast_counts { /* of one device, of one worker; what adds up from these is left out */
+    uint64_t fate[DUNE_N_FATES];
+    uint64_t forged[DUNE_N_REASONS];
+    uint64_t reason[DUNE_N_REASONS]; /* not inferable, without shim */
+    uint64_t slot[5];                /* by enum dune_slot_outcome; NONE: stateless */
+    uint64_t answers[4];             /* by enum dune_answer_kind */
+    uint64_t claims, finals, settled, digests, digests_dropped, rules, rules_full, rules_expired;
+    uint64_t dropped_action, mirrored, steered, marked, shim_missing, settled_here;
+};
+
+struct fast_worker { /* what one thread writes */
+    struct fast_pkt *live[FAST_CHUNK]; /* packets of the chunk that carry a shim */
+    uint32_t n_live;
+    struct fast_counts plain; /* packets without shim: the same on every device */
+    struct fast_counts *dev;  /* [n_dev] */
+    uint32_t *x[DUNE_MAX_SUBMODELS]; /* vectors asked of sub-model k of the device in hand */
+    uint32_t n_asked[DUNE_MAX_SUBMODELS];
+    uint8_t asked[DUNE_MAX_SUBMODELS][FAST_CHUNK]; /* by which of the live packets */
+    uint32_t answer[DUNE_MAX_SUBMODELS][FAST_CHUNK]; /* of sub-model and live packet */
+};
+
+struct fast_bucket { /* digest tokens of one device, in units of 1 / DUNE_DIGEST_REPEAT */
+    uint64_t level, tick;
+    bool started;
+};
+
+struct fast_pool;
+struct fast_chain {
+    struct dune_chain base; /* first */
+    struct dune_chain_opts opts;
+    uint32_t n_dev;
+    struct fast_gen gen[2];
+    unsigned stamp;
+    uint64_t drain_until;
+    uint16_t shim_ethertype;
+    uint8_t max_vlan;
+    bool one_by_one; /* rules or a trace: chunks of one packet */
+    bool full_parse; /* someone needs struct dune_packet: a filter, rules, a second generation */
+    unsigned n_workers;
+    struct fast_worker **worker;
+    struct fast_pool *pool; /* NULL: one worker */
+    struct fast_bucket *bucket; /* [n_dev] */
+    uint64_t packets;
+    struct fast_pkt *pkt; /* [n_pkt] of the batch under way */
+    size_t n_pkt;
+    DUNE_VEC(struct dune_digest) digests;
+    struct dune_packet full[2]; /* of the packet under way, by generation; with full_parse */
+    struct dune_trace_answer said[DUNE_MAX_SUBMODELS]; /* for the trace */
+    uint32_t n_said;
+    uint8_t *frames;
+    size_t frames_len, frames_cap;
+};
+
+/* fast_parse.c: steps 1 and 2 on the first device. */
+void dune_fast_receive(struct fast_chain *c, struct fast_worker *w, const struct dune_chain_packet *in,
+                       struct fast_pkt *pk);
+/* Step 2 on a later device for a packet without shim, with two generations held. */
+void dune_fast_receive_plain(struct fast_chain *c, struct fast_worker *w, const struct dune_chain_packet *in,
+                             uint32_t dev, struct fast_pkt *pk);
+/* fast_device.c: steps 3 to 9 of device dev for the live packets of the worker; those that nothing can
+ * change any more leave the list. */
+void dune_fast_device_run(struct fast_chain *c, struct fast_worker *w, uint32_t dev);
+/* fast_answers.c: steps 6 to 8 of one packet, its fresh answers being in w->answer. */
+void dune_fast_answers(struct fast_chain *c, struct fast_worker *w, uint32_t dev, struct fast_pkt *pk,
+                       uint32_t at);
+enum dune_answer_kind dune_fast_kind(const struct fast_sub *sub, uint32_t count);
+/* fast_rules.c */
+void dune_fast_rules_open(struct fast_gen *g, uint32_t n_dev, uint32_t max);
+void dune_fast_rules_close(struct fast_gen *g, uint32_t n_dev);
+void dune_fast_rules_clear(struct fast_gen *g, uint32_t n_dev);
+bool dune_fast_rules_live(struct fast_chain *c, struct fast_worker *w, uint32_t dev, struct fast_pkt *pk,
+                          unsigned gen);
+bool dune_fast_rules_hit(struct fast_chain *c, struct fast_worker *w, uint32_t dev, struct fast_pkt *pk);
+void dune_fast_rules_install(struct fast_chain *c, struct fast_worker *w);
+/* fast_output.c: the verdict, the trace of one device, the frame as it leaves. */
+void dune_fast_verdict(const struct fast_chain *c, const struct fast_pkt *pk, struct dune_verdict *v);
+void dune_fast_trace(struct fast_chain *c, const struct dune_chain_packet *in, const struct fast_pkt *pk,
+                     uint32_t dev);
+void dune_fast_frame(struct fast_chain *c, const struct dune_chain_packet *in, const struct fast_pkt *pk,
+                     struct dune_chain_frame *out);
+/* After the last frame of a burst: where they are. */
+void dune_fast_lend_frames(const struct fast_chain *c, struct dune_chain_frame *out, size_t n);
+/* fast_counters.c */
+void dune_fast_counters(const struct dune_chain *c, uint32_t device, struct dune_counters *out);
+/* fast_threads.c */
+struct fast_pool *dune_fast_pool_new(unsigned n_threads);
+void dune_fast_pool_run(struct fast_pool *p, void (*fn)(void *ctx, unsigned worker), void *ctx);
+void dune_fast_pool_free(struct fast_pool *p);
+
+#endif

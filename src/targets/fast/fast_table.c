@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flow tables in memory that may be huge pages, and step 4 with few looks at slots. */
+#include "targets/fast/fast_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { WORD_MAX = 0xffffff, UNITS_PER_TIMEOUT = 64, UNIT_SHIFT_MAX = 39 /* 24 + 39 bits fit */ };
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/* Zeroed and aligned to a cache line; *map is what to unmap, 0 for memory of the heap. */
+static void *get_memory(size_t bytes, size_t *map)
+{
+    void *p;
+
+    *map = 0;
+    if (bytes >= 2 * HUGE_PAGE) {
+        size_t whole = (bytes + 2 * HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+
+        p = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p != MAP_FAILED) {
+            uint8_t *at = (uint8_t *)(((uintptr_t)p + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
+
+            /* Cut to the aligned part, so that its start is all that has to be remembered. */
+            if (at != p)
+                munmap(p, (size_t)(at - (uint8_t *)p));
+            *map = whole - (size_t)(at - (uint8_t *)p);
+            madvise(at, *map, MADV_HUGEPAGE);
+            return at;
+        }
+    }
+    p = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+    if (!p)
+        return dune_mem_zalloc(SIZE_MAX, 1); /* stops with the message of all allocations */
+    memset(p, 0, bytes);
+    return p;
+}
+
+static void give_back(void *p, size_t map)
+{
+    if (map)
+        munmap(p, map);
+    else
+        free(p);
+}
+
+static size_t n_ways(const struct fast_table *t)
+{
+    return ((size_t)t->mask + 1) * t->ways;
+}
+
+void dune_fast_table_init(struct fast_table *t, uint32_t slots, uint32_t ways, uint32_t slot_bytes,
+                          uint64_t timeout)
+{
+    uint64_t unit = timeout == DUNE_TIMEOUT_NONE ? 0 : timeout / UNITS_PER_TIMEOUT;
+
+    *t = (struct fast_table){.mask = slots - 1, .ways = ways, .slot_bytes = slot_bytes, .timeout = timeout};
+    while (unit >> t->shift > 1 && t->shift < UNIT_SHIFT_MAX)
+        t->shift++;
+    t->slot = get_memory(n_ways(t) * slot_bytes, &t->slot_map);
+    if (ways > 1)
+        t->word = get_memory(n_ways(t) * sizeof(*t->word), &t->word_map);
+}
+
+void dune_fast_table_fini(struct fast_table *t)
+{
+    if (t->slot)
+        give_back(t->slot, t->slot_map);
+    if (t->word)
+        give_back(t->word, t->word_map);
+    memset(t, 0, sizeof(*t));
+}
+
+void dune_fast_table_clear(struct fast_table *t)
+{
+    if (!t->started)
+        return;
+    t->started = false;
+    if (t->word)
+        memset(t->word, 0, n_ways(t) * sizeof(*t->word));
+    else
+        memset(t->slot, 0, n_ways(t) * t->slot_bytes);
+}
+
+static inline struct dune_core_slot *slot_at(const struct fast_table *t, size_t i)
+{
+    return (struct dune_core_slot *)(void *)(t->slot + i * t->slot_bytes);
+}
+
+static inline uint32_t tag_of(uint32_t id)
+{
+    return id >> 24 ? id >> 24 : 1;
+}
+
+static inline uint32_t units_of(const struct fast_table *t, uint64_t last)
+{
+    uint64_t u;
+
+    if (last < t->base)
+        return 0; /* not known */
+    u = ((last - t->base) >> t->shift) + 1;
+    return u < WORD_MAX ? (uint32_t)u : WORD_MAX;
+}
+
+/* Is the flow of way i surely or really expired? Units 0 and WORD_MAX say nothing. */
+static bool way_expired(const struct fast_table *t, size_t i, uint64_t now)
+{
+    uint32_t u = t->word[i] & WORD_MAX;
+    uint64_t since;
+
+    if (t->timeout == DUNE_TIMEOUT_NONE)
+        return false;
+    if (u > 0 && u < WORD_MAX) {
+        if (now <= t->base || now - t->base <= t->timeout)
+            return false;
+        since = now - t->base - t->timeout; /* last - base below this: expired */
+        if ((uint64_t)u << t->shift <= since)
+            return true;
+        if ((uint64_t)(u - 1) << t->shift >= since)
+            return false;
+    }
+    return dune_core_expired(now, slot_at(t, i)->last, t->timeout);
+}
+
+static struct dune_core_slot *reset(const struct fast_table *t, size_t i, uint32_t id)
+{
+    struct dune_core_slot *s = slot_at(t, i);
+
+    memset(s, 0, 64);
+    if (t->slot_bytes > 64)
+        memset((uint8_t *)s + 64, 0, t->slot_bytes - 64);
+    s->id = id;
+    return s;
+}
+
+static struct dune_core_slot *take_only_way(struct fast_table *t, size_t i, uint32_t id, uint64_t now,
+                                            uint64_t keep, enum dune_slot_outcome *outcome, bool *busy)
+{
+    struct dune_core_slot *s = slot_at(t, i);
+    bool expired = s->id && dune_core_expired(now, s->last, t->timeout);
+
+    if (s->id == id && !expired) {
+        *outcome = DUNE_SLOT_HIT;
+        return s;
+    }
+    if (s->id && !expired) {
+        *outcome = DUNE_SLOT_COLLISION;
+        return NULL;
+    }
+    *outcome = expired ? DUNE_SLOT_EXPIRED : DUNE_SLOT_NEW;
+    *busy = expired && s->last >= keep;
+    return *busy ? NULL : reset(t, i, id);
+}
+
+/* No way holds the flow: the first empty or expired one. */
+static struct dune_core_slot *take_free(struct fast_table *t, size_t i, uint32_t id, uint64_t now,
+                                        uint64_t keep, enum dune_slot_outcome *outcome, uint32_t *way,
+                                        bool *busy)
+{
+    for (uint32_t k = 0; k < t->ways; k++) {
+        bool empty = t->word[i + k] == 0;
+
+        if (!empty && !way_expired(t, i + k, now))
+            continue;
+        *outcome = empty ? DUNE_SLOT_NEW : DUNE_SLOT_EXPIRED;
+        *busy = !empty && slot_at(t, i + k)->last >= keep;
+        if (*busy)
+            return NULL;
+        *way = k;
+        t->word[i + k] = tag_of(id) << 24 | units_of(t, now);
+        return reset(t, i + k, id);
+    }
+    *outcome = DUNE_SLOT_COLLISION;
+    return NULL;
+}
+
+struct dune_core_slot *dune_fast_table_take(struct fast_table *t, uint32_t index, uint32_t id, uint64_t now,
+                                            uint64_t keep, enum dune_slot_outcome *outcome, uint32_t *way,
+                                            bool *busy)
+{
+    size_t i = (size_t)(index & t->mask) * t->ways;
+    uint32_t tag = tag_of(id);
+
+    *way = 0;
+    *busy = false;
+    if (!t->started) {
+        uint64_t slack = t->timeout > UINT64_MAX / 16 ? UINT64_MAX : 16 * t->timeout;
+
+        t->base = now > slack ? now - slack : 0; /* packets may be older than the first one */
+        t->started = true;
+    }
+    if (!t->word)
+        return take_only_way(t, i, id, now, keep, outcome, busy);
+    for (uint32_t k = 0; k < t->ways; k++) {
+        struct dune_core_slot *s;
+
+        if (t->word[i + k] >> 24 != tag)
+            continue;
+        s = slot_at(t, i + k);
+        if (s->id == id && !dune_core_expired(now, s->last, t->timeout)) {
+            *outcome = DUNE_SLOT_HIT;
+            *way = k;
+            return s;
+        }
+    }
+    return take_free(t, i, id, now, keep, outcome, way, busy);
+}
+
+struct dune_core_slot *dune_fast_table_find(const struct fast_table *t, uint32_t index, uint32_t id,
+                                            uint64_t now)
+{
+    size_t i = (size_t)(index & t->mask) * t->ways;
+
+    for (uint32_t k = 0; k < t->ways; k++) {
+        struct dune_core_slot *s = slot_at(t, i + k);
+
+        if ((!t->word || t->word[i + k]) && s->id == id && !dune_core_expired(now, s->last, t->timeout))
+            return s;
+    }
+    return NULL;
+}
+
+void dune_fast_table_touch(struct fast_table *t, uint32_t index, uint32_t way, const struct dune_core_slot *s)
+{
+    uint32_t *word, u;
+
+    if (!t->word || t->timeout == DUNE_TIMEOUT_NONE)
+        return;
+    word = &t->word[(size_t)(index & t->mask) * t->ways + way];
+    u = units_of(t, s->last);
+    if ((*word & WORD_MAX) != u)
+        *word = (*word & ~(uint32_t)WORD_MAX) | u;
+}
+
+void dune_fast_table_prefetch_slot(const struct fast_table *t, uint32_t index, uint32_t id)
+{
+    size_t i = (size_t)(index & t->mask) * t->ways;
+    uint32_t tag = tag_of(id), k = 0;
+    const uint8_t *s;
+
+    if (t->word) {
+        while (k < t->ways && t->word[i + k] >> 24 != tag)
+            k++;
+        if (k == t->ways) /* a new flow: most likely the first empty way */
+            for (k = 0; k + 1 < t->ways && t->word[i + k]; k++)
+                ;
+        __builtin_prefetch(t->slot + (i + k) * t->slot_bytes, 1);
+    }
+    s = t->slot + (i + k) * t->slot_bytes;
+    for (uint32_t at = 64; at < t->slot_bytes; at += 64)
+        __builtin_prefetch(s + at, 1);
+}
