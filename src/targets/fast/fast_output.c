@@ -107,8 +107,8 @@ void dune_fast_trace(struct fast_chain *c, const struct dune_chain_packet *in, c
 
 static uint8_t *room(struct fast_chain *c, size_t n)
 {
-    if (c->frames_len + n > c->frames_cap) {
-        c->frames_cap = (c->frames_len + n) * 2;
+    if (c->frames_len + n >= c->frames_cap) { /* an empty frame is somewhere, too */
+        c->frames_cap = (c->frames_len + n + 1) * 2;
         c->frames = dune_mem_realloc(c->frames, c->frames_cap, 1);
     }
     c->frames_len += n;
