@@ -79,7 +79,7 @@ static int open_search(struct dune_search *s, const struct dune_solution_job *jo
     s->max_columns = work_limit(s);
     fold = dune_mem_alloc(job->ds->n_flows, 1);
     mine = dune_mem_alloc(s->space->n_flows, 1);
-    dune_folds_make(job->ds, N_FOLDS, job->cfg.seed > 1 ? job->cfg.seed : 0, fold); /* a layout per seed */
+    dune_folds_make(job->ds, N_FOLDS, job->cfg.seed ? job->cfg.seed : 1, fold); /* a layout per seed */
     for (uint32_t k = 0; k < s->space->n_flows; k++)
         mine[k] = fold[s->space->flow[k]];
     rc = dune_cv_new(&s->cv, s->space, mine, N_FOLDS, d);
@@ -252,30 +252,59 @@ static int finish(struct dune_search *s, const struct dune_solution_job *job, co
     return dune_plan_verify(out->plan, d);
 }
 
+/* What was found, best first to last resort: a later one replaces the choice only when its paired gain
+ * exceeds two standard errors. */
+struct choice {
+    struct dune_chain_spec one, spec;
+    double score;
+};
+
+static int challenge(struct dune_search *s, struct choice *c, const struct dune_chain_spec *rival, double score,
+                     struct dune_diag *d)
+{
+    struct dune_interval gain;
+    int rc = dune_search_compare(s, rival, &c->spec, &gain, d);
+
+    if (rc == 0 && score > c->score && gain.mean > 2 * gain.se) {
+        c->spec = *rival;
+        c->score = score;
+    }
+    return rc;
+}
+
+static int choose_chain(struct dune_search *s, struct choice *c, struct dune_diag *d)
+{
+    unsigned k = DUNE_MIN(s->cfg->devices, DUNE_MAX_BLOCKS);
+    struct dune_chain_spec rival;
+    double score;
+    int rc = plan_one(s, &c->one, &c->score, d);
+
+    c->spec = c->one;
+    if (rc || k < 2 || s->n_cls < 2)
+        return rc;
+    rc = plan_blocks(s, &c->one, DUNE_MIN(k, s->n_cls), &rival, &score, d);
+    if (rc == 0)
+        rc = challenge(s, c, &rival, score, d);
+    if (rc || (s->cfg->profile && strcmp(s->cfg->profile, "engine") != 0))
+        return rc; /* only the reference engine carries votes */
+    rc = dune_plan_votes(s, &c->one, k, &rival, &score, d);
+    return rc ? rc : challenge(s, c, &rival, score, d);
+}
+
 static int solve_dune(const struct dune_solution_job *job, struct dune_solution_result *out, struct dune_diag *d)
 {
     struct dune_search s;
-    struct dune_chain_spec one, many;
-    double score_one = 0, score_many = 0;
-    struct dune_interval gain = {0};
+    struct choice c;
     int rc = open_search(&s, job, d);
 
+    memset(&c, 0, sizeof(c));
     if (rc == 0)
-        rc = plan_one(&s, &one, &score_one, d);
-    if (rc == 0 && job->cfg.devices > 1 && s.n_cls > 1) {
-        unsigned k = DUNE_MIN(job->cfg.devices, DUNE_MIN(s.n_cls, DUNE_MAX_BLOCKS));
-
-        rc = plan_blocks(&s, &one, k, &many, &score_many, d);
-        if (rc == 0)
-            rc = dune_search_compare(&s, &many, &one, &gain, d);
-    }
+        rc = choose_chain(&s, &c, d);
     if (rc == 0) {
-        bool distribute = score_many > 0 && gain.mean > 2 * gain.se;
-
-        out->train_macro = distribute ? score_many : score_one;
+        out->train_macro = c.score;
         out->judged_by = "4-fold cross-validation";
         out->evaluations = dune_cv_n_fits(s.cv);
-        rc = finish(&s, job, distribute ? &many : &one, out, d);
+        rc = finish(&s, job, &c.spec, out, d);
     }
     close_search(&s);
     return rc;

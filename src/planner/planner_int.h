@@ -41,6 +41,9 @@ int dune_tune_common(struct dune_search *s, struct dune_chain_spec *spec, double
                      struct dune_diag *d) DUNE_MUST_USE;
 int dune_tune_blocks(struct dune_search *s, struct dune_chain_spec *spec, double *score, double min_gain,
                      struct dune_diag *d) DUNE_MUST_USE;
+/* The best of a few forests spread over k devices, with the settings of the single device. */
+int dune_plan_votes(struct dune_search *s, const struct dune_chain_spec *one, unsigned k,
+                    struct dune_chain_spec *best, double *score, struct dune_diag *d) DUNE_MUST_USE;
 int dune_local_search(struct dune_search *s, struct dune_chain_spec *spec, double *score, unsigned tries,
                       uint64_t key, struct dune_diag *d) DUNE_MUST_USE;
 
