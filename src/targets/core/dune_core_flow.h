@@ -11,27 +11,34 @@ typedef uint32_t __attribute__((may_alias)) dune_core_u32;
 typedef uint32_t __attribute__((may_alias, aligned(1))) dune_core_any32; /* of any width, masked */
 typedef uint16_t __attribute__((may_alias)) dune_core_u16;
 
+/* The offset of a register of so many bytes, of one at any place (4 bytes are read there): what a
+ * verifier needs to see. Elsewhere offsets are what the layout says. */
+#ifndef DUNE_CORE_REG
+#define DUNE_CORE_REG(offset, bytes) (offset)
+#define DUNE_CORE_REG_ANY(offset) (offset)
+#endif
+
 DUNE_CORE_INLINE uint8_t *dune_core_at(struct dune_core_slot *s, uint32_t offset)
 {
-    return (uint8_t *)s + DUNE_CORE_IDX(offset, DUNE_CORE_SLOT_MAX - 1);
+    return (uint8_t *)s + DUNE_CORE_REG(offset, 1);
 }
 DUNE_CORE_INLINE dune_core_u64 *dune_core_at64(struct dune_core_slot *s, uint32_t offset)
 {
-    return (dune_core_u64 *)(void *)dune_core_at(s, offset);
+    return (dune_core_u64 *)(void *)((uint8_t *)s + DUNE_CORE_REG(offset, 8));
 }
 DUNE_CORE_INLINE dune_core_u32 *dune_core_at32(struct dune_core_slot *s, uint32_t offset)
 {
-    return (dune_core_u32 *)(void *)dune_core_at(s, offset);
+    return (dune_core_u32 *)(void *)((uint8_t *)s + DUNE_CORE_REG(offset, 4));
 }
 DUNE_CORE_INLINE dune_core_u16 *dune_core_at16(struct dune_core_slot *s, uint32_t offset)
 {
-    return (dune_core_u16 *)(void *)dune_core_at(s, offset);
+    return (dune_core_u16 *)(void *)((uint8_t *)s + DUNE_CORE_REG(offset, 2));
 }
 
 /* A register of at most 32 bits, with what lies behind it; a slot ends at least 3 bytes later. */
 DUNE_CORE_INLINE uint32_t dune_core_load(struct dune_core_slot *s, uint32_t offset)
 {
-    return *(dune_core_any32 *)(void *)dune_core_at(s, offset);
+    return *(dune_core_any32 *)(void *)((uint8_t *)s + DUNE_CORE_REG_ANY(offset));
 }
 
 DUNE_CORE_INLINE uint32_t dune_core_saturate(uint64_t v)

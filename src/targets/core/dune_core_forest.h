@@ -19,8 +19,10 @@ DUNE_CORE_INLINE uint32_t dune_core_step(const struct dune_core_node *tree, uint
 {
     const struct dune_core_node *v = &tree[DUNE_CORE_IDX(at, DUNE_CORE_NODE_MASK)];
     uint32_t value = x[DUNE_CORE_IDX(v->feat, DUNE_CORE_X_MAX - 1)];
+    uint64_t difference = (uint64_t)v->threshold - value;
 
-    return v->left + (uint32_t)(((uint64_t)v->threshold - value) >> 63);
+    DUNE_CORE_OPAQUE(difference);
+    return v->left + (uint32_t)(difference >> 63);
 }
 
 /*

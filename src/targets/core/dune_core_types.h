@@ -18,8 +18,11 @@
 /* A verifier wants to see that an index stays inside its array; elsewhere the mask costs time. */
 #ifdef __BPF__
 #define DUNE_CORE_IDX(i, mask) ((i) & (mask))
+/* Nor may arithmetic become a branch again: a verifier walks both ways. */
+#define DUNE_CORE_OPAQUE(v) asm volatile("" : "+r"(v))
 #else
 #define DUNE_CORE_IDX(i, mask) (i)
+#define DUNE_CORE_OPAQUE(v) (void)(v)
 #endif
 
 /* --- a packet: every field that a feature is made of ------------------------------------------------ */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fast engine: opening, generations, bursts, counters. */
+#include "targets/core/dune_core_model.h"
 #include "targets/fast/fast_int.h"
 
 #include <string.h>
@@ -41,17 +42,6 @@ static int check_plan(const struct fast_chain *c, const struct dune_plan *p, str
     return 0;
 }
 
-static void make_rule(struct dune_core_rule *r, const struct dune_plan *p)
-{
-    memset(r, 0, sizeof(*r));
-    r->claim = p->claim == DUNE_CLAIM_FIRST ? DUNE_CORE_RULE_FIRST : DUNE_CORE_RULE_BEST;
-    r->tentative_ends = p->claim == DUNE_CLAIM_BEST && p->fallback == DUNE_FALLBACK_BEST;
-    for (uint32_t cls = 0; cls < 256; cls++) {
-        r->min_conf[cls] = cls >= 1 && cls <= p->n_classes ? p->cls[cls - 1].min_confidence : 0;
-        r->bar[cls] = DUNE_MAX(p->early_exit, r->min_conf[cls]);
-    }
-}
-
 static void release(struct fast_gen *g)
 {
     for (uint32_t i = 0; g->model && i < g->n_dev; i++)
@@ -70,7 +60,7 @@ static int hold(struct fast_chain *c, struct fast_gen *g, const struct dune_plan
 
     *g = (struct fast_gen){.held = true, .plan = p, .n_dev = p->n_devices};
     dune_fast_hash_init(&g->hash, p);
-    make_rule(&g->rule, p);
+    dune_core_rule_make(&g->rule, p);
     g->filters = p->filter.n_prefixes || p->filter.n_ports || p->filter.n_protos;
     for (uint32_t i = 0; i < p->n_classes; i++)
         g->acts |= p->cls[i].action != DUNE_ACTION_FORWARD;
