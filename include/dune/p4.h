@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * P4 targets: programs, entries and reports generated from a plan, and an interpreter of the entries.
+ *
+ * A program depends on shape limits only (features, trees, code-word bits, parser limits, slots); all
+ * values of a model are entries. Everything is text in memory first: struct dune_p4_files owns it.
+ */
+#ifndef DUNE_P4_H
+#define DUNE_P4_H
+
+#include "dune/engine.h"
+
+enum dune_p4_arch { DUNE_P4_V1MODEL, DUNE_P4_TNA };
+/* "p4-v1model" or "p4-tna". */
+const char *dune_p4_arch_name(enum dune_p4_arch a);
+
+struct dune_p4_file {
+    char *name; /* relative, "s1/s1.p4" */
+    char *text;
+    size_t len;
+};
+struct dune_p4_files {
+    struct dune_p4_file *data;
+    size_t len, cap;
+};
+
+/*
+ * Generates all files for all devices of a plan. Errors: DUNE_E_INFEASIBLE names the device, the limit
+ * and the number: hash siphash, several ways, more trees than a vote table holds, a feature the target
+ * cannot compute, resources of the profile exceeded; DUNE_E_USAGE for a profile of another architecture.
+ */
+int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct dune_p4_files *out,
+                     struct dune_diag *d) DUNE_MUST_USE;
+/* The file of that name, or NULL. */
+const struct dune_p4_file *dune_p4_file_find(const struct dune_p4_files *f, const char *name);
+/* Writes them below dir; scripts (.sh) become executable. */
+int dune_p4_files_write(const struct dune_p4_files *f, const char *dir, struct dune_diag *d) DUNE_MUST_USE;
+void dune_p4_files_fini(struct dune_p4_files *f);
+
+#define DUNE_P4_MAX_TREES 7 /* 4140 rows in the vote table of the tentative class */
+
+/* --- the interpreter ----------------------------------------------------------------------------- */
+/*
+ * Reads the text of an entries file back and answers as the tables would. It knows the program's
+ * conventions (which table feeds which), no plan.
+ */
+struct dune_p4_tables; /* opaque */
+/* Runtime-CLI text (v1model) or bfrt JSON (TNA) of one device. DUNE_E_FORMAT with the line. */
+int dune_p4_tables_parse(struct dune_p4_tables **out, enum dune_p4_arch arch, const char *name,
+                         const char *text, size_t len, struct dune_diag *d) DUNE_MUST_USE;
+void dune_p4_tables_free(struct dune_p4_tables *t);
+uint32_t dune_p4_tables_submodels(const struct dune_p4_tables *t);
+/* Id and inference point of sub-model k of the device in generation slot g. */
+void dune_p4_tables_point(const struct dune_p4_tables *t, uint32_t g, uint32_t k, uint32_t *id, uint32_t *n);
+/* Rows hit per feature and tree must be exactly one: DUNE_E_INTERNAL names the table else. */
+int dune_p4_tables_answer(const struct dune_p4_tables *t, uint32_t g, uint32_t k, const uint32_t *features,
+                          struct dune_sub_answer *a, struct dune_diag *d) DUNE_MUST_USE;
+/* Steps 7 and 8 of sub-model k: combines a (NULL: none) with the shim, of a flow whose count is given.
+ * fl: a flow-level or stored answer. Does nothing to a final shim. */
+int dune_p4_tables_combine(const struct dune_p4_tables *t, uint32_t g, uint32_t k,
+                           const struct dune_sub_answer *a, bool fl, uint64_t count,
+                           struct dune_shim *s, struct dune_diag *d) DUNE_MUST_USE;
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes the sources, entries and reports of a target for every device of a plan. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "dune/p4.h"
+
+struct config {
+    const char *target, *out;
+};
+
+static const struct cli_option options[] = {
+    {"target", 't', CLI_STR, offsetof(struct config, target), "NAME", NULL,
+     "p4-v1model or p4-tna", true},
+    {"output", 'o', CLI_STR, offsetof(struct config, out), "DIR", NULL, "where the files go", true},
+};
+
+static int find_target(const char *name, enum dune_p4_arch *arch, struct dune_diag *d)
+{
+    for (int a = DUNE_P4_V1MODEL; a <= DUNE_P4_TNA; a++)
+        if (strcmp(name, dune_p4_arch_name((enum dune_p4_arch)a)) == 0) {
+            *arch = (enum dune_p4_arch)a;
+            return 0;
+        }
+    return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL,
+                         "unknown target architecture \"%s\", there is: p4-v1model, p4-tna", name);
+}
+
+static void print(struct cli_ctx *ctx, const char *dir, const struct dune_p4_files *f)
+{
+    struct dune_buf b = {0};
+    struct dune_jsonw w;
+
+    if (!ctx->json) {
+        for (size_t i = 0; i < f->len && !ctx->quiet; i++)
+            cli_out(ctx, "%s/%s\n", dir, f->data[i].name);
+        return;
+    }
+    dune_jsonw_init(&w, &b);
+    dune_jsonw_obj(&w);
+    dune_jsonw_key(&w, "output");
+    dune_jsonw_str(&w, dir);
+    dune_jsonw_key(&w, "files");
+    dune_jsonw_arr(&w);
+    for (size_t i = 0; i < f->len; i++)
+        dune_jsonw_str(&w, f->data[i].name);
+    dune_jsonw_end(&w);
+    dune_jsonw_end(&w);
+    cli_write_json(ctx, &b);
+    dune_buf_fini(&b);
+}
+
+static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
+{
+    struct config *cfg = config;
+    struct dune_p4_files files = {0};
+    struct dune_plan *p = NULL;
+    enum dune_p4_arch arch = DUNE_P4_V1MODEL;
+    int rc = find_target(cfg->target, &arch, d);
+
+    if (rc == 0)
+        rc = dune_plan_read(&p, ctx->args[0], d);
+    if (rc == 0)
+        rc = dune_p4_generate(p, arch, &files, d);
+    if (rc == 0)
+        rc = dune_p4_files_write(&files, cfg->out, d);
+    if (rc == 0)
+        print(ctx, cfg->out, &files);
+    dune_p4_files_fini(&files);
+    dune_plan_free(p);
+    return rc;
+}
+
+const struct cli_command cmd_emit = {
+    .name = "emit",
+    .summary = "a plan to P4 sources and entries",
+    .args = "PLAN.json",
+    .min_args = 1,
+    .max_args = 1,
+    CLI_CONFIG(struct config),
+    CLI_OPTIONS(options),
+    .description =
+        "Per device of the plan: a P4-16 program, its entries, scripts that compile and start it, and\n"
+        "a resource report; once, a Wireshark dissector of the shim. The program depends on shape\n"
+        "limits only (features, trees, code-word bits): a retrained model within them is new entries.\n"
+        "Exit status 3: the plan is wrong; 4: a device cannot hold it, or an unknown architecture.\n",
+    .examples = "dunectl compile sequence.json --profile bmv2 -o plan.json\n"
+                "dunectl emit plan.json --target p4-v1model -o p4\n",
+    .run = run,
+};

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All files of a plan: program, entries, scripts and report per device, the dissector once. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "targets/p4/p4_int.h"
+
+void p4_file_add(struct dune_p4_files *f, struct dune_buf *text, const char *name_fmt, ...)
+{
+    struct dune_p4_file one = {0};
+    char name[512];
+    va_list ap;
+
+    va_start(ap, name_fmt);
+    vsnprintf(name, sizeof(name), name_fmt, ap);
+    va_end(ap);
+    one.name = dune_mem_strdup(name);
+    one.text = text->data ? text->data : dune_mem_strdup("");
+    one.len = text->len;
+    *text = (struct dune_buf){0};
+    DUNE_VEC_PUSH(f, one);
+}
+
+const struct dune_p4_file *dune_p4_file_find(const struct dune_p4_files *f, const char *name)
+{
+    for (size_t i = 0; i < f->len; i++)
+        if (strcmp(f->data[i].name, name) == 0)
+            return &f->data[i];
+    return NULL;
+}
+
+void dune_p4_files_fini(struct dune_p4_files *f)
+{
+    for (size_t i = 0; i < f->len; i++) {
+        dune_mem_free(f->data[i].name);
+        dune_mem_free(f->data[i].text);
+    }
+    DUNE_VEC_FREE(f);
+}
+
+static int write_file(const struct dune_p4_file *file, const char *dir, struct dune_diag *d)
+{
+    char *path = dune_mem_printf("%s/%s", dir, file->name), *slash = strrchr(path, '/');
+    size_t len = strlen(path);
+    int rc;
+
+    *slash = '\0';
+    rc = dune_mkdirs(path, d);
+    *slash = '/';
+    if (rc == 0)
+        rc = dune_file_write(path, file->text, file->len, d);
+    if (rc == 0 && len > 3 && strcmp(path + len - 3, ".sh") == 0 && chmod(path, 0755) != 0)
+        rc = dune_diag_set(d, DUNE_E_IO, path, "cannot make it executable");
+    dune_mem_free(path);
+    return rc;
+}
+
+int dune_p4_files_write(const struct dune_p4_files *f, const char *dir, struct dune_diag *d)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < f->len && rc == 0; i++)
+        rc = write_file(&f->data[i], dir, d);
+    return rc;
+}
+
+/* A device's name as a file name: letters, digits, '_', '-' and '.'; made distinct by its number. */
+static void safe_name(char out[80], const struct dune_plan *p, uint32_t device)
+{
+    static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
+    const char *name = p->device[device].name;
+    bool odd = !*name || *name == '.' || *name == '-' || strlen(name) > 60;
+
+    snprintf(out, 64, "%s", name);
+    for (char *c = out; *c; c++)
+        if (!strchr(good, *c)) {
+            *c = '_';
+            odd = true;
+        }
+    for (uint32_t i = 0; i < device; i++)
+        odd |= strcmp(p->device[i].name, name) == 0;
+    if (odd)
+        snprintf(out + strlen(out), 80 - strlen(out), "_%u", device);
+    if (*out == '.' || *out == '-')
+        *out = '_';
+}
+
+static void put_report(struct dune_buf *b, const struct p4_shape *s, const char *name)
+{
+    const struct dune_profile *prof = dune_profile_find(s->plan->device[s->device].profile);
+    struct dune_resources r;
+
+    dune_resources_estimate(s->plan, s->device, prof, 1, &r);
+    dune_buf_printf(b, "device %s, profile %s (estimates, one generation; docs/resources.md)\n\n", name,
+                    prof->name);
+    dune_buf_printf(b, "sub-models           %u\nleaves               %u\ndistinct features    %u\n"
+                       "trees, at most       %u\n",
+                    r.submodels, r.leaves, r.features_distinct, r.trees);
+    dune_buf_printf(b, "range rows           %u\nthe same as ternary  %u\ncode rows            %u\n"
+                       "code key, bits       %u\nregister bits        %llu\n",
+                    r.range_rows, r.range_as_ternary_rows, r.ternary_rows, r.code_bits,
+                    (unsigned long long)r.register_bits);
+    dune_buf_printf(b, "published accounting %u of %d blocks (%.2f %%)\n", r.published_blocks,
+                    DUNE_PUBLISHED_BLOCKS, 100 * r.published_share);
+    if (prof->stages)
+        dune_buf_printf(b, "stages               %u of %u\nTCAM blocks          %u of %u\n"
+                           "SRAM blocks          %u of %u\nmap RAMs             %u\n",
+                        r.stages, prof->stages, r.tcam_blocks, prof->tcam_blocks, r.sram_blocks,
+                        prof->sram_blocks, r.map_rams);
+}
+
+static void put_dissector(struct dune_p4_files *out, const struct dune_plan *p)
+{
+    struct p4_vars v = {0};
+    struct dune_buf b = {0};
+
+    for (uint32_t i = 0; i < p->n_classes; i++) {
+        dune_buf_printf(&b, "    [%u] = \"", i + 1);
+        for (const char *c = p->cls[i].name; *c; c++) /* quoted as Lua wants it */
+            if (*c == '"' || *c == '\\' || (unsigned char)*c < 32)
+                dune_buf_printf(&b, "\\%03u", (unsigned char)*c);
+            else
+                dune_buf_append(&b, c, 1);
+        dune_buf_puts(&b, "\",\n");
+    }
+    p4_set(&v, "SHIM_TYPE", "0x%04X", p->shim_ethertype);
+    p4_set_buf(&v, "CLASSES", &b);
+    p4_expand(&b, p4_shim_lua, &v);
+    p4_vars_fini(&v);
+    p4_file_add(out, &b, "dune_shim.lua");
+}
+
+static void put_scripts(struct dune_p4_files *out, const struct p4_shape *s, const char *name)
+{
+    const struct dune_plan *p = s->plan;
+    struct p4_vars v = {0};
+    struct dune_buf b = {0};
+
+    for (uint32_t i = 0; i < p->n_classes; i++)
+        if (p->cls[i].action == DUNE_ACTION_MIRROR)
+            dune_buf_printf(&b, "    echo \"mirroring_add %u %u\"\n", 200 + i + 1, p->cls[i].action_arg);
+    p4_set_buf(&v, "MIRRORS", &b);
+    p4_set(&v, "DEVICE", "%s", name);
+    p4_set(&v, "DEVICE_INDEX", "%u", s->device);
+    p4_set(&v, "THRIFT_PORT", "%u", 9090 + s->device);
+    p4_expand(&b, p4_v1_compile, &v);
+    p4_file_add(out, &b, "%s/compile.sh", name);
+    p4_expand(&b, p4_v1_start, &v);
+    p4_file_add(out, &b, "%s/start.sh", name);
+    p4_vars_fini(&v);
+}
+
+static void put_v1(struct dune_p4_files *out, const struct p4_shape *s, const char *name)
+{
+    struct p4_entries e = {.prefix = "DuneIngress."};
+    struct dune_buf b = {0};
+
+    p4_v1_program(&b, s);
+    p4_file_add(out, &b, "%s/%s.p4", name, name);
+    p4_rows_device(&e, s, 0);
+    p4_rows_votes(&e, s);
+    p4_rows_model(&e, s, 0);
+    p4_write_cli(&b, &e);
+    p4_file_add(out, &b, "%s/%s.cli.txt", name, name);
+    p4_write_runtime(&b, &e);
+    p4_file_add(out, &b, "%s/%s.p4runtime.txt", name, name);
+    p4_entries_fini(&e);
+    put_scripts(out, s, name);
+}
+
+int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct dune_p4_files *out,
+                     struct dune_diag *d)
+{
+    struct p4_shape *s = DUNE_NEW(struct p4_shape);
+    int rc = 0;
+
+    memset(out, 0, sizeof(*out));
+    for (uint32_t i = 0; i < p->n_devices && rc == 0; i++) {
+        struct dune_buf b = {0};
+        char name[80];
+
+        rc = p4_shape_make(s, p, i, arch, d);
+        if (rc)
+            break;
+        safe_name(name, p, i);
+        if (arch == DUNE_P4_TNA)
+            rc = dune_diag_set(d, DUNE_E_ENV, NULL, "target p4-tna is not part of this build");
+        else
+            put_v1(out, s, name);
+        put_report(&b, s, name);
+        p4_file_add(out, &b, "%s/report.txt", name);
+    }
+    if (rc == 0)
+        put_dissector(out, p);
+    else
+        dune_p4_files_fini(out);
+    dune_mem_free(s);
+    return rc;
+}

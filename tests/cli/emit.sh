@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# dunectl emit: golden programs and entries, refusals by name and number, the P4 tools where they are.
+. "$(dirname "$0")/tap.sh"
+G=$ROOT/tests/golden/p4
+P=$G/seven_nodes.json
+
+expect 0 "v1model" "$D" emit "$P" --target p4-v1model -o "$T/v1"
+has "lists its files" out 'v1/s1/s1\.p4$'
+check "the golden program" diff "$G/seven_nodes.p4" "$T/v1/s1/s1.p4"
+check "the golden entries" diff "$G/seven_nodes.cli.txt" "$T/v1/s1/s1.cli.txt"
+check "P4Runtime entries" grep -q '^updates {' "$T/v1/s1/s1.p4runtime.txt"
+check "as many as in the other form" sh -c "[ \$(grep -c ^table_ '$T/v1/s1/s1.cli.txt') = \$(grep -c ^updates '$T/v1/s1/s1.p4runtime.txt') ]"
+check "ids of the program and the entries agree" sh -c "sed -n 's/.*table_id: \([0-9]*\).*/\1/p' '$T/v1/s1/s1.p4runtime.txt' | sort -u | while read -r i; do grep -q \"@id(0x\$(printf %08X \$i))\" '$T/v1/s1/s1.p4' || exit 1; done"
+check "a resource report" grep -q 'published accounting' "$T/v1/s1/report.txt"
+check "the dissector" grep -q '\[1\] = "camera"' "$T/v1/dune_shim.lua"
+check "no template is left open" sh -c "! grep -rE '^%|@[A-Z_0-9]+@' '$T/v1'"
+check "scripts are shell" sh -n "$T/v1/s1/start.sh"
+check "and run" test -x "$T/v1/s1/compile.sh"
+expect 0 "as JSON" "$D" emit "$P" --target p4-v1model -o "$T/v1" --json
+has "lists its files too" out '"s1/s1.cli.txt"'
+
+# Defects of the published programs that a text can show.
+N=$T/v1/s1/s1.p4
+check "unknown flows are inferred: the default of the rules does nothing" grep -q 'actions = { known; NoAction; }' "$N"
+check "counters saturate" grep -q 'meta.count = meta.count |+| 1' "$N"
+check "no flow is preloaded" sh -c "! grep -q 'rules_v' '$T/v1/s1/s1.cli.txt'"
+check "a collision leaves the slot alone" sh -c "grep -A2 'S_COLLISION;' '$N' | grep -q v_collision"
+
+expect 4 "an unknown architecture" "$D" emit "$P" --target p4-psa -o "$T/x"
+has "is named" err 'unknown target architecture "p4-psa", there is: p4-v1model, p4-tna'
+expect 2 "no target" "$D" emit "$P" -o "$T/x"
+expect 4 "a plan for another profile" "$D" emit "$ROOT/tests/golden/plan/seven_nodes.json" --target p4-v1model -o "$T/x"
+has "names device and limit" err 'device s1: flow_state.hash is siphash'
+sed 's/"ways": 1/"ways": 4/' "$P" >"$T/ways.json"
+expect 4 "four ways" "$D" emit "$T/ways.json" --target p4-v1model -o "$T/x"
+has "say the number" err 'device s1: 4 ways, a register holds 1'
+sed 's/"slots": 65536/"slots": 2097152/' "$P" >"$T/slots.json"
+expect 4 "too many slots" "$D" emit "$T/slots.json" --target p4-v1model -o "$T/x"
+has "name profile, budget and number" err 'device s1: profile bmv2: 2097152 slots, at most 1048576'
+sed 's/"profile": "bmv2"/"profile": "tofino1"/' "$P" >"$T/tofino.json"
+expect 4 "a profile of another architecture" "$D" emit "$T/tofino.json" --target p4-v1model -o "$T/x"
+has "is named" err 'device s1: profile tofino1 is not one of p4-v1model'
+expect 3 "no plan" "$D" emit "$T/none.json" --target p4-v1model -o "$T/x"
+check "a refusal writes nothing" test ! -e "$T/x"
+
+if command -v p4test >/dev/null 2>&1; then
+    check "p4test takes the program" p4test --std p4-16 -Werror "$N"
+else
+    skip "p4test takes the program" "p4test is not installed"
+fi
+if command -v p4c-bm2-ss >/dev/null 2>&1; then
+    check "p4c-bm2-ss compiles it" sh -c "'$T/v1/s1/compile.sh' && [ -s '$T/v1/s1/s1.json' ]"
+    check "with the test clock too" "$T/v1/s1/compile.sh" --test-clock
+else
+    skip "p4c-bm2-ss compiles it" "p4c-bm2-ss is not installed"
+fi
+tap_done
