@@ -39,6 +39,23 @@ check "nor writes test scores" sh -c '! grep -q "\"solutions\"" cmp/metrics.json
 expect 0 "json" "$D" run e.yaml -o r --json
 has "json has scores" out '"macro"'
 
+# Ctrl-C while the plans are made: 130 (0 if it was faster), then the same command ends with the same bytes.
+"$D" run e.yaml -o cut >cut.txt 2>cut.err &
+job=$!
+tries=0
+until grep -q 'data:' cut.err || [ $tries -ge 100 ]; do
+    sleep 0.05
+    tries=$((tries + 1))
+done
+kill -INT $job
+wait $job
+status=$?
+check "an interrupted run says so" test $status = 130 -o $status = 0
+check "and leaves no temporary file" sh -c '! find cut -name "*.tmp-*" | grep -q .'
+expect 0 "it goes on from there" "$D" run e.yaml -o cut
+check "to the same plan" cmp first.json cut/plans/dune.json
+check "and the same scores" sh -c 'sed "/ns_per_packet/,/}/d" r/metrics.json >a.txt; sed "/ns_per_packet/,/}/d" cut/metrics.json >b.txt; cmp a.txt b.txt'
+
 echo "nonsense: 1" >bad.yaml
 expect 3 "unknown key" "$D" run bad.yaml -o x
 has "file and line" err 'bad.yaml:1'
