@@ -3,9 +3,28 @@
 #include "base/base.h"
 #include "planner/planner_int.h"
 
-enum { MAX_GROUPS = 512, DRAWS = 400 };
+enum { MAX_GROUPS = 512, SLICES = 25, DRAWS = 400 };
 
-/* Group of every space flow: its capture, or with fewer than 4 captures a slice of the flows. */
+/* Neighbours in time are alike, so without captures a group is a slice of time, the same share of every
+ * class: single flows as groups would promise far too small errors. */
+static uint32_t slice_flows(const struct dune_space *s, uint32_t *group)
+{
+    const struct dune_dataset *ds = s->ds;
+    uint64_t *total = DUNE_NEW_N(uint64_t, s->n_classes), *seen = DUNE_NEW_N(uint64_t, s->n_classes);
+
+    for (uint32_t k = 0; k < s->n_flows; k++)
+        total[ds->flow_class[s->flow[k]]]++;
+    for (uint32_t k = 0; k < s->n_flows; k++) { /* flows are in order of their first packet */
+        uint16_t c = ds->flow_class[s->flow[k]];
+
+        group[k] = (uint32_t)(seen[c]++ * SLICES / total[c]);
+    }
+    dune_mem_free(total);
+    dune_mem_free(seen);
+    return SLICES;
+}
+
+/* Group of every space flow: its capture, or with fewer than 4 captures a slice of time. */
 static uint32_t make_groups(const struct dune_space *s, uint32_t *group)
 {
     const struct dune_dataset *ds = s->ds;
@@ -21,9 +40,7 @@ static uint32_t make_groups(const struct dune_space *s, uint32_t *group)
             group[k] = (number[ds->flow_capture[s->flow[k]]] - 1) % MAX_GROUPS;
         n = DUNE_MIN(n, MAX_GROUPS);
     } else {
-        n = DUNE_MIN(s->n_flows, MAX_GROUPS);
-        for (uint32_t k = 0; k < s->n_flows; k++)
-            group[k] = (uint32_t)(dune_mix64(k, 7) % n);
+        n = slice_flows(s, group);
     }
     dune_mem_free(number);
     return n;

@@ -64,10 +64,25 @@ static uint64_t work_limit(const struct dune_search *s)
     return n;
 }
 
+/* A layout of the folds per seed. */
+static int make_folds(const struct dune_search *s, uint64_t seed, struct dune_cv **out, struct dune_diag *d)
+{
+    const struct dune_dataset *ds = s->space->ds;
+    uint8_t *fold = dune_mem_alloc(ds->n_flows, 1), *mine = dune_mem_alloc(s->space->n_flows, 1);
+    int rc;
+
+    dune_folds_make(ds, N_FOLDS, seed ? seed : 1, fold);
+    for (uint32_t k = 0; k < s->space->n_flows; k++)
+        mine[k] = fold[s->space->flow[k]];
+    rc = dune_cv_new(out, s->space, mine, N_FOLDS, d);
+    dune_mem_free(fold);
+    dune_mem_free(mine);
+    return rc;
+}
+
 static int open_search(struct dune_search *s, const struct dune_solution_job *job, struct dune_diag *d)
 {
     unsigned max_n = job->ds->max_n ? DUNE_MIN(job->ds->max_n, 4) : 4;
-    uint8_t *fold, *mine;
     int rc;
 
     memset(s, 0, sizeof(*s));
@@ -77,15 +92,7 @@ static int open_search(struct dune_search *s, const struct dune_solution_job *jo
         return rc;
     s->n_cls = dune_present_classes(s->space, s->cls);
     s->max_columns = work_limit(s);
-    fold = dune_mem_alloc(job->ds->n_flows, 1);
-    mine = dune_mem_alloc(s->space->n_flows, 1);
-    dune_folds_make(job->ds, N_FOLDS, job->cfg.seed ? job->cfg.seed : 1, fold); /* a layout per seed */
-    for (uint32_t k = 0; k < s->space->n_flows; k++)
-        mine[k] = fold[s->space->flow[k]];
-    rc = dune_cv_new(&s->cv, s->space, mine, N_FOLDS, d);
-    dune_mem_free(fold);
-    dune_mem_free(mine);
-    return rc;
+    return make_folds(s, job->cfg.seed, &s->cv, d);
 }
 
 static void close_search(struct dune_search *s)
@@ -252,43 +259,66 @@ static int finish(struct dune_search *s, const struct dune_solution_job *job, co
     return dune_plan_verify(out->plan, d);
 }
 
-/* What was found, best first to last resort: a later one replaces the choice only when its paired gain
- * exceeds two standard errors. */
+/* The choice so far, with its score on the judging folds. */
 struct choice {
     struct dune_chain_spec one, spec;
     double score;
 };
 
-static int challenge(struct dune_search *s, struct choice *c, const struct dune_chain_spec *rival, double score,
+/* A rival replaces the choice only when its paired gain exceeds two standard errors. */
+static int challenge(struct dune_search *s, struct choice *c, const struct dune_chain_spec *rival,
                      struct dune_diag *d)
 {
-    struct dune_interval gain;
-    int rc = dune_search_compare(s, rival, &c->spec, &gain, d);
+    struct dune_interval gain = {0};
+    struct dune_f1 f1;
+    int rc = dune_search_score(s, rival, &f1, d);
 
-    if (rc == 0 && score > c->score && gain.mean > 2 * gain.se) {
+    if (rc == 0)
+        rc = dune_search_compare(s, rival, &c->spec, &gain, d);
+    if (rc == 0 && f1.macro > c->score && gain.mean > 2 * gain.se) {
         c->spec = *rival;
-        c->score = score;
+        c->score = f1.macro;
     }
+    return rc;
+}
+
+/* Judges on folds that the search has not seen: the best of many candidates looks better on the folds
+ * it was chosen on than it is. */
+static int judge(struct dune_search *s, struct choice *c, const struct dune_chain_spec *rival, unsigned n,
+                 struct dune_diag *d)
+{
+    struct dune_cv *searched = s->cv;
+    struct dune_f1 f1;
+    int rc = make_folds(s, s->cfg->seed + 1000, &s->cv, d);
+
+    if (rc) {
+        s->cv = searched;
+        return rc;
+    }
+    rc = dune_search_score(s, &c->spec, &f1, d);
+    c->score = rc ? 0 : f1.macro;
+    for (unsigned i = 0; rc == 0 && i < n; i++)
+        rc = challenge(s, c, &rival[i], d);
+    dune_cv_free(s->cv);
+    s->cv = searched;
     return rc;
 }
 
 static int choose_chain(struct dune_search *s, struct choice *c, struct dune_diag *d)
 {
-    unsigned k = DUNE_MIN(s->cfg->devices, DUNE_MAX_BLOCKS);
-    struct dune_chain_spec rival;
+    unsigned k = DUNE_MIN(s->cfg->devices, DUNE_MAX_BLOCKS), n = 0;
+    struct dune_chain_spec rival[2];
     double score;
-    int rc = plan_one(s, &c->one, &c->score, d);
+    int rc = plan_one(s, &c->one, &score, d);
 
     c->spec = c->one;
-    if (rc || k < 2 || s->n_cls < 2)
-        return rc;
-    rc = plan_blocks(s, &c->one, DUNE_MIN(k, s->n_cls), &rival, &score, d);
-    if (rc == 0)
-        rc = challenge(s, c, &rival, score, d);
-    if (rc || (s->cfg->profile && strcmp(s->cfg->profile, "engine") != 0))
-        return rc; /* only the reference engine carries votes */
-    rc = dune_plan_votes(s, &c->one, k, &rival, &score, d);
-    return rc ? rc : challenge(s, c, &rival, score, d);
+    if (rc == 0 && k > 1 && s->n_cls > 1) {
+        rc = plan_blocks(s, &c->one, DUNE_MIN(k, s->n_cls), &rival[n++], &score, d);
+        /* only the reference engine carries votes */
+        if (rc == 0 && (!s->cfg->profile || strcmp(s->cfg->profile, "engine") == 0))
+            rc = dune_plan_votes(s, &c->one, k, &rival[n++], &score, d);
+    }
+    return rc ? rc : judge(s, c, rival, n, d);
 }
 
 static int solve_dune(const struct dune_solution_job *job, struct dune_solution_result *out, struct dune_diag *d)
