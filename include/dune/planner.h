@@ -46,6 +46,9 @@ struct dune_planner_cfg {
     uint64_t seed;
     unsigned threads;
     double time_limit_s;   /* 0: by effort */
+    double want_precision; /* min_confidence per class is set to reach it on folds; 0: none is set */
+    bool open_world;       /* the notes also have false claims on classes that were left out */
+    const char *background;/* class of unlabelled traffic, left out in the notes in any case; or NULL */
 };
 
 /* Out-of-fold cross-validation. */
@@ -61,5 +64,12 @@ int dune_cv_column(struct dune_cv *cv, const struct dune_class_set *block, const
 int dune_cv_score(struct dune_cv *cv, const struct dune_chain_spec *spec, struct dune_f1 *f1,
                   double *per_fold, struct dune_diag *d) DUNE_MUST_USE;
 uint64_t dune_cv_n_fits(const struct dune_cv *cv); /* candidate evaluations so far */
+
+/* --- notes: what was chosen and why (docs/formats/choice.md) ------------------------------------- */
+struct dune_buf;
+/* The notes as text; DUNE_E_INPUT for notes of other solutions. */
+int dune_explain_text(const char *notes, struct dune_buf *out, struct dune_diag *d) DUNE_MUST_USE;
+/* Coverage against precision as CSV: min_confidence,coverage,precision,macro. */
+int dune_explain_curve_csv(const char *notes, struct dune_buf *out, struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

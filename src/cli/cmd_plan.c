@@ -9,8 +9,10 @@
 
 struct config {
     const char *out, *budget, *profile, *features, *solution, *choice;
+    const char *open_world, *background;
+    double want_precision;
     uint32_t devices;
-    bool tuned;
+    bool tuned, explain;
 };
 
 static const struct cli_option options[] = {
@@ -24,6 +26,14 @@ static const struct cli_option options[] = {
     {"profile", 'p', CLI_STR, offsetof(struct config, profile), "NAME", "engine", "device profile"},
     {"features", 'f', CLI_STR, offsetof(struct config, features), "SET", "all",
      "candidate features: a set, names, or both"},
+    {"explain", 0, CLI_FLAG, offsetof(struct config, explain), NULL, NULL,
+     "print why these blocks, features and devices (solution dune)"},
+    {"want-precision", 0, CLI_DOUBLE, offsetof(struct config, want_precision), "P", NULL,
+     "refuse claims below the confidence that reaches this precision per class, 0..1", false, 0, 1},
+    {"open-world", 0, CLI_STR, offsetof(struct config, open_world), "FILE", NULL,
+     "coverage against precision (CSV); notes also get false claims on classes left out of training"},
+    {"background", 0, CLI_STR, offsetof(struct config, background), "CLASS", NULL,
+     "the class of unlabelled traffic: its false claims when nobody learns it are noted"},
     {"choice", 0, CLI_STR, offsetof(struct config, choice), "FILE", NULL, "what was chosen and why (JSON)"},
     {"tuned", 0, CLI_FLAG, offsetof(struct config, tuned), NULL, NULL,
      "monoliths in tuned form: our search and folds"},
@@ -43,6 +53,9 @@ static int fill_job(struct cli_ctx *ctx, const struct config *cfg, struct dune_s
     job->cfg.effort = (enum dune_effort)ctx->effort;
     job->cfg.seed = ctx->seed;
     job->cfg.threads = ctx->threads;
+    job->cfg.want_precision = cfg->want_precision;
+    job->cfg.open_world = cfg->open_world != NULL;
+    job->cfg.background = cfg->background;
     job->tuned = cfg->tuned;
     return rc;
 }
@@ -75,6 +88,33 @@ static void print_result(struct cli_ctx *ctx, const struct config *cfg, const st
             (unsigned long long)r->evaluations);
 }
 
+static int explain(struct cli_ctx *ctx, const struct dune_solution_result *r, struct dune_diag *d)
+{
+    struct dune_buf text = {0};
+    int rc = dune_explain_text(r->notes ? r->notes : "{}", &text, d);
+
+    if (rc == 0)
+        cli_out(ctx, "%s", text.data);
+    dune_buf_fini(&text);
+    return rc;
+}
+
+static int write_notes(const struct config *cfg, const struct dune_solution_result *r, struct dune_diag *d)
+{
+    struct dune_buf csv = {0};
+    int rc = 0;
+
+    if (cfg->choice && r->notes)
+        rc = dune_file_write(cfg->choice, r->notes, strlen(r->notes), d);
+    if (rc == 0 && cfg->open_world) {
+        rc = dune_explain_curve_csv(r->notes ? r->notes : "{}", &csv, d);
+        if (rc == 0)
+            rc = dune_file_write(cfg->open_world, csv.data, csv.len, d);
+        dune_buf_fini(&csv);
+    }
+    return rc;
+}
+
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
@@ -86,6 +126,11 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 
     if (!ops)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown solution %s", cfg->solution);
+    if (ops != &dune_solution_dune && (cfg->explain || cfg->open_world || cfg->want_precision > 0))
+        return dune_diag_set(d, DUNE_E_USAGE, NULL,
+                             "--explain, --open-world and --want-precision need --solution dune");
+    if (cfg->explain && ctx->json)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "--explain prints text; --choice FILE has it as JSON");
     rc = fill_job(ctx, cfg, &job, d);
     if (rc == 0)
         rc = dune_dataset_read(&ds, ctx->args[0], d);
@@ -94,10 +139,12 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
         rc = ops->solve(&job, &result, d);
     if (rc == 0)
         rc = dune_plan_write(result.plan, cfg->out, d);
-    if (rc == 0 && cfg->choice && result.notes)
-        rc = dune_file_write(cfg->choice, result.notes, strlen(result.notes), d);
+    if (rc == 0)
+        rc = write_notes(cfg, &result, d);
     if (rc == 0)
         print_result(ctx, cfg, &result);
+    if (rc == 0 && cfg->explain)
+        rc = explain(ctx, &result, d);
     dune_solution_result_fini(&result);
     dune_dataset_free(ds);
     return rc;

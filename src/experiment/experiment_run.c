@@ -33,7 +33,7 @@ static void plan_key(const struct job *j, const struct dune_solution_ops *ops, c
     struct dune_run_key k;
 
     dune_run_key_init(&k);
-    dune_run_key_text(&k, "plan 1");
+    dune_run_key_text(&k, "plan 2");
     dune_run_key_text(&k, ops->name);
     dune_run_key_text(&k, j->r->ds->hash);
     dune_run_key_text(&k, ops->needs_all_packets ? j->r->all->hash : "-");
@@ -92,7 +92,8 @@ static int solve(const struct job *j, struct dune_run_solution *s, const char *p
     int rc;
 
     job.cfg = (struct dune_planner_cfg){.budget = e->budget, .devices = e->devices, .profile = e->profile,
-                                        .effort = e->effort, .seed = e->seed, .threads = j->o->threads};
+                                        .effort = e->effort, .seed = e->seed, .threads = j->o->threads,
+                                        .background = e->unlabelled};
     rc = dune_feature_set_parse(e->features, 0, &job.cfg.features, d);
     if (rc == 0)
         rc = s->ops->solve(&job, &res, d);

@@ -95,9 +95,25 @@ static int open_search(struct dune_search *s, const struct dune_solution_job *jo
     return make_folds(s, job->cfg.seed, &s->cv, d);
 }
 
+int dune_search_change_folds(struct dune_search *s, struct dune_diag *d)
+{
+    struct dune_cv *searched = s->cv;
+
+    if (!s->other) {
+        int rc = make_folds(s, s->cfg->seed + 1000, &s->other, d);
+
+        if (rc)
+            return rc;
+    }
+    s->cv = s->other;
+    s->other = searched;
+    return 0;
+}
+
 static void close_search(struct dune_search *s)
 {
     dune_cv_free(s->cv);
+    dune_cv_free(s->other);
     dune_space_free(s->space);
 }
 
@@ -263,6 +279,8 @@ static int finish(struct dune_search *s, const struct dune_solution_job *job, co
 struct choice {
     struct dune_chain_spec one, spec;
     double score;
+    struct dune_chain_spec rival; /* the best chain that was tried, taken or not */
+    double rival_score;
 };
 
 /* A rival replaces the choice only when its paired gain exceeds two standard errors. */
@@ -273,6 +291,10 @@ static int challenge(struct dune_search *s, struct choice *c, const struct dune_
     struct dune_f1 f1;
     int rc = dune_search_score(s, rival, &f1, d);
 
+    if (rc == 0 && f1.macro > c->rival_score) {
+        c->rival = *rival;
+        c->rival_score = f1.macro;
+    }
     if (rc == 0)
         rc = dune_search_compare(s, rival, &c->spec, &gain, d);
     if (rc == 0 && f1.macro > c->score && gain.mean > 2 * gain.se) {
@@ -283,24 +305,18 @@ static int challenge(struct dune_search *s, struct choice *c, const struct dune_
 }
 
 /* Judges on folds that the search has not seen: the best of many candidates looks better on the folds
- * it was chosen on than it is. */
+ * it was chosen on than it is. From here on all scores are of these folds. */
 static int judge(struct dune_search *s, struct choice *c, const struct dune_chain_spec *rival, unsigned n,
                  struct dune_diag *d)
 {
-    struct dune_cv *searched = s->cv;
     struct dune_f1 f1;
-    int rc = make_folds(s, s->cfg->seed + 1000, &s->cv, d);
+    int rc = dune_search_change_folds(s, d);
 
-    if (rc) {
-        s->cv = searched;
-        return rc;
-    }
-    rc = dune_search_score(s, &c->spec, &f1, d);
+    if (rc == 0)
+        rc = dune_search_score(s, &c->spec, &f1, d);
     c->score = rc ? 0 : f1.macro;
     for (unsigned i = 0; rc == 0 && i < n; i++)
         rc = challenge(s, c, &rival[i], d);
-    dune_cv_free(s->cv);
-    s->cv = searched;
     return rc;
 }
 
@@ -321,6 +337,34 @@ static int choose_chain(struct dune_search *s, struct choice *c, struct dune_dia
     return rc ? rc : judge(s, c, rival, n, d);
 }
 
+/* Thresholds where they are wanted, the plan, and the notes. */
+static int conclude(struct dune_search *s, const struct dune_solution_job *job, struct dune_chain_spec *chosen,
+                    const struct dune_chain_spec *one, struct dune_solution_result *out, struct dune_diag *d)
+{
+    uint8_t bar[DUNE_CLASS_WORDS * 64 + 1];
+    struct dune_buf notes = {0};
+    int rc = 0;
+
+    if (job->cfg.want_precision > 0) {
+        struct dune_f1 f1;
+
+        rc = dune_search_thresholds(s, chosen, 255, job->cfg.want_precision, bar, NULL, d);
+        chosen->rule.min_confidence = bar;
+        if (rc == 0)
+            rc = dune_search_score(s, chosen, &f1, d);
+        if (rc == 0)
+            out->train_macro = f1.macro;
+    }
+    if (rc == 0)
+        rc = finish(s, job, chosen, out, d);
+    if (rc == 0)
+        rc = dune_search_explain(s, chosen, one, &notes, d);
+    if (rc)
+        dune_buf_fini(&notes);
+    out->notes = notes.data; /* yours from here on */
+    return rc;
+}
+
 static int solve_dune(const struct dune_solution_job *job, struct dune_solution_result *out, struct dune_diag *d)
 {
     struct dune_search s;
@@ -331,10 +375,11 @@ static int solve_dune(const struct dune_solution_job *job, struct dune_solution_
     if (rc == 0)
         rc = choose_chain(&s, &c, d);
     if (rc == 0) {
+        s.rival = c.rival_score > 0 ? &c.rival : NULL;
         out->train_macro = c.score;
         out->judged_by = "4-fold cross-validation";
-        out->evaluations = dune_cv_n_fits(s.cv);
-        rc = finish(&s, job, &c.spec, out, d);
+        out->evaluations = dune_cv_n_fits(s.other);
+        rc = conclude(&s, job, &c.spec, &c.one, out, d);
     }
     close_search(&s);
     return rc;

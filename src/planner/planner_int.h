@@ -18,8 +18,10 @@ struct dune_search {
     const struct dune_planner_cfg *cfg;
     struct dune_space *space;
     struct dune_cv *cv;
+    struct dune_cv *other; /* folds of the other layout: see dune_search_change_folds */
     uint16_t cls[DUNE_CLASS_WORDS * 64]; /* classes present, ascending */
     unsigned n_cls;
+    const struct dune_chain_spec *rival; /* the best chain over several devices where one was kept, or NULL */
     uint64_t max_columns; /* work limit: counted, not timed, so that results do not depend on speed */
 };
 /* Paired bootstrap of macro F1, a minus b (b NULL: a alone). */
@@ -28,7 +30,12 @@ int dune_search_compare(struct dune_search *s, const struct dune_chain_spec *a,
                         struct dune_diag *d) DUNE_MUST_USE;
 int dune_search_score(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_f1 *f1,
                       struct dune_diag *d) DUNE_MUST_USE;
+/* From the folds of the search to those that judge it, and back. */
+int dune_search_change_folds(struct dune_search *s, struct dune_diag *d) DUNE_MUST_USE;
 bool dune_search_exhausted(const struct dune_search *s);
+/* Flow-level confusion out of fold; out is initialised. */
+int dune_search_confusion(struct dune_search *s, const struct dune_chain_spec *spec,
+                          struct dune_confusion *out, struct dune_diag *d) DUNE_MUST_USE;
 
 unsigned dune_present_classes(const struct dune_space *s, uint16_t *cls);
 void dune_partition_random(const uint16_t *cls, unsigned n, unsigned k, uint64_t seed,
@@ -46,5 +53,30 @@ int dune_plan_votes(struct dune_search *s, const struct dune_chain_spec *one, un
                     struct dune_chain_spec *best, double *score, struct dune_diag *d) DUNE_MUST_USE;
 int dune_local_search(struct dune_search *s, struct dune_chain_spec *spec, double *score, unsigned tries,
                       uint64_t key, struct dune_diag *d) DUNE_MUST_USE;
+
+/* --- what the choice is made of ----------------------------------------------------------------- */
+struct dune_buf;
+struct dune_jsonw;
+/* The notes of a choice as JSON (docs/formats/choice.md). */
+int dune_search_explain(struct dune_search *s, const struct dune_chain_spec *chosen,
+                        const struct dune_chain_spec *one, struct dune_buf *json,
+                        struct dune_diag *d) DUNE_MUST_USE;
+/* Macro F1 out of fold when only a share (0..1) of each class outside the fold is trained on: whole
+ * captures, drawn by seed. */
+int dune_search_learn(struct dune_search *s, const struct dune_chain_spec *spec, double share, double *macro,
+                      struct dune_diag *d) DUNE_MUST_USE;
+/* Fits every block on each part's train flows; answers for its held flows go to col[block]. */
+int dune_search_fit_parts(struct dune_search *s, const struct dune_chain_spec *spec, unsigned n_parts,
+                          uint8_t **train, uint8_t **held, struct dune_item_answer **col,
+                          struct dune_diag *d) DUNE_MUST_USE;
+/* min_confidence[n_classes + 1]: per class the lowest that reaches the precision on the folds other than
+ * `without` (255: on all of them), else the one with the highest precision. Two wrong flows are added to
+ * what was seen. reached[n_classes] (may be NULL) tells which. */
+int dune_search_thresholds(struct dune_search *s, const struct dune_chain_spec *spec, unsigned without,
+                           double precision, uint8_t *min_confidence, uint8_t *reached,
+                           struct dune_diag *d) DUNE_MUST_USE;
+/* The value of "open_world" in the notes. */
+int dune_search_open_world(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_jsonw *w,
+                           struct dune_diag *d) DUNE_MUST_USE;
 
 #endif
