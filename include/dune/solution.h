@@ -34,6 +34,10 @@ struct dune_solution_ops {
     int (*solve)(const struct dune_solution_job *job, struct dune_solution_result *out,
                  struct dune_diag *d);
 };
+/* Solves in the form the job asks for: with job->tuned, mousika, jewel and flowrest keep their features
+ * and when they answer and get our search; everything else is ops->solve. */
+int dune_solution_solve(const struct dune_solution_ops *ops, const struct dune_solution_job *job,
+                        struct dune_solution_result *out, struct dune_diag *d) DUNE_MUST_USE;
 const struct dune_solution_ops *dune_solution_find(const char *name); /* NULL: unknown */
 const struct dune_solution_ops *dune_solution_at(size_t i);           /* NULL past the end */
 

@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "dune/dataset.h"
+#include "dune/pareto.h"
 #include "dune/solution.h"
 
 struct config {
     const char *out, *budget, *profile, *features, *solution, *choice;
-    const char *open_world, *background;
-    double want_precision;
+    const char *open_world, *background, *pareto;
+    double want_precision, want_f1;
     uint32_t devices;
     bool tuned, explain;
 };
@@ -34,6 +35,10 @@ static const struct cli_option options[] = {
      "coverage against precision (CSV); notes also get false claims on classes left out of training"},
     {"background", 0, CLI_STR, offsetof(struct config, background), "CLASS", NULL,
      "the class of unlabelled traffic: its false claims when nobody learns it are noted"},
+    {"pareto", 0, CLI_STR, offsetof(struct config, pareto), "FILE", NULL,
+     "plan for 1 to K devices: F1 against devices and resources (.json, else CSV); slow"},
+    {"want-f1", 0, CLI_DOUBLE, offsetof(struct config, want_f1), "F1", NULL,
+     "the smallest deployment that reaches this macro F1 out of fold, 0..1; slow", false, 0, 1},
     {"choice", 0, CLI_STR, offsetof(struct config, choice), "FILE", NULL, "what was chosen and why (JSON)"},
     {"tuned", 0, CLI_FLAG, offsetof(struct config, tuned), NULL, NULL,
      "monoliths in tuned form: our search and folds"},
@@ -115,6 +120,68 @@ static int write_notes(const struct config *cfg, const struct dune_solution_resu
     return rc;
 }
 
+static void print_points(struct cli_ctx *ctx, const struct dune_pareto *p)
+{
+    static const char *const heads[] = {">devices", ">used", ">macro F1", ">leaves", ">blocks", ">state MB", ""};
+    struct cli_table t;
+
+    cli_table_init(&t, DUNE_ARRAY_LEN(heads), heads);
+    for (size_t i = 0; i < p->n; i++) {
+        const struct dune_pareto_point *x = &p->point[i];
+
+        cli_table_cell(&t, "%u", x->devices);
+        cli_table_cell(&t, "%u", x->used);
+        cli_table_cell(&t, "%.4f", x->macro);
+        cli_table_cell(&t, "%u", x->leaves);
+        cli_table_cell(&t, "%u", x->published_blocks);
+        cli_table_cell(&t, "%.2f", (double)x->state_bytes / 1e6);
+        cli_table_cell(&t, "%s", i == p->chosen ? "chosen" : x->front ? "front" : "");
+    }
+    cli_print_table(ctx, &t);
+}
+
+static int write_points(const char *path, const struct dune_pareto *p, struct dune_diag *d)
+{
+    const char *dot = strrchr(path, '.');
+    struct dune_buf b = {0};
+    int rc;
+
+    if (dot && strcmp(dot, ".json") == 0)
+        dune_pareto_json(p, &b);
+    else
+        dune_pareto_csv(p, &b);
+    rc = dune_file_write(path, b.data, b.len, d);
+    dune_buf_fini(&b);
+    return rc;
+}
+
+/* The points are written also when none of them is enough; a plan is not. */
+static int run_pareto(struct cli_ctx *ctx, const struct config *cfg, const struct dune_solution_job *job,
+                      struct dune_diag *d)
+{
+    struct dune_pareto p;
+    int rc = dune_pareto_plan(&p, job, cfg->want_f1, d), wrote = 0;
+    bool done = rc == 0 || rc == DUNE_E_INFEASIBLE;
+
+    if (done && p.n && cfg->pareto)
+        wrote = write_points(cfg->pareto, &p, d);
+    rc = rc ? rc : wrote;
+    if (rc == 0)
+        rc = dune_plan_write(p.point[p.chosen].plan, cfg->out, d);
+    if (rc == 0 && ctx->json) {
+        struct dune_buf b = {0};
+
+        dune_pareto_json(&p, &b);
+        b.data[--b.len] = '\0';
+        cli_write_json(ctx, &b);
+        dune_buf_fini(&b);
+    } else if (rc == 0) {
+        print_points(ctx, &p);
+    }
+    dune_pareto_fini(&p);
+    return rc;
+}
+
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
@@ -129,14 +196,23 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     if (ops != &dune_solution_dune && (cfg->explain || cfg->open_world || cfg->want_precision > 0))
         return dune_diag_set(d, DUNE_E_USAGE, NULL,
                              "--explain, --open-world and --want-precision need --solution dune");
+    if ((cfg->pareto || cfg->want_f1 > 0) && (ops != &dune_solution_dune || cfg->explain || cfg->choice || cfg->open_world))
+        return dune_diag_set(d, DUNE_E_USAGE, NULL,
+                             "--pareto and --want-f1 need --solution dune and give no notes: plan once more "
+                             "with the devices and leaves they found");
     if (cfg->explain && ctx->json)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "--explain prints text; --choice FILE has it as JSON");
     rc = fill_job(ctx, cfg, &job, d);
     if (rc == 0)
         rc = dune_dataset_read(&ds, ctx->args[0], d);
     job.ds = ds;
+    if (rc == 0 && (cfg->pareto || cfg->want_f1 > 0)) {
+        rc = run_pareto(ctx, cfg, &job, d);
+        dune_dataset_free(ds);
+        return rc;
+    }
     if (rc == 0)
-        rc = ops->solve(&job, &result, d);
+        rc = dune_solution_solve(ops, &job, &result, d);
     if (rc == 0)
         rc = dune_plan_write(result.plan, cfg->out, d);
     if (rc == 0)

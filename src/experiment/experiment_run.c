@@ -96,7 +96,7 @@ static int solve(const struct job *j, struct dune_run_solution *s, const char *p
                                         .background = e->unlabelled};
     rc = dune_feature_set_parse(e->features, 0, &job.cfg.features, d);
     if (rc == 0)
-        rc = s->ops->solve(&job, &res, d);
+        rc = dune_solution_solve(s->ops, &job, &res, d);
     if (rc == 0) {
         s->train_macro = res.train_macro;
         s->judged_by = dune_mem_strdup(res.judged_by ? res.judged_by : "");

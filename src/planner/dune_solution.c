@@ -28,7 +28,7 @@ bool dune_search_exhausted(const struct dune_search *s)
     return dune_cv_n_fits(s->cv) >= s->max_columns;
 }
 
-static struct dune_fit_cfg base_cfg(const struct dune_search *s)
+struct dune_fit_cfg dune_search_base_cfg(const struct dune_search *s)
 {
     const struct dune_planner_cfg *cfg = s->cfg;
     unsigned n = DUNE_MIN(3, s->space->max_n);
@@ -80,19 +80,19 @@ static int make_folds(const struct dune_search *s, uint64_t seed, struct dune_cv
     return rc;
 }
 
-static int open_search(struct dune_search *s, const struct dune_solution_job *job, struct dune_diag *d)
+int dune_search_open(struct dune_search *s, const struct dune_planner_cfg *cfg, const struct dune_dataset *ds,
+                     unsigned max_n, struct dune_diag *d)
 {
-    unsigned max_n = job->ds->max_n ? DUNE_MIN(job->ds->max_n, 4) : 4;
     int rc;
 
     memset(s, 0, sizeof(*s));
-    s->cfg = &job->cfg;
-    rc = dune_space_new(&s->space, job->ds, DUNE_SPLIT_TRAIN, NULL, max_n, job->cfg.threads, d);
+    s->cfg = cfg;
+    rc = dune_space_new(&s->space, ds, DUNE_SPLIT_TRAIN, NULL, max_n, cfg->threads, d);
     if (rc)
         return rc;
     s->n_cls = dune_present_classes(s->space, s->cls);
     s->max_columns = work_limit(s);
-    return make_folds(s, job->cfg.seed, &s->cv, d);
+    return make_folds(s, cfg->seed, &s->cv, d);
 }
 
 int dune_search_change_folds(struct dune_search *s, struct dune_diag *d)
@@ -110,7 +110,7 @@ int dune_search_change_folds(struct dune_search *s, struct dune_diag *d)
     return 0;
 }
 
-static void close_search(struct dune_search *s)
+void dune_search_close(struct dune_search *s)
 {
     dune_cv_free(s->cv);
     dune_cv_free(s->other);
@@ -155,7 +155,7 @@ static int choose_fallback(struct dune_search *s, struct dune_chain_spec *spec, 
 /* The best single device. */
 static int plan_one(struct dune_search *s, struct dune_chain_spec *spec, double *score, struct dune_diag *d)
 {
-    struct dune_fit_cfg cfg = base_cfg(s);
+    struct dune_fit_cfg cfg = dune_search_base_cfg(s);
     int rc;
 
     init_spec(spec, 1, &cfg);
@@ -224,7 +224,7 @@ static int plan_blocks(struct dune_search *s, const struct dune_chain_spec *one,
     static const unsigned n_starts[] = {3, 6, MAX_STARTS};
     struct dune_confusion conf;
     struct dune_chain_spec tuned;
-    struct dune_fit_cfg cfg = base_cfg(s);
+    struct dune_fit_cfg cfg = dune_search_base_cfg(s);
     int rc = confusion_of(s, one, &conf, d);
 
     *score = -1;
@@ -369,7 +369,8 @@ static int solve_dune(const struct dune_solution_job *job, struct dune_solution_
 {
     struct dune_search s;
     struct choice c;
-    int rc = open_search(&s, job, d);
+    unsigned max_n = job->ds->max_n ? DUNE_MIN(job->ds->max_n, 4) : 4;
+    int rc = dune_search_open(&s, &job->cfg, job->ds, max_n, d);
 
     memset(&c, 0, sizeof(c));
     if (rc == 0)
@@ -381,7 +382,7 @@ static int solve_dune(const struct dune_solution_job *job, struct dune_solution_
         out->evaluations = dune_cv_n_fits(s.other);
         rc = conclude(&s, job, &c.spec, &c.one, out, d);
     }
-    close_search(&s);
+    dune_search_close(&s);
     return rc;
 }
 

@@ -129,24 +129,24 @@ static int put_distribution(struct explain *e, struct dune_diag *d)
 }
 
 /* --- blocks ------------------------------------------------------------------------------------------ */
-static void put_settings(struct explain *e, const struct dune_fit_cfg *c)
+void dune_notes_settings(struct dune_jsonw *w, const struct dune_fit_cfg *c)
 {
     static const char *const select[] = {"rfe", "nested", "wrap"};
 
-    dune_jsonw_key(&e->w, "settings");
-    dune_jsonw_obj_inline(&e->w);
-    put_uint(&e->w, "n", c->n);
-    put_text(&e->w, "phase", dune_mode_name(c->mode));
-    put_uint(&e->w, "trees", c->n_trees ? c->n_trees : 1);
-    put_uint(&e->w, "max_leaves", c->max_leaves);
-    put_uint(&e->w, "max_features", c->max_features);
-    put_text(&e->w, "select", select[c->select]);
-    put_number(&e->w, "min_leaf", c->min_leaf);
-    put_number(&e->w, "balance", c->balance);
-    put_number(&e->w, "other_weight", c->other_weight > 0 ? c->other_weight : 1);
-    put_number(&e->w, "leaf_other", c->leaf_other > 0 ? c->leaf_other : 1);
-    put_number(&e->w, "smooth", c->smooth);
-    dune_jsonw_end(&e->w);
+    dune_jsonw_key(w, "settings");
+    dune_jsonw_obj_inline(w);
+    put_uint(w, "n", c->n);
+    put_text(w, "phase", dune_mode_name(c->mode));
+    put_uint(w, "trees", c->n_trees ? c->n_trees : 1);
+    put_uint(w, "max_leaves", c->max_leaves);
+    put_uint(w, "max_features", c->max_features);
+    put_text(w, "select", select[c->select]);
+    put_number(w, "min_leaf", c->min_leaf);
+    put_number(w, "balance", c->balance);
+    put_number(w, "other_weight", c->other_weight > 0 ? c->other_weight : 1);
+    put_number(w, "leaf_other", c->leaf_other > 0 ? c->leaf_other : 1);
+    put_number(w, "smooth", c->smooth);
+    dune_jsonw_end(w);
 }
 
 /* The chain without sub-model b. */
@@ -239,7 +239,7 @@ static int put_block(struct explain *e, unsigned b, struct dune_diag *d)
             dune_jsonw_str(&e->w, dune_catalog[j].name);
     dune_jsonw_end(&e->w);
     put_uint(&e->w, "leaves", leaves);
-    put_settings(e, &e->spec->cfg[b]);
+    dune_notes_settings(&e->w, &e->spec->cfg[b]);
     rc = put_drop(e, b, d);
     put_resolved(e, b);
     dune_jsonw_end(&e->w);

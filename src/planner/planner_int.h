@@ -24,6 +24,12 @@ struct dune_search {
     const struct dune_chain_spec *rival; /* the best chain over several devices where one was kept, or NULL */
     uint64_t max_columns; /* work limit: counted, not timed, so that results do not depend on speed */
 };
+/* Space, folds and work limit; close it also after an error. */
+int dune_search_open(struct dune_search *s, const struct dune_planner_cfg *cfg, const struct dune_dataset *ds,
+                     unsigned max_n, struct dune_diag *d) DUNE_MUST_USE;
+void dune_search_close(struct dune_search *s);
+/* Where the search for settings starts. */
+struct dune_fit_cfg dune_search_base_cfg(const struct dune_search *s);
 /* Paired bootstrap of macro F1, a minus b (b NULL: a alone). */
 int dune_search_compare(struct dune_search *s, const struct dune_chain_spec *a,
                         const struct dune_chain_spec *b, struct dune_interval *out,
@@ -61,6 +67,8 @@ struct dune_jsonw;
 int dune_search_explain(struct dune_search *s, const struct dune_chain_spec *chosen,
                         const struct dune_chain_spec *one, struct dune_buf *json,
                         struct dune_diag *d) DUNE_MUST_USE;
+/* Key "settings" and its value. */
+void dune_notes_settings(struct dune_jsonw *w, const struct dune_fit_cfg *c);
 /* Macro F1 out of fold when only a share (0..1) of each class outside the fold is trained on: whole
  * captures, drawn by seed. */
 int dune_search_learn(struct dune_search *s, const struct dune_chain_spec *spec, double share, double *macro,

@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What a plan says about itself: explanation, notes, open world, tuned baselines, deployments by cost.
+. "$(dirname "$0")/tap.sh"
+cd "$T" || exit 1
+B=leaves_sum=12,features_distinct=3
+expect 0 "synthetic traffic" "$D" synth -o syn --flows 900 --snap 96 --quiet
+expect 0 "extract" "$D" extract syn --labels syn/labels.csv -o rows.dset --quiet
+
+expect 0 "plan --explain" "$D" plan rows.dset -b $B -d 3 --effort quick --explain --choice c.json \
+    --open-world curve.csv --want-precision 0.8 -o p.json
+has "says whether distribution pays" out 'devices are worth|distribution does not pay here'
+has "lists sub-models" out '^sub-model 0: '
+has "lists classes" out '^ +flows +precision +recall'
+has "lists false claims" out '% of [a-z]+, mostly as '
+has "notes have the open world" c.json '"left_out": \['
+has "thresholds are in the plan" p.json '"min_confidence": [1-9]'
+has "the curve is CSV" curve.csv '^min_confidence,coverage,precision,macro$'
+expect 0 "again on one thread" "$D" plan rows.dset -b $B -d 3 --effort quick --choice c1.json --threads 1 \
+    --open-world curve1.csv --want-precision 0.8 -o p1.json
+check "same notes" cmp c.json c1.json
+check "same plan" cmp p.json p1.json
+expect 2 "--explain of a baseline" "$D" plan rows.dset --solution jewel --explain -o x.json
+expect 2 "a precision above 1" "$D" plan rows.dset --want-precision 2 -o x.json
+
+expect 0 "jewel, tuned" "$D" plan rows.dset -b $B --effort quick --solution jewel --tuned --choice t.json -o t-plan.json
+has "is judged by folds" out '^jewel: 1 sub-models on 1 devices; .* by 4-fold cross-validation'
+has "notes have the form" t.json '"form": "tuned"'
+
+expect 0 "pareto" "$D" plan rows.dset -b $B -d 2 --effort quick --pareto front.csv -o best.json
+has "prints the points" out '^ +2 +[12] +0\.[0-9]{4} .*'
+check "one line per number of devices" test "$(wc -l <front.csv)" = 3
+expect 0 "the chosen plan is one" "$D" verify best.json
+expect 4 "an F1 out of reach" "$D" plan rows.dset -b $B -d 2 --effort quick --want-f1 0.999 --pareto f.json -o x.json
+has "says what is in reach" err 'the best has 0\.'
+has "points are there all the same" f.json '"points": \['
+check "but no plan" test ! -e x.json
+expect 0 "a modest F1" "$D" plan rows.dset -b $B -d 2 --effort quick --want-f1 0.1 --json -o small.json
+has "is JSON" out '"chosen": '
+expect 2 "--pareto with --explain" "$D" plan rows.dset --pareto f.json --explain -o x.json
+tap_done
