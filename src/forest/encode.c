@@ -9,11 +9,12 @@ enum { CELLS = 65536, MANTISSA = 11, BLOCK = 4096 };
 struct cells {
     uint32_t base; /* smallest value */
     bool exact;    /* one value per cell */
-    uint16_t code[CELLS];
+    uint32_t n;    /* cells in use: 0..n-1 */
+    uint16_t *code;
 };
 struct tally {
-    uint32_t count[CELLS];
-    uint32_t lo[CELLS], hi[CELLS]; /* values of the cell, where it may have several */
+    uint32_t *count;
+    uint32_t *lo, *hi; /* values of the cell, where it may have several */
 };
 struct encoder {
     struct dune_codes *codes;
@@ -42,12 +43,17 @@ static void count_cells(struct cells *c, struct tally *y, const uint32_t *x, siz
     }
     c->base = lo;
     c->exact = hi - lo < CELLS;
+    c->n = cell_of(c, hi) + 1;
+    c->code = dune_mem_alloc(c->n, sizeof(*c->code));
+    y->count = DUNE_NEW_N(uint32_t, c->n);
     if (c->exact) {
         for (size_t i = 0; i < n; i++)
             y->count[x[i] - lo]++;
         return;
     }
-    memset(y->lo, 0xff, sizeof(y->lo));
+    y->lo = dune_mem_alloc(c->n, sizeof(*y->lo));
+    y->hi = DUNE_NEW_N(uint32_t, c->n);
+    memset(y->lo, 0xff, c->n * sizeof(*y->lo));
     for (size_t i = 0; i < n; i++) {
         uint32_t k = cell_of(c, x[i]);
 
@@ -59,17 +65,19 @@ static void count_cells(struct cells *c, struct tally *y, const uint32_t *x, siz
 
 /* One bin, cells from..to-1 of which used have rows: numbers them within the bin, at most 256. */
 static void number_cells(struct cells *c, const struct tally *y, struct dune_coded *k, uint32_t from,
-                         uint32_t to, uint32_t used)
+                         uint32_t to, uint32_t used, uint32_t *n_values)
 {
     uint32_t bin = k->n_bins++, i = 0;
 
     k->multi[bin] = used > 1;
     k->exact &= used <= 256;
+    k->first[bin] = *n_values;
     for (; from < to; from++) {
         if (!y->count[from])
             continue;
         c->code[from] = (uint16_t)(bin << 8 | (used <= 256 ? i : i * 256 / used));
         i++;
+        k->value[(*n_values)++] = c->exact ? c->base + from : y->lo[from];
         if (!c->exact && y->lo[from] != y->hi[from]) {
             k->multi[bin] = 1;
             k->exact = false;
@@ -81,19 +89,20 @@ static void number_cells(struct cells *c, const struct tally *y, struct dune_cod
 static void cut_cells(struct cells *c, const struct tally *y, struct dune_coded *k, size_t n, uint32_t bins)
 {
     size_t left = n, in_bin = 0;
-    uint32_t all = 0, from = 0, used = 0;
+    uint32_t all = 0, from = 0, used = 0, n_values = 0;
 
     *k = (struct dune_coded){.exact = true};
-    for (uint32_t v = 0; v < CELLS; v++)
+    for (uint32_t v = 0; v < c->n; v++)
         all += y->count[v] > 0;
-    for (uint32_t v = 0; v < CELLS; v++) {
+    k->value = dune_mem_alloc(all, sizeof(*k->value));
+    for (uint32_t v = 0; v < c->n; v++) {
         uint32_t add = y->count[v];
 
         if (!add)
             continue;
         if (used && k->n_bins + 1 < bins &&
             (all <= bins || in_bin + add / 2 > left / (bins - k->n_bins))) {
-            number_cells(c, y, k, from, v, used);
+            number_cells(c, y, k, from, v, used, &n_values);
             left -= in_bin;
             in_bin = used = 0;
             from = v;
@@ -101,17 +110,23 @@ static void cut_cells(struct cells *c, const struct tally *y, struct dune_coded 
         in_bin += add;
         used++;
     }
-    number_cells(c, y, k, from, CELLS, used);
+    number_cells(c, y, k, from, c->n, used, &n_values);
+    if (!k->exact) {
+        dune_mem_free(k->value);
+        k->value = NULL;
+    }
 }
 
 static void plan_column(void *ctx, size_t i)
 {
     struct encoder *e = ctx;
-    struct tally *y = DUNE_NEW(struct tally);
+    struct tally y = {0};
 
-    count_cells(&e->cells[i], y, e->t->col[i], e->t->n_rows);
-    cut_cells(&e->cells[i], y, &e->codes->col[i], e->t->n_rows, e->max_bins);
-    dune_mem_free(y);
+    count_cells(&e->cells[i], &y, e->t->col[i], e->t->n_rows);
+    cut_cells(&e->cells[i], &y, &e->codes->col[i], e->t->n_rows, e->max_bins);
+    dune_mem_free(y.count);
+    dune_mem_free(y.lo);
+    dune_mem_free(y.hi);
 }
 
 static void encode_block(void *ctx, size_t b)
@@ -138,11 +153,15 @@ void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t 
     e.cells = DUNE_NEW_N(struct cells, t->n_cols);
     dune_parallel_for(threads, t->n_cols, plan_column, &e);
     dune_parallel_for(threads, (t->n_rows + BLOCK - 1) / BLOCK, encode_block, &e);
+    for (uint32_t i = 0; i < t->n_cols; i++)
+        dune_mem_free(e.cells[i].code);
     dune_mem_free(e.cells);
 }
 
-void dune_codes_fini(struct dune_codes *c)
+void dune_codes_fini(struct dune_codes *c, uint32_t n_cols)
 {
+    for (uint32_t i = 0; i < n_cols; i++)
+        dune_mem_free(c->col[i].value);
     dune_mem_free(c->code);
     dune_mem_free(c->col);
 }

@@ -46,6 +46,8 @@ struct dune_coded {
     uint32_t n_bins;
     bool exact;         /* no two values share a code */
     uint8_t multi[256]; /* the bin has several values */
+    uint32_t *value;    /* exact: all values ascending, those of a bin from first[bin] on; else NULL */
+    uint32_t first[256];
 };
 struct dune_codes {
     uint16_t *code; /* [n_rows][stride] */
@@ -54,7 +56,7 @@ struct dune_codes {
 };
 /* encode.c */
 void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t max_bins, unsigned threads);
-void dune_codes_fini(struct dune_codes *c);
+void dune_codes_fini(struct dune_codes *c, uint32_t n_cols);
 
 /* Choices that change the speed, never the result; tests try them all. Zero: the default. */
 struct dune_tuning {
@@ -95,6 +97,7 @@ struct dune_part { /* the node */
     const uint64_t *hist; /* [n_classes] */
     uint64_t all;         /* weight */
     dune_u128 squares;    /* sum of squared class weights */
+    uint64_t *constant;   /* columns (below 64) known to have one value; searches add to it */
 };
 /* search_rows.c: sorts the node's rows by value. Any weights, best for few rows. */
 struct dune_row_search {

@@ -10,7 +10,7 @@
  * Sums are doubles holding whole numbers below 2^52; a cut that is about to win, or to tie, is
  * recomputed in whole numbers, so rounding never decides.
  */
-#include "forest/forest_int.h"
+#include "forest/bins_int.h"
 
 #include <string.h>
 
@@ -19,7 +19,7 @@
 typedef double v4d __attribute__((vector_size(32), aligned(8)));
 typedef uint64_t v4u __attribute__((vector_size(32), aligned(8)));
 
-enum { BINS = 256, BLOCK = 512 };
+enum { BINS = DUNE_BINS };
 /* Relative slack of every bound: far above the rounding of sums over thousands of classes. */
 #define SLACK 1e-10
 
@@ -27,25 +27,23 @@ struct column { /* what is known about one searched column */
     uint32_t col;
     const struct dune_coded *coded;
     const uint16_t *code; /* of row r: code[r * stride of the codes] */
+    const uint64_t *hist; /* [bin][stride] */
     uint32_t n_seen;
     uint8_t seen[BINS + 1]; /* bins with rows in the node, ascending; one place to spare */
-    uint8_t has[BINS];
-    double weight[BINS]; /* weight up to and including seen bin i */
+    double weight[BINS];    /* weight up to and including seen bin i */
     double lterm[BINS], rterm[BINS]; /* sum L_c^2 / L and sum R_c^2 / R at its upper edge */
-    uint64_t *hist;      /* [BINS][stride] */
 };
 struct dune_bin_search {
     const struct dune_grow_job *job;
     uint64_t *key, *tmp;
-    struct column *column; /* [n_cols] */
-    uint64_t *hist;        /* room of the columns' histograms, all zero between nodes */
-    size_t hist_room;
-    uint16_t *class_of;    /* [n_classes] local class -> class */
-    uint16_t *local_of;    /* [n_classes] */
+    struct column *column;      /* [n_cols] */
+    struct dune_bin_hist fresh; /* of the node being searched; zero in between */
+    uint16_t *local_of;         /* [n_classes] */
+    uint16_t *class_of;         /* of the node's histograms */
     uint32_t n_local, stride;
-    v4d *all, *left;       /* [stride / 4] class weights of the node, and left of a place */
-    uint64_t *exact;       /* [2][n_classes] */
-    double *scratch;       /* [4][stride] */
+    v4d *all, *left;            /* [stride / 4] class weights of the node, and left of a place */
+    uint64_t *exact;            /* [2][n_classes] */
+    double *scratch;            /* [4][stride] */
     bool avx2;
 };
 
@@ -58,7 +56,7 @@ struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uin
     s->key = key;
     s->tmp = tmp;
     s->column = dune_mem_alloc(job->n_cols, sizeof(*s->column));
-    s->class_of = DUNE_NEW_N(uint16_t, job->n_classes);
+    dune_bin_hist_init(&s->fresh, job);
     s->local_of = DUNE_NEW_N(uint16_t, job->n_classes);
     s->all = dune_mem_alloc(vectors, sizeof(v4d));
     s->left = dune_mem_alloc(vectors, sizeof(v4d));
@@ -75,8 +73,7 @@ void dune_bin_search_free(struct dune_bin_search *s)
     if (!s)
         return;
     dune_mem_free(s->column);
-    dune_mem_free(s->hist);
-    dune_mem_free(s->class_of);
+    dune_bin_hist_fini(&s->fresh);
     dune_mem_free(s->local_of);
     dune_mem_free(s->all);
     dune_mem_free(s->left);
@@ -86,88 +83,49 @@ void dune_bin_search_free(struct dune_bin_search *s)
 }
 
 /* --- histograms ------------------------------------------------------------------------------------- */
-/* Numbers the classes of the node 0, 1, ...: deep nodes have few, and their histograms are small. */
-static void begin_node(struct dune_bin_search *s, const struct dune_part *p)
+static void set_local(struct dune_bin_search *s, const struct dune_part *p, const struct dune_bin_hist *h)
 {
     double *all = (double *)s->all;
 
-    s->n_local = 0;
-    for (uint32_t c = 0; c < s->job->n_classes; c++) {
-        if (!p->hist[c])
-            continue;
-        s->local_of[c] = (uint16_t)s->n_local;
-        s->class_of[s->n_local] = (uint16_t)c;
-        all[s->n_local++] = (double)p->hist[c];
+    s->n_local = h->n_local;
+    s->stride = h->stride;
+    s->class_of = h->class_of;
+    for (uint32_t c = 0; c < h->stride; c++) {
+        all[c] = c < h->n_local ? (double)p->hist[h->class_of[c]] : 0;
+        if (c < h->n_local)
+            s->local_of[h->class_of[c]] = (uint16_t)c;
     }
-    s->stride = (s->n_local + 3) / 4 * 4;
-    for (uint32_t c = s->n_local; c < s->stride; c++)
-        all[c] = 0;
     for (size_t i = 0; i < p->n; i++)
         p->item[i].local = s->local_of[p->item[i].cls];
 }
 
-static void make_room(struct dune_bin_search *s, const uint32_t *col, uint32_t n)
+static void set_column(struct dune_bin_search *s, const struct dune_bin_hist *h, uint32_t i)
 {
     const struct dune_codes *codes = s->job->codes;
-    size_t room = 0;
+    const uint8_t *has = h->has + (size_t)i * BINS;
+    struct column *k = &s->column[i];
 
-    for (uint32_t i = 0; i < n; i++) {
-        struct column *k = &s->column[i];
-
-        k->col = col[i];
-        k->coded = &codes->col[s->job->code_col[col[i]]];
-        k->code = codes->code + s->job->code_col[col[i]];
-        room += (size_t)k->coded->n_bins * s->stride;
-    }
-    if (room > s->hist_room) {
-        dune_mem_free(s->hist);
-        s->hist = DUNE_NEW_N(uint64_t, room);
-        s->hist_room = room;
-    }
-    room = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        s->column[i].hist = s->hist + room;
-        room += (size_t)s->column[i].coded->n_bins * s->stride;
-        memset(s->column[i].has, 0, sizeof(s->column[i].has));
+    k->col = h->col[i];
+    k->coded = &codes->col[s->job->code_col[k->col]];
+    k->code = codes->code + s->job->code_col[k->col];
+    k->hist = h->data + h->offset[i];
+    k->n_seen = 0;
+    for (uint32_t b = 0; b < k->coded->n_bins; b++) {
+        k->seen[k->n_seen] = (uint8_t)b;
+        k->n_seen += has[b];
     }
 }
 
-static void add_block(const struct dune_bin_search *s, const struct dune_item *item, size_t n, struct column *k)
+/* Leaves the histograms zero for the next node. */
+static void clear(struct dune_bin_search *s, uint32_t n)
 {
-    const uint16_t *code = k->code;
-    size_t stride = s->stride, row_stride = s->job->codes->stride;
-    uint64_t *hist = k->hist;
-    uint8_t *has = k->has;
+    for (uint32_t c = 0; c < n; c++) {
+        const struct column *k = &s->column[c];
+        uint64_t *data = s->fresh.data + s->fresh.offset[c];
 
-    for (size_t i = 0; i < n; i++) {
-        size_t b = code[item[i].row * row_stride] >> 8;
-
-        has[b] = 1;
-        hist[b * stride + item[i].local] += item[i].w;
+        for (uint32_t i = 0; i < k->n_seen; i++)
+            memset(data + (size_t)k->seen[i] * s->stride, 0, s->stride * sizeof(*data));
     }
-}
-
-/* A block of rows at a time, so that their codes are read from memory once for all columns. */
-static void build(struct dune_bin_search *s, const struct dune_part *p, uint32_t n)
-{
-    for (size_t i = 0; i < p->n; i += BLOCK)
-        for (uint32_t j = 0; j < n; j++)
-            add_block(s, p->item + i, DUNE_MIN(p->n - i, (size_t)BLOCK), &s->column[j]);
-    for (uint32_t j = 0; j < n; j++) {
-        struct column *k = &s->column[j];
-
-        k->n_seen = 0;
-        for (uint32_t b = 0; b < k->coded->n_bins; b++) {
-            k->seen[k->n_seen] = (uint8_t)b;
-            k->n_seen += k->has[b];
-        }
-    }
-}
-
-static void clear(const struct dune_bin_search *s, const struct column *k)
-{
-    for (uint32_t i = 0; i < k->n_seen; i++)
-        memset(k->hist + (size_t)k->seen[i] * s->stride, 0, s->stride * sizeof(*k->hist));
 }
 
 /* --- edges ------------------------------------------------------------------------------------------ */
@@ -464,18 +422,23 @@ static bool search_inside(struct dune_bin_search *s, const struct dune_part *p, 
 bool dune_search_bins(struct dune_bin_search *s, const struct dune_part *p, const uint32_t *col, uint32_t n,
                       struct dune_cut *best)
 {
+    struct dune_bin_hist *h = &s->fresh;
     bool found = false;
 
-    begin_node(s, p);
-    make_room(s, col, n);
-    build(s, p, n);
-    for (uint32_t i = 0; i < n; i++) {
-        scan(s, &s->column[i], (double)p->all);
-        found |= search_edges(s, p, &s->column[i], best);
+    dune_bin_hist_plan(h, s->job, p, col, n);
+    set_local(s, p, h);
+    dune_bin_hist_add(h, s->job, p->item, p->n);
+    for (uint32_t i = 0; i < h->n_cols; i++) {
+        struct column *k = &s->column[i];
+
+        set_column(s, h, i);
+        if (k->n_seen == 1 && !k->coded->multi[k->seen[0]] && k->col < 64)
+            *p->constant |= UINT64_C(1) << k->col;
+        scan(s, k, (double)p->all);
+        found |= search_edges(s, p, k, best);
     }
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < h->n_cols; i++)
         found |= search_inside(s, p, &s->column[i], best);
-        clear(s, &s->column[i]);
-    }
+    clear(s, h->n_cols);
     return found;
 }

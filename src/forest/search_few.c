@@ -138,8 +138,11 @@ static bool sort_column(struct few *f, uint32_t col)
         lo = DUNE_MIN(lo, v);
         hi = DUNE_MAX(hi, v);
     }
-    if (lo == hi && f->job->codes->col[c].exact)
+    if (lo == hi && f->job->codes->col[c].exact) {
+        if (col < 64)
+            *f->part->constant |= UINT64_C(1) << col;
         return false;
+    }
     for (uint32_t i = f->n; i < padded; i++)
         key[i] = UINT32_MAX;
     if (f->n <= 12)
@@ -218,7 +221,7 @@ bool dune_search_few(const struct dune_grow_job *job, const struct dune_part *p,
 
     begin(&f, job, p);
     for (uint32_t i = 0; i < n; i++)
-        if (sort_column(&f, col[i]))
+        if (!(col[i] < 64 && *p->constant >> col[i] & 1) && sort_column(&f, col[i]))
             found |= scan_column(&f, best);
     return found;
 }

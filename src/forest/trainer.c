@@ -42,7 +42,7 @@ void dune_trainer_free(struct dune_trainer *tr)
 {
     if (!tr)
         return;
-    dune_codes_fini(&tr->codes);
+    dune_codes_fini(&tr->codes, tr->t->n_cols);
     dune_mem_free(tr);
 }
 

@@ -9,6 +9,7 @@ struct pending {
     uint32_t id, depth;
     size_t begin, end; /* its rows in grow.item */
     uint64_t path;     /* key of its random draws */
+    uint64_t constant; /* columns known to have one value, see struct dune_part */
     struct dune_cut cut;
     struct dune_gain gain;
 };
@@ -93,7 +94,8 @@ static void find_cut(struct grow *g, struct pending *p)
 {
     const struct dune_grow_job *job = g->job;
     struct dune_part part = {.item = g->item + p->begin, .n = p->end - p->begin,
-                             .hist = g->tree->hist + (size_t)p->id * job->n_classes};
+                             .hist = g->tree->hist + (size_t)p->id * job->n_classes,
+                             .constant = &p->constant};
     uint32_t want = draws_wanted(job), done = 0;
     struct dune_rng rng;
     bool found = false;
@@ -162,48 +164,46 @@ static void heap_pop(struct grow *g, struct pending *out)
         h[i] = last;
 }
 
-/* Codes of the column that p is cut by: the code of item i is code[item[i].row * stride]. */
-static const uint16_t *cut_codes(const struct grow *g, const struct pending *p)
-{
-    return g->job->codes->code + g->job->code_col[p->cut.feat];
-}
-
-/* A cut between codes: the threshold lies between the values that the node has on both sides. */
-static uint32_t edge_threshold(const struct grow *g, const struct pending *p)
-{
-    const uint16_t *code = cut_codes(g, p);
-    const uint32_t *x = g->job->col[p->cut.feat];
-    size_t stride = g->job->codes->stride;
-    int32_t below = -1, above = UINT16_MAX + 1;
-    uint32_t a = 0, b = UINT32_MAX;
-
-    for (size_t i = p->begin; i < p->end; i++) {
-        uint32_t row = g->item[i].row;
-        int32_t c = code[row * stride];
-
-        if (c <= p->cut.edge && c >= below) {
-            a = c > below ? x[row] : DUNE_MAX(a, x[row]);
-            below = c;
-        } else if (c > p->cut.edge && c <= above) {
-            b = c < above ? x[row] : DUNE_MIN(b, x[row]);
-            above = c;
-        }
-    }
-    return a + (b - a) / 2;
-}
+/* What partitioning learns about a cut between codes. */
+struct border {
+    int32_t below, above; /* largest code on the left, smallest on the right */
+};
 
 /* Stable and without unpredictable branches; returns the first item of the right side. */
-static inline size_t partition(struct grow *g, const struct pending *p)
+static size_t partition_codes(struct grow *g, const struct pending *p, struct border *b)
 {
-    const uint16_t *code = cut_codes(g, p);
-    const uint32_t *x = g->job->col[p->cut.feat], threshold = p->cut.threshold;
+    const uint16_t *code = g->job->codes->code + g->job->code_col[p->cut.feat];
     size_t stride = g->job->codes->stride;
     struct dune_item *left = g->item + p->begin, *right = g->spare;
-    int32_t edge = p->cut.edge;
+    int32_t edge = p->cut.edge, below = -1, above = UINT16_MAX + 1;
 
     for (size_t i = p->begin; i < p->end; i++) {
         struct dune_item it = g->item[i];
-        bool goes_left = edge >= 0 ? code[it.row * stride] <= edge : x[it.row] <= threshold;
+        int32_t c = code[it.row * stride], l, r;
+        bool goes_left = c <= edge;
+
+        l = goes_left ? c : -1;
+        r = goes_left ? UINT16_MAX + 1 : c;
+        below = DUNE_MAX(below, l);
+        above = DUNE_MIN(above, r);
+        *left = it;
+        *right = it;
+        left += goes_left;
+        right += !goes_left;
+    }
+    memcpy(left, g->spare, (size_t)(right - g->spare) * sizeof(*left));
+    *b = (struct border){below, above};
+    return (size_t)(left - g->item);
+}
+
+static size_t partition_values(struct grow *g, const struct pending *p)
+{
+    const uint32_t *x = g->job->col[p->cut.feat], threshold = p->cut.threshold;
+    struct dune_item *left = g->item + p->begin, *right = g->spare;
+
+    for (size_t i = p->begin; i < p->end; i++) {
+        struct dune_item it = g->item[i];
+        bool goes_left = x[it.row] <= threshold;
 
         *left = it;
         *right = it;
@@ -212,6 +212,41 @@ static inline size_t partition(struct grow *g, const struct pending *p)
     }
     memcpy(left, g->spare, (size_t)(right - g->spare) * sizeof(*left));
     return (size_t)(left - g->item);
+}
+
+/* The values next to a cut between codes: from the table of values, or from the rows at the border. */
+static uint32_t border_threshold(const struct grow *g, const struct pending *p, size_t middle, struct border b)
+{
+    const struct dune_coded *coded = &g->job->codes->col[g->job->code_col[p->cut.feat]];
+    const uint16_t *code = g->job->codes->code + g->job->code_col[p->cut.feat];
+    const uint32_t *x = g->job->col[p->cut.feat];
+    size_t stride = g->job->codes->stride;
+    uint32_t lo = 0, hi = UINT32_MAX;
+
+    if (coded->exact) {
+        lo = coded->value[coded->first[b.below >> 8] + (uint32_t)(b.below & 255)];
+        hi = coded->value[coded->first[b.above >> 8] + (uint32_t)(b.above & 255)];
+        return lo + (hi - lo) / 2;
+    }
+    for (size_t i = p->begin; i < middle; i++)
+        if (code[g->item[i].row * stride] == b.below)
+            lo = DUNE_MAX(lo, x[g->item[i].row]);
+    for (size_t i = middle; i < p->end; i++)
+        if (code[g->item[i].row * stride] == b.above)
+            hi = DUNE_MIN(hi, x[g->item[i].row]);
+    return lo + (hi - lo) / 2;
+}
+
+static size_t partition(struct grow *g, struct pending *p)
+{
+    struct border b;
+    size_t middle;
+
+    if (p->cut.edge < 0)
+        return partition_values(g, p);
+    middle = partition_codes(g, p, &b);
+    p->cut.threshold = border_threshold(g, p, middle, b);
+    return middle;
 }
 
 /* Class weights of both children: rows of the smaller one, the other is the rest. */
@@ -229,18 +264,14 @@ static void count_children(struct grow *g, uint32_t parent, const struct pending
 
 static void split(struct grow *g, struct pending *p, struct pending child[2])
 {
-    size_t middle;
-
-    if (p->cut.edge >= 0)
-        p->cut.threshold = edge_threshold(g, p);
-    middle = partition(g, p);
+    size_t middle = partition(g, p);
 
     for (uint32_t s = 0; s < 2; s++) {
         struct pending *c = &child[s];
 
         *c = (struct pending){.id = new_node(g, p->id), .depth = p->depth + 1,
                               .begin = s ? middle : p->begin, .end = s ? p->end : middle,
-                              .path = dune_mix64(p->path, s + 1)};
+                              .path = dune_mix64(p->path, s + 1), .constant = p->constant};
     }
     count_children(g, p->id, child);
     g->tree->node[p->id].feat = p->cut.feat;

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Histograms of a node over the bins of its columns: class weights per bin. */
+#ifndef DUNE_BINS_INT_H
+#define DUNE_BINS_INT_H
+
+#include "forest/forest_int.h"
+
+enum { DUNE_BINS = 256 };
+
+struct dune_bin_hist {
+    uint32_t n_cols, n_local, stride; /* stride: n_local rounded up to 4 */
+    uint32_t *col;      /* [n_cols] columns of the forest */
+    size_t *offset;     /* [n_cols + 1] where each column's bins begin in data */
+    uint16_t *class_of; /* [n_local] local class -> class: deep nodes have few */
+    uint64_t *data;     /* [bin][stride] */
+    uint8_t *has;       /* [n_cols][DUNE_BINS] bins that may have rows */
+    size_t room;        /* of data */
+};
+
+/* The columns of col that are not in the mask constant, the classes with weight; data all zero. */
+void dune_bin_hist_plan(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_part *p,
+                        const uint32_t *col, uint32_t n);
+void dune_bin_hist_init(struct dune_bin_hist *h, const struct dune_grow_job *job);
+void dune_bin_hist_fini(struct dune_bin_hist *h);
+/* Adds rows, whose local classes are set. */
+void dune_bin_hist_add(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_item *item,
+                       size_t n);
+
+#endif
