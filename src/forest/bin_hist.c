@@ -47,52 +47,84 @@ void dune_bin_hist_plan(struct dune_bin_hist *h, const struct dune_grow_job *job
     }
 }
 
+struct dune_bin_hist *dune_bin_hist_like(const struct dune_bin_hist *h, const struct dune_grow_job *job)
+{
+    struct dune_bin_hist *c = DUNE_NEW(struct dune_bin_hist);
+
+    dune_bin_hist_init(c, job);
+    c->n_cols = h->n_cols;
+    c->n_local = h->n_local;
+    c->stride = h->stride;
+    c->room = h->offset[h->n_cols];
+    memcpy(c->col, h->col, h->n_cols * sizeof(*h->col));
+    memcpy(c->offset, h->offset, (h->n_cols + 1) * sizeof(*h->offset));
+    memcpy(c->class_of, h->class_of, h->n_local * sizeof(*h->class_of));
+    c->data = DUNE_NEW_N(uint64_t, c->room);
+    return c;
+}
+
+void dune_bin_hist_subtract(struct dune_bin_hist *a, const struct dune_bin_hist *b)
+{
+    size_t n = b->offset[b->n_cols];
+
+    for (size_t i = 0; i < n; i++)
+        a->data[i] -= b->data[i];
+}
+
+struct dune_bin_hist *dune_bin_hist_split(struct dune_bin_hist *h, const struct dune_grow_job *job,
+                                          const struct dune_item *small, size_t n)
+{
+    struct dune_bin_hist *s = dune_bin_hist_like(h, job);
+
+    dune_bin_hist_add(s, job, small, n);
+    dune_bin_hist_subtract(h, s);
+    return s;
+}
+
+/* Subtracting costs as much as counting some rows; 64 nodes at most can have a 64th of the tree's rows,
+ * which bounds the memory. */
+bool dune_bin_hist_pays(const struct dune_bin_hist *h, size_t n, size_t n_tree)
+{
+    return n >= n_tree / 64 && n * h->n_cols >= 2 * h->offset[h->n_cols];
+}
+
+void dune_bin_hist_free(struct dune_bin_hist *h)
+{
+    if (!h)
+        return;
+    dune_bin_hist_fini(h);
+    dune_mem_free(h);
+}
+
 /*
- * Four columns at a time: neighbouring rows often fall into the same place of a histogram, and four
+ * Several columns at a time: neighbouring rows often fall into the same place of a histogram, and four
  * columns are four chains of dependent additions instead of one.
  */
-static void add_lanes(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_item *item,
-                      size_t n, uint32_t from)
+static inline __attribute__((always_inline)) void add_lanes(struct dune_bin_hist *h,
+                                                            const struct dune_grow_job *job,
+                                                            const struct dune_item *item, size_t n,
+                                                            uint32_t from, const uint32_t lanes)
 {
-    const uint16_t *code[LANES];
-    uint64_t *data[LANES];
-    uint8_t *has[LANES];
+    const uint16_t *code[LANES] = {0};
+    uint64_t *data[LANES] = {0};
+    uint8_t *has = h->has + (size_t)from * DUNE_BINS; /* one base for all lanes spares registers */
     size_t stride = h->stride, row_stride = job->codes->stride;
 
-    for (uint32_t j = 0; j < LANES; j++) {
+    for (uint32_t j = 0; j < lanes; j++) {
         code[j] = job->codes->code + job->code_col[h->col[from + j]];
         data[j] = h->data + h->offset[from + j];
-        has[j] = h->has + (size_t)(from + j) * DUNE_BINS;
     }
     for (size_t i = 0; i < n; i++) {
         size_t at = item[i].row * row_stride, local = item[i].local;
         uint64_t w = item[i].w;
-        size_t b0 = code[0][at] >> 8, b1 = code[1][at] >> 8, b2 = code[2][at] >> 8, b3 = code[3][at] >> 8;
 
-        has[0][b0] = 1;
-        has[1][b1] = 1;
-        has[2][b2] = 1;
-        has[3][b3] = 1;
-        data[0][b0 * stride + local] += w;
-        data[1][b1 * stride + local] += w;
-        data[2][b2 * stride + local] += w;
-        data[3][b3 * stride + local] += w;
-    }
-}
+#pragma GCC unroll 4
+        for (uint32_t j = 0; j < lanes; j++) {
+            size_t b = code[j][at] >> 8;
 
-static void add_column(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_item *item,
-                       size_t n, uint32_t c)
-{
-    const uint16_t *code = job->codes->code + job->code_col[h->col[c]];
-    uint64_t *data = h->data + h->offset[c];
-    uint8_t *has = h->has + (size_t)c * DUNE_BINS;
-    size_t stride = h->stride, row_stride = job->codes->stride;
-
-    for (size_t i = 0; i < n; i++) {
-        size_t b = code[item[i].row * row_stride] >> 8;
-
-        has[b] = 1;
-        data[b * stride + item[i].local] += item[i].w;
+            has[j * DUNE_BINS + b] = 1;
+            data[j][b * stride + local] += w;
+        }
     }
 }
 
@@ -105,8 +137,12 @@ void dune_bin_hist_add(struct dune_bin_hist *h, const struct dune_grow_job *job,
         uint32_t c = 0;
 
         for (; c + LANES <= h->n_cols; c += LANES)
-            add_lanes(h, job, item + i, len, c);
-        for (; c < h->n_cols; c++)
-            add_column(h, job, item + i, len, c);
+            add_lanes(h, job, item + i, len, c, LANES);
+        if (h->n_cols - c == 3)
+            add_lanes(h, job, item + i, len, c, 3);
+        else if (h->n_cols - c == 2)
+            add_lanes(h, job, item + i, len, c, 2);
+        else if (h->n_cols - c == 1)
+            add_lanes(h, job, item + i, len, c, 1);
     }
 }

@@ -22,6 +22,9 @@ void dune_bin_hist_plan(struct dune_bin_hist *h, const struct dune_grow_job *job
                         const uint32_t *col, uint32_t n);
 void dune_bin_hist_init(struct dune_bin_hist *h, const struct dune_grow_job *job);
 void dune_bin_hist_fini(struct dune_bin_hist *h);
+/* An empty one for other rows of the same columns and classes; a minus b, where b's rows are some of a's. */
+struct dune_bin_hist *dune_bin_hist_like(const struct dune_bin_hist *h, const struct dune_grow_job *job);
+void dune_bin_hist_subtract(struct dune_bin_hist *a, const struct dune_bin_hist *b);
 /* Adds rows, whose local classes are set. */
 void dune_bin_hist_add(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_item *item,
                        size_t n);

@@ -91,6 +91,7 @@ struct dune_item { /* a row of the tree's sample */
     uint16_t cls;
     uint16_t local; /* its class among the classes of the node, while the node is searched */
 };
+struct dune_bin_hist;
 struct dune_part { /* the node */
     struct dune_item *item;
     size_t n;
@@ -98,6 +99,9 @@ struct dune_part { /* the node */
     uint64_t all;         /* weight */
     dune_u128 squares;    /* sum of squared class weights */
     uint64_t *constant;   /* columns (below 64) known to have one value; searches add to it */
+    struct dune_bin_hist **kept; /* histograms of the node if they are there already; else the search
+                                    leaves them here if that pays; NULL: never */
+    size_t n_tree;               /* rows of the whole tree */
 };
 /* search_rows.c: sorts the node's rows by value. Any weights, best for few rows. */
 struct dune_row_search {
@@ -115,6 +119,13 @@ struct dune_bin_search;
 struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uint64_t *key, uint64_t *tmp);
 void dune_bin_search_free(struct dune_bin_search *s);
 /* The best cut of n columns; false where none of them can be cut. */
+/* Whether a node of n rows should keep its histograms for its children: the smaller child's are counted,
+ * the larger one's are the rest. */
+bool dune_bin_hist_pays(const struct dune_bin_hist *h, size_t n, size_t n_tree);
+void dune_bin_hist_free(struct dune_bin_hist *h);
+/* The histograms of the larger child are made in place of the node's, the smaller child's are returned. */
+struct dune_bin_hist *dune_bin_hist_split(struct dune_bin_hist *h, const struct dune_grow_job *job,
+                                          const struct dune_item *small, size_t n);
 bool dune_search_bins(struct dune_bin_search *s, const struct dune_part *p, const uint32_t *col, uint32_t n,
                       struct dune_cut *best);
 /* search_few.c: the same for at most DUNE_FEW_ROWS rows. */

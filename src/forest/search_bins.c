@@ -12,6 +12,7 @@
  */
 #include "forest/bins_int.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* Vectors stay inside this file, always inlined: there is no call whose ABI could differ. */
@@ -29,7 +30,7 @@ struct column { /* what is known about one searched column */
     const uint16_t *code; /* of row r: code[r * stride of the codes] */
     const uint64_t *hist; /* [bin][stride] */
     uint32_t n_seen;
-    uint8_t seen[BINS + 1]; /* bins with rows in the node, ascending; one place to spare */
+    uint8_t seen[BINS]; /* bins with rows in the node, ascending */
     double weight[BINS];    /* weight up to and including seen bin i */
     double lterm[BINS], rterm[BINS]; /* sum L_c^2 / L and sum R_c^2 / R at its upper edge */
 };
@@ -99,7 +100,18 @@ static void set_local(struct dune_bin_search *s, const struct dune_part *p, cons
         p->item[i].local = s->local_of[p->item[i].cls];
 }
 
-static void set_column(struct dune_bin_search *s, const struct dune_bin_hist *h, uint32_t i)
+/* Bins without rows are left out; in a difference of histograms the flags are those of the parent. */
+static bool is_empty(const struct column *k, uint32_t bin, uint32_t stride)
+{
+    const uint64_t *h = k->hist + (size_t)bin * stride;
+    uint64_t any = 0;
+
+    for (uint32_t j = 0; j < stride; j++)
+        any |= h[j];
+    return !any;
+}
+
+static void set_column(struct dune_bin_search *s, const struct dune_bin_hist *h, uint32_t i, bool kept)
 {
     const struct dune_codes *codes = s->job->codes;
     const uint8_t *has = h->has + (size_t)i * BINS;
@@ -110,9 +122,16 @@ static void set_column(struct dune_bin_search *s, const struct dune_bin_hist *h,
     k->code = codes->code + s->job->code_col[k->col];
     k->hist = h->data + h->offset[i];
     k->n_seen = 0;
-    for (uint32_t b = 0; b < k->coded->n_bins; b++) {
-        k->seen[k->n_seen] = (uint8_t)b;
-        k->n_seen += has[b];
+    for (uint32_t b = 0; b < k->coded->n_bins; b += 8) { /* eight flags at a time, most are 0 */
+        uint64_t flags;
+
+        memcpy(&flags, has + b, 8);
+        for (flags = le64toh(flags); flags; flags &= flags - 1) {
+            uint32_t bin = b + (uint32_t)__builtin_ctzll(flags) / 8;
+
+            if (!kept || !is_empty(k, bin, s->stride))
+                k->seen[k->n_seen++] = (uint8_t)bin;
+        }
     }
 }
 
@@ -419,19 +438,40 @@ static bool search_inside(struct dune_bin_search *s, const struct dune_part *p, 
     return found;
 }
 
-bool dune_search_bins(struct dune_bin_search *s, const struct dune_part *p, const uint32_t *col, uint32_t n,
-                      struct dune_cut *best)
+/* The node's histograms: those it was given, or counted. */
+static struct dune_bin_hist *histograms(struct dune_bin_search *s, const struct dune_part *p, const uint32_t *col,
+                                        uint32_t n)
 {
-    struct dune_bin_hist *h = &s->fresh;
-    bool found = false;
+    struct dune_bin_hist *h = p->kept ? *p->kept : NULL;
 
+    if (h) {
+        set_local(s, p, h);
+        return h;
+    }
+    h = &s->fresh;
     dune_bin_hist_plan(h, s->job, p, col, n);
     set_local(s, p, h);
     dune_bin_hist_add(h, s->job, p->item, p->n);
+    if (p->kept && dune_bin_hist_pays(h, p->n, p->n_tree)) { /* hands them over, begins new ones */
+        *p->kept = dune_mem_alloc(1, sizeof(*h));
+        **p->kept = *h;
+        dune_bin_hist_init(h, s->job);
+        h = *p->kept;
+        s->class_of = h->class_of;
+    }
+    return h;
+}
+
+bool dune_search_bins(struct dune_bin_search *s, const struct dune_part *p, const uint32_t *col, uint32_t n,
+                      struct dune_cut *best)
+{
+    struct dune_bin_hist *h = histograms(s, p, col, n);
+    bool found = false;
+
     for (uint32_t i = 0; i < h->n_cols; i++) {
         struct column *k = &s->column[i];
 
-        set_column(s, h, i);
+        set_column(s, h, i, h != &s->fresh);
         if (k->n_seen == 1 && !k->coded->multi[k->seen[0]] && k->col < 64)
             *p->constant |= UINT64_C(1) << k->col;
         scan(s, k, (double)p->all);
@@ -439,6 +479,7 @@ bool dune_search_bins(struct dune_bin_search *s, const struct dune_part *p, cons
     }
     for (uint32_t i = 0; i < h->n_cols; i++)
         found |= search_inside(s, p, &s->column[i], best);
-    clear(s, h->n_cols);
+    if (h == &s->fresh)
+        clear(s, h->n_cols);
     return found;
 }

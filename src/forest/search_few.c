@@ -32,7 +32,6 @@ struct few {
 
 static void begin(struct few *f, const struct dune_grow_job *job, const struct dune_part *p)
 {
-    uint64_t all[MAX] = {0};
     uint16_t of[MAX];
 
     f->job = job;
@@ -44,15 +43,15 @@ static void begin(struct few *f, const struct dune_grow_job *job, const struct d
 
         while (c < f->n_local && of[c] != p->item[i].cls)
             c++;
-        if (c == f->n_local)
+        if (c == f->n_local) {
             of[f->n_local++] = p->item[i].cls;
+            f->all[c] = 0;
+        }
         f->cls[i] = (uint8_t)c;
         f->w[i] = (double)p->item[i].w;
         f->code[i] = job->codes->code + p->item[i].row * job->codes->stride;
-        all[c] += p->item[i].w;
+        f->all[c] += f->w[i];
     }
-    for (uint32_t c = 0; c < f->n_local; c++)
-        f->all[c] = (double)all[c];
     f->weight = (double)p->all;
     f->squares = (double)(uint64_t)(p->squares >> 64) * 0x1p64 + (double)(uint64_t)p->squares;
 }
@@ -186,12 +185,14 @@ static void take(const struct few *f, uint32_t i, const double *left, struct dun
 
 static bool scan_column(const struct few *f, struct dune_cut *best)
 {
-    double left[MAX] = {0}, lw = 0, rw = f->weight, ls = 0, rs = f->squares;
+    double left[MAX], lw = 0, rw = f->weight, ls = 0, rs = f->squares;
     double least = (double)f->job->cfg->min_leaf_weight;
     /* Every update rounds by at most 2^-52 of the largest sum of squares. */
     double slack = f->squares * f->n * 0x1p-50, goal = best->feat < 0 ? -1 : best->score * (1 - 0x1p-40);
     bool found = false;
 
+    for (uint32_t c = 0; c < f->n_local; c++)
+        left[c] = 0;
     for (uint32_t i = 0; i + 1 < f->n; i++) {
         uint32_t c = f->cls[f->order[i]];
         double w = f->w[f->order[i]], l = left[c];

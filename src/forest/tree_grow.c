@@ -10,6 +10,7 @@ struct pending {
     size_t begin, end; /* its rows in grow.item */
     uint64_t path;     /* key of its random draws */
     uint64_t constant; /* columns known to have one value, see struct dune_part */
+    struct dune_bin_hist *kept; /* owned; NULL: none */
     struct dune_cut cut;
     struct dune_gain gain;
 };
@@ -22,7 +23,9 @@ struct grow {
     DUNE_VEC(struct pending) open; /* heap (best-first) or stack (depth-first) */
     struct dune_row_search rows;
     struct dune_bin_search *bins; /* NULL: weights are too large for it */
-    uint32_t *draw;               /* [n_cols] */
+    uint32_t *column;             /* [n_cols] 0, 1, ... */
+    uint32_t *draw;               /* [n_cols] the same while nothing is drawn */
+    uint32_t want;                /* columns looked at per node */
 };
 static uint32_t new_node(struct grow *g, uint32_t parent)
 {
@@ -95,8 +98,9 @@ static void find_cut(struct grow *g, struct pending *p)
     const struct dune_grow_job *job = g->job;
     struct dune_part part = {.item = g->item + p->begin, .n = p->end - p->begin,
                              .hist = g->tree->hist + (size_t)p->id * job->n_classes,
-                             .constant = &p->constant};
-    uint32_t want = draws_wanted(job), done = 0;
+                             .constant = &p->constant, .n_tree = g->n_items,
+                             .kept = g->want == job->n_cols ? &p->kept : NULL};
+    uint32_t want = g->want, done = 0;
     struct dune_rng rng;
     bool found = false;
 
@@ -106,10 +110,10 @@ static void find_cut(struct grow *g, struct pending *p)
     if (part.squares == (dune_u128)part.all * part.all ||
         (job->cfg->max_depth && p->depth >= job->cfg->max_depth) || part.all / 2 < job->cfg->min_leaf_weight)
         return;
-    for (uint32_t i = 0; i < job->n_cols; i++)
-        g->draw[i] = i;
-    if (want < job->n_cols)
+    if (want < job->n_cols) {
+        memcpy(g->draw, g->column, job->n_cols * sizeof(*g->draw));
         dune_rng_init(&rng, job->cfg->seed, job->tree, p->path, 0);
+    }
     while (done < job->n_cols && !found) {
         for (uint32_t i = done; i < want && want < job->n_cols; i++) {
             uint32_t j = i + (uint32_t)dune_rng_below(&rng, job->n_cols - i), d = g->draw[j];
@@ -250,9 +254,9 @@ static size_t partition(struct grow *g, struct pending *p)
 }
 
 /* Class weights of both children: rows of the smaller one, the other is the rest. */
-static void count_children(struct grow *g, uint32_t parent, const struct pending child[2])
+static void count_children(struct grow *g, uint32_t parent, const struct pending child[2], uint32_t small)
 {
-    uint32_t k = g->job->n_classes, small = child[0].end - child[0].begin > child[1].end - child[1].begin;
+    uint32_t k = g->job->n_classes;
     uint64_t *rest = g->tree->hist + (size_t)child[!small].id * k;
     const uint64_t *all = g->tree->hist + (size_t)parent * k;
     const uint64_t *part = g->tree->hist + (size_t)child[small].id * k;
@@ -262,9 +266,24 @@ static void count_children(struct grow *g, uint32_t parent, const struct pending
         rest[c] = all[c] - part[c];
 }
 
+/* The children inherit the histograms where that is cheaper than counting both. */
+static void hand_down(struct grow *g, struct pending *p, struct pending child[2], uint32_t small)
+{
+    struct pending *s = &child[small], *l = &child[!small];
+
+    if (p->kept && dune_bin_hist_pays(p->kept, l->end - l->begin, g->n_items)) {
+        s->kept = dune_bin_hist_split(p->kept, g->job, g->item + s->begin, s->end - s->begin);
+        l->kept = p->kept;
+    } else {
+        dune_bin_hist_free(p->kept);
+    }
+    p->kept = NULL;
+}
+
 static void split(struct grow *g, struct pending *p, struct pending child[2])
 {
     size_t middle = partition(g, p);
+    uint32_t small = middle - p->begin > p->end - middle;
 
     for (uint32_t s = 0; s < 2; s++) {
         struct pending *c = &child[s];
@@ -273,11 +292,23 @@ static void split(struct grow *g, struct pending *p, struct pending child[2])
                               .begin = s ? middle : p->begin, .end = s ? p->end : middle,
                               .path = dune_mix64(p->path, s + 1), .constant = p->constant};
     }
-    count_children(g, p->id, child);
+    count_children(g, p->id, child, small);
+    hand_down(g, p, child, small);
     g->tree->node[p->id].feat = p->cut.feat;
     g->tree->node[p->id].threshold = p->cut.threshold;
     g->tree->node[p->id].left = child[0].id;
     g->tree->node[p->id].right = child[1].id;
+}
+
+/* Looks for the cut of a node; false where it has to stay a leaf. */
+static bool open_node(struct grow *g, struct pending *p)
+{
+    find_cut(g, p);
+    if (p->kept && (p->cut.feat < 0 || !dune_bin_hist_pays(p->kept, p->end - p->begin, g->n_items))) {
+        dune_bin_hist_free(p->kept);
+        p->kept = NULL;
+    }
+    return p->cut.feat >= 0;
 }
 
 static int grow_best_first(struct grow *g, struct pending *root)
@@ -285,20 +316,20 @@ static int grow_best_first(struct grow *g, struct pending *root)
     struct pending p, child[2];
     uint32_t leaves = 1;
 
-    find_cut(g, root);
-    if (root->cut.feat >= 0)
+    if (open_node(g, root))
         heap_push(g, root);
     while (g->open.len && leaves < g->job->cfg->max_leaves) {
         if (dune_interrupted())
             return DUNE_E_INTERRUPTED;
         heap_pop(g, &p);
-        split(g, &p, child);
-        leaves++;
-        for (int s = 0; s < 2 && leaves < g->job->cfg->max_leaves; s++) {
-            find_cut(g, &child[s]);
-            if (child[s].cut.feat >= 0)
-                heap_push(g, &child[s]);
+        if (++leaves == g->job->cfg->max_leaves) { /* nobody asks the last children */
+            dune_bin_hist_free(p.kept);
+            p.kept = NULL;
         }
+        split(g, &p, child);
+        for (int s = 0; s < 2 && leaves < g->job->cfg->max_leaves; s++)
+            if (open_node(g, &child[s]))
+                heap_push(g, &child[s]);
     }
     return 0;
 }
@@ -307,17 +338,16 @@ static int grow_depth_first(struct grow *g, struct pending *root)
 {
     struct pending p, child[2];
 
-    DUNE_VEC_PUSH(&g->open, *root);
+    if (open_node(g, root))
+        DUNE_VEC_PUSH(&g->open, *root);
     while (g->open.len) {
         if (dune_interrupted())
             return DUNE_E_INTERRUPTED;
         p = g->open.data[--g->open.len];
-        find_cut(g, &p);
-        if (p.cut.feat < 0)
-            continue;
         split(g, &p, child);
-        DUNE_VEC_PUSH(&g->open, child[1]);
-        DUNE_VEC_PUSH(&g->open, child[0]);
+        for (int s = 1; s >= 0; s--) /* the left one is split first */
+            if (open_node(g, &child[s]))
+                DUNE_VEC_PUSH(&g->open, child[s]);
     }
     return 0;
 }
@@ -340,7 +370,11 @@ static void start(struct grow *g)
         .right = DUNE_NEW_N(uint64_t, job->n_classes)};
     if (all < DUNE_BIN_WEIGHT && !job->tune.plain)
         g->bins = dune_bin_search_new(job, g->rows.key, g->rows.tmp);
+    g->want = draws_wanted(job);
+    g->column = DUNE_NEW_N(uint32_t, job->n_cols);
     g->draw = DUNE_NEW_N(uint32_t, job->n_cols);
+    for (uint32_t i = 0; i < job->n_cols; i++)
+        g->column[i] = g->draw[i] = i;
 }
 
 static void stop(struct grow *g)
@@ -352,7 +386,10 @@ static void stop(struct grow *g)
     dune_mem_free(g->rows.left);
     dune_mem_free(g->rows.right);
     dune_bin_search_free(g->bins);
+    dune_mem_free(g->column);
     dune_mem_free(g->draw);
+    for (size_t i = 0; i < g->open.len; i++)
+        dune_bin_hist_free(g->open.data[i].kept);
     DUNE_VEC_FREE(&g->open);
 }
 
