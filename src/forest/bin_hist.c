@@ -118,6 +118,8 @@ static inline __attribute__((always_inline)) void add_lanes(struct dune_bin_hist
         size_t at = item[i].row * row_stride, local = item[i].local;
         uint64_t w = item[i].w;
 
+        if (from == 0 && i + DUNE_AHEAD < n)
+            __builtin_prefetch(job->codes->code + item[i + DUNE_AHEAD].row * row_stride);
 #pragma GCC unroll 4
         for (uint32_t j = 0; j < lanes; j++) {
             size_t b = code[j][at] >> 8;

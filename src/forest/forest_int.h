@@ -54,6 +54,8 @@ struct dune_codes {
     size_t stride;
     struct dune_coded *col; /* [n_cols] */
 };
+/* Rows of a node lie far apart: asks for their codes so many rows ahead. */
+enum { DUNE_AHEAD = 48 };
 /* encode.c */
 void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t max_bins, unsigned threads);
 void dune_codes_fini(struct dune_codes *c, uint32_t n_cols);

@@ -404,6 +404,8 @@ static size_t sort_open(struct dune_bin_search *s, const struct dune_part *p, co
     for (size_t i = 0; i < p->n; i++) {
         uint32_t row = p->item[i].row, code = k->code[row * stride];
 
+        if (i + DUNE_AHEAD < p->n)
+            __builtin_prefetch(k->code + p->item[i + DUNE_AHEAD].row * stride);
         if (open[code >> 8])
             s->key[n++] = (uint64_t)(k->coded->exact ? code : x[row]) << 32 | i;
     }

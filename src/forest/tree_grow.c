@@ -186,6 +186,9 @@ static size_t partition_codes(struct grow *g, const struct pending *p, struct bo
         int32_t c = code[it.row * stride], l, r;
         bool goes_left = c <= edge;
 
+        if (i + DUNE_AHEAD < p->end)
+            __builtin_prefetch(code + g->item[i + DUNE_AHEAD].row * stride);
+
         l = goes_left ? c : -1;
         r = goes_left ? UINT16_MAX + 1 : c;
         below = DUNE_MAX(below, l);
