@@ -1,39 +1,82 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Columns as ordered codes. Values are first put into 65536 cells, exactly or by leading bits. */
+/*
+ * Columns as ordered codes. Every value belongs to a slot, in ascending order: one slot per value where
+ * the values span less than 65536 or are at most 65536 different ones; else slots are their leading bits.
+ */
 #include "forest/forest_int.h"
 
 #include <string.h>
 
-enum { CELLS = 65536, MANTISSA = 11, BLOCK = 4096 };
+enum { SLOTS = 65536, MANTISSA = 11, PER_BIN = 256, BLOCK = 4096 };
+enum kind { DIRECT, RANKED, LEADING };
 
-struct cells {
-    uint32_t base; /* smallest value */
-    bool exact;    /* one value per cell */
-    uint32_t n;    /* cells in use: 0..n-1 */
-    uint16_t *code;
+struct slots {
+    enum kind kind;
+    uint32_t base;   /* smallest value */
+    uint32_t n;
+    uint16_t *code;  /* [n] */
+    uint32_t *value; /* [n] RANKED: the values */
+    uint16_t *slot;  /* [n_rows] RANKED */
 };
-struct tally {
+struct tally { /* per slot */
     uint32_t *count;
-    uint32_t *lo, *hi; /* values of the cell, where it may have several */
+    uint32_t *lo, *hi; /* LEADING: smallest and largest value */
 };
 struct encoder {
     struct dune_codes *codes;
     const struct dune_table *t;
-    struct cells *cells; /* [n_cols] */
+    struct slots *slots; /* [n_cols] */
     uint32_t max_bins;
 };
 
-static inline uint32_t cell_of(const struct cells *c, uint32_t v)
+/* The leading bits of d, as a number that does not fall when d grows; below 2^16. */
+static inline uint32_t leading(uint32_t d)
 {
-    uint32_t d = v - c->base, shift;
+    uint32_t shift;
 
-    if (c->exact || d < 2u << MANTISSA)
+    if (d < 2u << MANTISSA)
         return d;
     shift = 31 - (uint32_t)__builtin_clz(d) - MANTISSA;
     return (shift << MANTISSA) + (d >> shift);
 }
 
-static void count_cells(struct cells *c, struct tally *y, const uint32_t *x, size_t n)
+/* Sorts rows by value; false where there are more than SLOTS different values. */
+static bool rank_rows(struct slots *s, struct tally *y, const uint32_t *x, size_t n)
+{
+    uint64_t *key = dune_mem_alloc(n, sizeof(*key)), *tmp = dune_mem_alloc(n, sizeof(*tmp));
+    size_t different = 1;
+
+    for (size_t i = 0; i < n; i++)
+        key[i] = (uint64_t)x[i] << 32 | i;
+    dune_sort_u64(key, tmp, n, UINT64_C(0xffffffff) << 32);
+    for (size_t i = 1; i < n; i++)
+        different += key[i] >> 32 != key[i - 1] >> 32;
+    if (different <= SLOTS && y) {
+        s->n = 0;
+        s->value = dune_mem_alloc(different, sizeof(*s->value));
+        s->slot = dune_mem_alloc(n, sizeof(*s->slot));
+        y->count = DUNE_NEW_N(uint32_t, different);
+        for (size_t i = 0; i < n; i++) {
+            if (!i || key[i] >> 32 != key[i - 1] >> 32)
+                s->value[s->n++] = (uint32_t)(key[i] >> 32);
+            s->slot[(uint32_t)key[i]] = (uint16_t)(s->n - 1);
+            y->count[s->n - 1]++;
+        }
+    }
+    dune_mem_free(key);
+    dune_mem_free(tmp);
+    return different <= SLOTS;
+}
+
+/* Looks at some rows before it sorts all of them. */
+static bool try_ranks(struct slots *s, struct tally *y, const uint32_t *x, size_t n)
+{
+    size_t some = 2 * SLOTS;
+
+    return (n < 2 * some || rank_rows(s, NULL, x, some)) && rank_rows(s, y, x, n);
+}
+
+static void count_slots(struct slots *s, struct tally *y, const uint32_t *x, size_t n)
 {
     uint32_t lo = x[0], hi = x[0];
 
@@ -41,76 +84,92 @@ static void count_cells(struct cells *c, struct tally *y, const uint32_t *x, siz
         lo = DUNE_MIN(lo, x[i]);
         hi = DUNE_MAX(hi, x[i]);
     }
-    c->base = lo;
-    c->exact = hi - lo < CELLS;
-    c->n = cell_of(c, hi) + 1;
-    c->code = dune_mem_alloc(c->n, sizeof(*c->code));
-    y->count = DUNE_NEW_N(uint32_t, c->n);
-    if (c->exact) {
+    s->base = lo;
+    s->kind = hi - lo < SLOTS ? DIRECT : RANKED;
+    if (s->kind == DIRECT) {
+        s->n = hi - lo + 1;
+        y->count = DUNE_NEW_N(uint32_t, s->n);
         for (size_t i = 0; i < n; i++)
             y->count[x[i] - lo]++;
-        return;
-    }
-    y->lo = dune_mem_alloc(c->n, sizeof(*y->lo));
-    y->hi = DUNE_NEW_N(uint32_t, c->n);
-    memset(y->lo, 0xff, c->n * sizeof(*y->lo));
-    for (size_t i = 0; i < n; i++) {
-        uint32_t k = cell_of(c, x[i]);
+    } else if (!try_ranks(s, y, x, n)) {
+        s->kind = LEADING;
+        s->n = leading(hi - lo) + 1;
+        y->count = DUNE_NEW_N(uint32_t, s->n);
+        y->lo = dune_mem_alloc(s->n, sizeof(*y->lo));
+        y->hi = DUNE_NEW_N(uint32_t, s->n);
+        memset(y->lo, 0xff, s->n * sizeof(*y->lo));
+        for (size_t i = 0; i < n; i++) {
+            uint32_t k = leading(x[i] - lo);
 
-        y->count[k]++;
-        y->lo[k] = DUNE_MIN(y->lo[k], x[i]);
-        y->hi[k] = DUNE_MAX(y->hi[k], x[i]);
+            y->count[k]++;
+            y->lo[k] = DUNE_MIN(y->lo[k], x[i]);
+            y->hi[k] = DUNE_MAX(y->hi[k], x[i]);
+        }
     }
+    s->code = dune_mem_alloc(s->n, sizeof(*s->code));
 }
 
-/* One bin, cells from..to-1 of which used have rows: numbers them within the bin, at most 256. */
-static void number_cells(struct cells *c, const struct tally *y, struct dune_coded *k, uint32_t from,
+static uint32_t value_of(const struct slots *s, const struct tally *y, uint32_t slot)
+{
+    if (s->kind == DIRECT)
+        return s->base + slot;
+    return s->kind == RANKED ? s->value[slot] : y->lo[slot];
+}
+
+/* One bin, slots from..to-1 of which used have rows: numbers them within the bin. */
+static void number_slots(struct slots *s, const struct tally *y, struct dune_coded *k, uint32_t from,
                          uint32_t to, uint32_t used, uint32_t *n_values)
 {
     uint32_t bin = k->n_bins++, i = 0;
 
     k->multi[bin] = used > 1;
-    k->exact &= used <= 256;
+    k->exact &= used <= PER_BIN;
     k->first[bin] = *n_values;
     for (; from < to; from++) {
         if (!y->count[from])
             continue;
-        c->code[from] = (uint16_t)(bin << 8 | (used <= 256 ? i : i * 256 / used));
+        s->code[from] = (uint16_t)(bin << 8 | (used <= PER_BIN ? i : i * PER_BIN / used));
         i++;
-        k->value[(*n_values)++] = c->exact ? c->base + from : y->lo[from];
-        if (!c->exact && y->lo[from] != y->hi[from]) {
+        k->value[(*n_values)++] = value_of(s, y, from);
+        if (s->kind == LEADING && y->lo[from] != y->hi[from]) {
             k->multi[bin] = 1;
             k->exact = false;
         }
     }
 }
 
-/* Cells with rows become bins of about equally many rows; with few cells, one each. */
-static void cut_cells(struct cells *c, const struct tally *y, struct dune_coded *k, size_t n, uint32_t bins)
+/*
+ * Slots with rows become bins of about equally many rows, and of at most 256 values each as long as that
+ * leaves room for the rest; with few slots, one bin each.
+ */
+static void cut_slots(struct slots *s, const struct tally *y, struct dune_coded *k, size_t n, uint32_t bins)
 {
-    size_t left = n, in_bin = 0;
-    uint32_t all = 0, from = 0, used = 0, n_values = 0;
+    size_t rows_left = n, in_bin = 0;
+    uint32_t left = 0, from = 0, used = 0, n_values = 0;
+    bool few;
 
     *k = (struct dune_coded){.exact = true};
-    for (uint32_t v = 0; v < c->n; v++)
-        all += y->count[v] > 0;
-    k->value = dune_mem_alloc(all, sizeof(*k->value));
-    for (uint32_t v = 0; v < c->n; v++) {
-        uint32_t add = y->count[v];
+    for (uint32_t v = 0; v < s->n; v++)
+        left += y->count[v] > 0;
+    few = left <= bins;
+    k->value = dune_mem_alloc(left, sizeof(*k->value));
+    for (uint32_t v = 0; v < s->n; v++) {
+        uint32_t add = y->count[v], bins_left = bins - k->n_bins; /* with the one being filled */
+        bool full = few || used == PER_BIN || in_bin + add / 2 > rows_left / bins_left;
 
         if (!add)
             continue;
-        if (used && k->n_bins + 1 < bins &&
-            (all <= bins || in_bin + add / 2 > left / (bins - k->n_bins))) {
-            number_cells(c, y, k, from, v, used, &n_values);
-            left -= in_bin;
+        if (used && bins_left > 1 && full && (used == PER_BIN || left <= (bins_left - 1) * PER_BIN)) {
+            number_slots(s, y, k, from, v, used, &n_values);
+            rows_left -= in_bin;
             in_bin = used = 0;
             from = v;
         }
         in_bin += add;
         used++;
+        left--;
     }
-    number_cells(c, y, k, from, c->n, used, &n_values);
+    number_slots(s, y, k, from, s->n, used, &n_values);
     if (!k->exact) {
         dune_mem_free(k->value);
         k->value = NULL;
@@ -122,8 +181,8 @@ static void plan_column(void *ctx, size_t i)
     struct encoder *e = ctx;
     struct tally y = {0};
 
-    count_cells(&e->cells[i], &y, e->t->col[i], e->t->n_rows);
-    cut_cells(&e->cells[i], &y, &e->codes->col[i], e->t->n_rows, e->max_bins);
+    count_slots(&e->slots[i], &y, e->t->col[i], e->t->n_rows);
+    cut_slots(&e->slots[i], &y, &e->codes->col[i], e->t->n_rows, e->max_bins);
     dune_mem_free(y.count);
     dune_mem_free(y.lo);
     dune_mem_free(y.hi);
@@ -135,11 +194,15 @@ static void encode_block(void *ctx, size_t b)
     size_t end = DUNE_MIN(e->t->n_rows, (b + 1) * BLOCK), stride = e->codes->stride;
 
     for (uint32_t c = 0; c < e->t->n_cols; c++) {
-        const struct cells *cells = &e->cells[c];
+        const struct slots *s = &e->slots[c];
         const uint32_t *x = e->t->col[c];
+        uint16_t *to = e->codes->code + c;
 
-        for (size_t r = b * BLOCK; r < end; r++)
-            e->codes->code[r * stride + c] = cells->code[cell_of(cells, x[r])];
+        for (size_t r = b * BLOCK; r < end; r++) {
+            uint32_t d = x[r] - s->base;
+
+            to[r * stride] = s->code[s->kind == DIRECT ? d : s->kind == RANKED ? s->slot[r] : leading(d)];
+        }
     }
 }
 
@@ -150,12 +213,15 @@ void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t 
     c->stride = (t->n_cols + 3) / 4 * 4;
     c->code = dune_mem_alloc_big(t->n_rows, c->stride * sizeof(*c->code));
     c->col = DUNE_NEW_N(struct dune_coded, t->n_cols);
-    e.cells = DUNE_NEW_N(struct cells, t->n_cols);
+    e.slots = DUNE_NEW_N(struct slots, t->n_cols);
     dune_parallel_for(threads, t->n_cols, plan_column, &e);
     dune_parallel_for(threads, (t->n_rows + BLOCK - 1) / BLOCK, encode_block, &e);
-    for (uint32_t i = 0; i < t->n_cols; i++)
-        dune_mem_free(e.cells[i].code);
-    dune_mem_free(e.cells);
+    for (uint32_t i = 0; i < t->n_cols; i++) {
+        dune_mem_free(e.slots[i].code);
+        dune_mem_free(e.slots[i].value);
+        dune_mem_free(e.slots[i].slot);
+    }
+    dune_mem_free(e.slots);
 }
 
 void dune_codes_fini(struct dune_codes *c, uint32_t n_cols)

@@ -43,7 +43,7 @@ struct dune_bin_search {
     uint16_t *class_of;         /* of the node's histograms */
     uint32_t n_local, stride;
     v4d *all, *left;            /* [stride / 4] class weights of the node, and left of a place */
-    uint64_t *exact;            /* [2][n_classes] */
+    uint64_t *exact;            /* [3][n_local] */
     double *scratch;            /* [4][stride] */
     bool avx2;
 };
@@ -61,7 +61,7 @@ struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uin
     s->local_of = DUNE_NEW_N(uint16_t, job->n_classes);
     s->all = dune_mem_alloc(vectors, sizeof(v4d));
     s->left = dune_mem_alloc(vectors, sizeof(v4d));
-    s->exact = DUNE_NEW_N(uint64_t, 2 * job->n_classes);
+    s->exact = DUNE_NEW_N(uint64_t, 3 * job->n_classes);
     s->scratch = DUNE_NEW_N(double, 16 * vectors);
 #ifdef __x86_64__
     s->avx2 = __builtin_cpu_supports("avx2");
@@ -359,15 +359,20 @@ static bool worth_marking(const struct column *k, const struct dune_cut *best)
     return false;
 }
 
-/* The values inside the sorted rows of one bin; left and right: class weights at its lower edge. */
+/* The values inside the sorted rows of one bin; before: class weights left of it. */
 static bool search_values(struct dune_bin_search *s, const struct dune_part *p, const struct column *k,
-                          const uint64_t *key, size_t n, uint8_t bin, uint64_t *left, uint64_t *right,
+                          const uint64_t *key, size_t n, uint8_t bin, const uint64_t *before,
                           struct dune_cut *best)
 {
+    uint64_t *left = s->exact, *right = s->exact + s->n_local;
     uint64_t least = s->job->cfg->min_leaf_weight;
     struct dune_cut c = {.feat = (int32_t)k->col, .edge = -1};
     bool found = false;
 
+    for (uint32_t j = 0; j < s->n_local; j++) {
+        left[j] = before[j];
+        right[j] = p->hist[s->class_of[j]] - before[j];
+    }
     finish_cut(&c, left, right, s->n_local);
     for (size_t i = 0; i + 1 < n; i++) {
         const struct dune_item *it = &p->item[(uint32_t)key[i]];
@@ -417,25 +422,26 @@ static bool search_inside(struct dune_bin_search *s, const struct dune_part *p, 
                           struct dune_cut *best)
 {
     size_t n, from = 0, stride = s->job->codes->stride;
+    uint64_t *before = s->exact + 2 * s->n_local; /* class weights left of the bin */
     uint8_t open[BINS];
     bool found = false;
 
     if (!worth_marking(k, best) || !mark_bins(s, k, (double)p->all, best, open))
         return false;
     n = sort_open(s, p, k, open);
-    for (uint32_t i = 0; i < k->n_seen; i++) {
-        uint64_t *left, *right;
+    memset(before, 0, s->n_local * sizeof(*before));
+    for (uint32_t i = 0; i < k->n_seen && from < n; i++) {
         size_t to = from;
 
-        if (!open[k->seen[i]])
-            continue;
-        while (to < n && k->code[p->item[(uint32_t)s->key[to]].row * stride] >> 8 == k->seen[i])
-            to++;
-        if (s->key[from] >> 32 != s->key[to - 1] >> 32) {
-            exact_before(s, p, k, i, &left, &right);
-            found |= search_values(s, p, k, s->key + from, to - from, k->seen[i], left, right, best);
+        if (open[k->seen[i]]) {
+            while (to < n && k->code[p->item[(uint32_t)s->key[to]].row * stride] >> 8 == k->seen[i])
+                to++;
+            if (s->key[from] >> 32 != s->key[to - 1] >> 32)
+                found |= search_values(s, p, k, s->key + from, to - from, k->seen[i], before, best);
+            from = to;
         }
-        from = to;
+        for (uint32_t j = 0; j < s->n_local; j++)
+            before[j] += k->hist[(size_t)k->seen[i] * s->stride + j];
     }
     return found;
 }
