@@ -36,7 +36,7 @@ void dune_bin_hist_plan(struct dune_bin_hist *h, const struct dune_grow_job *job
             continue;
         h->col[h->n_cols] = col[i];
         h->offset[h->n_cols + 1] =
-            h->offset[h->n_cols] + (size_t)job->codes->col[job->code_col[col[i]]].n_bins * h->stride;
+            h->offset[h->n_cols] + (size_t)job->codes.col[job->code_col[col[i]]].n_bins * h->stride;
         h->n_cols++;
     }
     memset(h->has, 0, (size_t)h->n_cols * DUNE_BINS);
@@ -108,10 +108,10 @@ static inline __attribute__((always_inline)) void add_lanes(struct dune_bin_hist
     const uint16_t *code[LANES] = {0};
     uint64_t *data[LANES] = {0};
     uint8_t *has = h->has + (size_t)from * DUNE_BINS; /* one base for all lanes spares registers */
-    size_t stride = h->stride, row_stride = job->codes->stride;
+    size_t stride = h->stride, row_stride = job->codes.stride;
 
     for (uint32_t j = 0; j < lanes; j++) {
-        code[j] = job->codes->code + job->code_col[h->col[from + j]];
+        code[j] = job->codes.code + job->code_col[h->col[from + j]];
         data[j] = h->data + h->offset[from + j];
     }
     for (size_t i = 0; i < n; i++) {
@@ -119,7 +119,7 @@ static inline __attribute__((always_inline)) void add_lanes(struct dune_bin_hist
         uint64_t w = item[i].w;
 
         if (from == 0 && i + DUNE_AHEAD < n)
-            __builtin_prefetch(job->codes->code + item[i + DUNE_AHEAD].row * row_stride);
+            __builtin_prefetch(job->codes.code + item[i + DUNE_AHEAD].row * row_stride);
 #pragma GCC unroll 4
         for (uint32_t j = 0; j < lanes; j++) {
             size_t b = code[j][at] >> 8;

@@ -72,16 +72,22 @@ int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t
 /* Everything one tree needs; borrowed from the fit. */
 struct dune_grow_job {
     const uint32_t *const *col;             /* [n_cols] */
-    const struct dune_codes *codes;
-    const uint32_t *code_col;               /* [n_cols] its column in codes */
+    struct dune_codes codes;    /* borrowed arrays */
+    const uint32_t *code_col;   /* [n_cols] its column in codes */
     size_t n_rows;
     uint32_t n_cols, n_classes;
     const uint16_t *cls;
     const uint64_t *w;
     const struct dune_train_cfg *cfg;
     struct dune_tuning tune;
+    const uint32_t *global; /* NULL, or the table's row of each row that codes and items speak of */
     uint64_t tree; /* number of the tree: key of its random draws */
 };
+/* The value behind a code. */
+static inline uint32_t dune_value(const struct dune_grow_job *job, uint32_t col, uint32_t row)
+{
+    return job->col[col][job->global ? job->global[row] : row];
+}
 /* tree_grow.c: DUNE_E_INTERRUPTED or 0. */
 int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job);
 void dune_tree_fini(struct dune_tree *tr);

@@ -113,7 +113,7 @@ static bool is_empty(const struct column *k, uint32_t bin, uint32_t stride)
 
 static void set_column(struct dune_bin_search *s, const struct dune_bin_hist *h, uint32_t i, bool kept)
 {
-    const struct dune_codes *codes = s->job->codes;
+    const struct dune_codes *codes = &s->job->codes;
     const uint8_t *has = h->has + (size_t)i * BINS;
     struct column *k = &s->column[i];
 
@@ -403,8 +403,7 @@ static bool search_values(struct dune_bin_search *s, const struct dune_part *p, 
 static size_t sort_open(struct dune_bin_search *s, const struct dune_part *p, const struct column *k,
                         const uint8_t *open)
 {
-    const uint32_t *x = s->job->col[k->col];
-    size_t n = 0, stride = s->job->codes->stride;
+    size_t n = 0, stride = s->job->codes.stride;
 
     for (size_t i = 0; i < p->n; i++) {
         uint32_t row = p->item[i].row, code = k->code[row * stride];
@@ -412,7 +411,7 @@ static size_t sort_open(struct dune_bin_search *s, const struct dune_part *p, co
         if (i + DUNE_AHEAD < p->n)
             __builtin_prefetch(k->code + p->item[i + DUNE_AHEAD].row * stride);
         if (open[code >> 8])
-            s->key[n++] = (uint64_t)(k->coded->exact ? code : x[row]) << 32 | i;
+            s->key[n++] = (uint64_t)(k->coded->exact ? code : dune_value(s->job, k->col, row)) << 32 | i;
     }
     dune_sort_u64(s->key, s->tmp, n, UINT64_C(0xffffffff) << 32);
     return n;
@@ -421,7 +420,7 @@ static size_t sort_open(struct dune_bin_search *s, const struct dune_part *p, co
 static bool search_inside(struct dune_bin_search *s, const struct dune_part *p, const struct column *k,
                           struct dune_cut *best)
 {
-    size_t n, from = 0, stride = s->job->codes->stride;
+    size_t n, from = 0, stride = s->job->codes.stride;
     uint64_t *before = s->exact + 2 * s->n_local; /* class weights left of the bin */
     uint8_t open[BINS];
     bool found = false;

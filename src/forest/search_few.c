@@ -49,7 +49,7 @@ static void begin(struct few *f, const struct dune_grow_job *job, const struct d
         }
         f->cls[i] = (uint8_t)c;
         f->w[i] = (double)p->item[i].w;
-        f->code[i] = job->codes->code + p->item[i].row * job->codes->stride;
+        f->code[i] = job->codes.code + p->item[i].row * job->codes.stride;
         f->all[c] += f->w[i];
     }
     f->weight = (double)p->all;
@@ -102,7 +102,6 @@ static void insert_keys(const uint32_t *key, uint32_t n, uint8_t *order)
 /* Rows from..to-1 of the order share a code: sorts them by value where they differ in class. */
 static void open_run(struct few *f, uint32_t from, uint32_t to)
 {
-    const uint32_t *x = f->job->col[f->col];
     bool differ = f->job->cfg->min_leaf_weight > 0;
 
     for (uint32_t i = from + 1; i < to; i++)
@@ -111,7 +110,7 @@ static void open_run(struct few *f, uint32_t from, uint32_t to)
         return;
     for (uint32_t i = from; i < to; i++) {
         uint8_t o = f->order[i];
-        uint32_t v = x[f->part->item[o].row], j = i;
+        uint32_t v = dune_value(f->job, f->col, f->part->item[o].row), j = i;
 
         for (; j > from && f->value[j - 1] > v; j--) {
             f->value[j] = f->value[j - 1];
@@ -137,7 +136,7 @@ static bool sort_column(struct few *f, uint32_t col)
         lo = DUNE_MIN(lo, v);
         hi = DUNE_MAX(hi, v);
     }
-    if (lo == hi && f->job->codes->col[c].exact) {
+    if (lo == hi && f->job->codes.col[c].exact) {
         if (col < 64)
             *f->part->constant |= UINT64_C(1) << col;
         return false;
@@ -152,7 +151,7 @@ static bool sort_column(struct few *f, uint32_t col)
         f->edge[i] = (int32_t)(key[f->order[i]] >> 8);
         f->value[i] = (uint32_t)f->edge[i];
     }
-    if (f->job->codes->col[c].exact)
+    if (f->job->codes.col[c].exact)
         return true;
     for (uint32_t i = 0, j; i < f->n; i = j) {
         for (j = i + 1; j < f->n && f->edge[j] == f->edge[i];)

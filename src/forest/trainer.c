@@ -98,7 +98,7 @@ static int choose_columns(struct fit *fit, const struct dune_trainer *tr, dune_f
         return dune_diag_set(d, DUNE_E_INPUT, NULL,
                              "there is nothing to train on: no chosen column is in the table");
     fit->job.col = fit->col;
-    fit->job.codes = &tr->codes;
+    fit->job.codes = tr->codes;
     fit->job.code_col = fit->code_col;
     fit->job.n_cols = f->n_feats;
     return 0;

@@ -15,7 +15,7 @@ struct pending {
     struct dune_gain gain;
 };
 struct grow {
-    const struct dune_grow_job *job;
+    struct dune_grow_job *job;
     struct dune_item *item, *spare; /* spare: room for partitioning */
     size_t n_items;
     struct dune_tree *tree;
@@ -26,6 +26,11 @@ struct grow {
     uint32_t *column;             /* [n_cols] 0, 1, ... */
     uint32_t *draw;               /* [n_cols] the same while nothing is drawn */
     uint32_t want;                /* columns looked at per node */
+    /* Depth-first growth: the subtree in hand, when it is small, works on a copy of its codes. */
+    struct dune_codes table;      /* codes of the whole table */
+    uint16_t *near_code;          /* [near_rows][stride] */
+    uint32_t *near_global;        /* [near_rows] rows of the table */
+    size_t near_rows, near_begin, near_end;
 };
 static uint32_t new_node(struct grow *g, uint32_t parent)
 {
@@ -176,8 +181,8 @@ struct border {
 /* Stable and without unpredictable branches; returns the first item of the right side. */
 static size_t partition_codes(struct grow *g, const struct pending *p, struct border *b)
 {
-    const uint16_t *code = g->job->codes->code + g->job->code_col[p->cut.feat];
-    size_t stride = g->job->codes->stride;
+    const uint16_t *code = g->job->codes.code + g->job->code_col[p->cut.feat];
+    size_t stride = g->job->codes.stride;
     struct dune_item *left = g->item + p->begin, *right = g->spare;
     int32_t edge = p->cut.edge, below = -1, above = UINT16_MAX + 1;
 
@@ -205,12 +210,12 @@ static size_t partition_codes(struct grow *g, const struct pending *p, struct bo
 
 static size_t partition_values(struct grow *g, const struct pending *p)
 {
-    const uint32_t *x = g->job->col[p->cut.feat], threshold = p->cut.threshold;
+    uint32_t col = (uint32_t)p->cut.feat, threshold = p->cut.threshold;
     struct dune_item *left = g->item + p->begin, *right = g->spare;
 
     for (size_t i = p->begin; i < p->end; i++) {
         struct dune_item it = g->item[i];
-        bool goes_left = x[it.row] <= threshold;
+        bool goes_left = dune_value(g->job, col, it.row) <= threshold;
 
         *left = it;
         *right = it;
@@ -224,10 +229,10 @@ static size_t partition_values(struct grow *g, const struct pending *p)
 /* The values next to a cut between codes: from the table of values, or from the rows at the border. */
 static uint32_t border_threshold(const struct grow *g, const struct pending *p, size_t middle, struct border b)
 {
-    const struct dune_coded *coded = &g->job->codes->col[g->job->code_col[p->cut.feat]];
-    const uint16_t *code = g->job->codes->code + g->job->code_col[p->cut.feat];
-    const uint32_t *x = g->job->col[p->cut.feat];
-    size_t stride = g->job->codes->stride;
+    const struct dune_coded *coded = &g->job->codes.col[g->job->code_col[p->cut.feat]];
+    const uint16_t *code = g->job->codes.code + g->job->code_col[p->cut.feat];
+    uint32_t col = (uint32_t)p->cut.feat;
+    size_t stride = g->job->codes.stride;
     uint32_t lo = 0, hi = UINT32_MAX;
 
     if (coded->exact) {
@@ -237,10 +242,10 @@ static uint32_t border_threshold(const struct grow *g, const struct pending *p, 
     }
     for (size_t i = p->begin; i < middle; i++)
         if (code[g->item[i].row * stride] == b.below)
-            lo = DUNE_MAX(lo, x[g->item[i].row]);
+            lo = DUNE_MAX(lo, dune_value(g->job, col, g->item[i].row));
     for (size_t i = middle; i < p->end; i++)
         if (code[g->item[i].row * stride] == b.above)
-            hi = DUNE_MIN(hi, x[g->item[i].row]);
+            hi = DUNE_MIN(hi, dune_value(g->job, col, g->item[i].row));
     return lo + (hi - lo) / 2;
 }
 
@@ -337,6 +342,36 @@ static int grow_best_first(struct grow *g, struct pending *root)
     return 0;
 }
 
+/*
+ * Brings the codes of p's rows together: all of its subtree is grown before any other node, and reads
+ * them again at every level. Items then speak of rows of the copy; nobody needs them afterwards.
+ */
+static void come_near(struct grow *g, const struct pending *p)
+{
+    size_t n = p->end - p->begin, stride = g->table.stride;
+
+    if (p->begin >= g->near_begin && p->end <= g->near_end)
+        return;
+    g->job->codes.code = g->table.code;
+    g->job->global = NULL;
+    g->near_begin = g->near_end = 0;
+    if (n > g->near_rows || n < g->job->tune.few_rows)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        struct dune_item *it = &g->item[p->begin + i];
+
+        if (i + DUNE_AHEAD < n)
+            __builtin_prefetch(g->table.code + it[DUNE_AHEAD].row * stride);
+        memcpy(g->near_code + i * stride, g->table.code + it->row * stride, stride * sizeof(uint16_t));
+        g->near_global[i] = it->row;
+        it->row = (uint32_t)i;
+    }
+    g->job->codes.code = g->near_code;
+    g->job->global = g->near_global;
+    g->near_begin = p->begin;
+    g->near_end = p->end;
+}
+
 static int grow_depth_first(struct grow *g, struct pending *root)
 {
     struct pending p, child[2];
@@ -347,6 +382,8 @@ static int grow_depth_first(struct grow *g, struct pending *root)
         if (dune_interrupted())
             return DUNE_E_INTERRUPTED;
         p = g->open.data[--g->open.len];
+        if (g->near_rows)
+            come_near(g, &p);
         split(g, &p, child);
         for (int s = 1; s >= 0; s--) /* the left one is split first */
             if (open_node(g, &child[s]))
@@ -354,6 +391,8 @@ static int grow_depth_first(struct grow *g, struct pending *root)
     }
     return 0;
 }
+
+enum { NEAR_BYTES = 512 * 1024 };
 
 static void start(struct grow *g)
 {
@@ -373,6 +412,11 @@ static void start(struct grow *g)
         .right = DUNE_NEW_N(uint64_t, job->n_classes)};
     if (all < DUNE_BIN_WEIGHT && !job->tune.plain)
         g->bins = dune_bin_search_new(job, g->rows.key, g->rows.tmp);
+    if (g->bins && !job->cfg->max_leaves) {
+        g->near_rows = DUNE_MIN(NEAR_BYTES / (job->codes.stride * sizeof(uint16_t)), g->n_items / 2);
+        g->near_code = dune_mem_alloc(g->near_rows, job->codes.stride * sizeof(uint16_t));
+        g->near_global = dune_mem_alloc(g->near_rows, sizeof(*g->near_global));
+    }
     g->want = draws_wanted(job);
     g->column = DUNE_NEW_N(uint32_t, job->n_cols);
     g->draw = DUNE_NEW_N(uint32_t, job->n_cols);
@@ -389,6 +433,8 @@ static void stop(struct grow *g)
     dune_mem_free(g->rows.left);
     dune_mem_free(g->rows.right);
     dune_bin_search_free(g->bins);
+    dune_mem_free(g->near_code);
+    dune_mem_free(g->near_global);
     dune_mem_free(g->column);
     dune_mem_free(g->draw);
     for (size_t i = 0; i < g->open.len; i++)
@@ -398,7 +444,8 @@ static void stop(struct grow *g)
 
 int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job)
 {
-    struct grow g = {.job = job, .tree = out};
+    struct dune_grow_job own = *job;
+    struct grow g = {.job = &own, .tree = out, .table = job->codes};
     struct pending root = {0};
     int rc;
 
