@@ -13,6 +13,7 @@
 #include "forest/bins_int.h"
 
 #include <endian.h>
+#include <math.h>
 #include <string.h>
 
 /* Vectors stay inside this file, always inlined: there is no call whose ABI could differ. */
@@ -42,9 +43,9 @@ struct dune_bin_search {
     uint16_t *local_of;         /* [n_classes] */
     uint16_t *class_of;         /* of the node's histograms */
     uint32_t n_local, stride;
+    double squares;             /* of the node's class weights */
     v4d *all, *left;            /* [stride / 4] class weights of the node, and left of a place */
     uint64_t *exact;            /* [3][n_local] */
-    double *scratch;            /* [4][stride] */
     bool avx2;
 };
 
@@ -62,7 +63,6 @@ struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uin
     s->all = dune_mem_alloc(vectors, sizeof(v4d));
     s->left = dune_mem_alloc(vectors, sizeof(v4d));
     s->exact = DUNE_NEW_N(uint64_t, 3 * job->n_classes);
-    s->scratch = DUNE_NEW_N(double, 16 * vectors);
 #ifdef __x86_64__
     s->avx2 = __builtin_cpu_supports("avx2");
 #endif
@@ -79,7 +79,6 @@ void dune_bin_search_free(struct dune_bin_search *s)
     dune_mem_free(s->all);
     dune_mem_free(s->left);
     dune_mem_free(s->exact);
-    dune_mem_free(s->scratch);
     dune_mem_free(s);
 }
 
@@ -88,6 +87,7 @@ static void set_local(struct dune_bin_search *s, const struct dune_part *p, cons
 {
     double *all = (double *)s->all;
 
+    s->squares = (double)p->squares;
     s->n_local = h->n_local;
     s->stride = h->stride;
     s->class_of = h->class_of;
@@ -163,11 +163,11 @@ static inline __attribute__((always_inline)) v4d to_doubles(const uint64_t *h)
 static inline __attribute__((always_inline)) void scan_body(struct dune_bin_search *s, struct column *k,
                                                             double all)
 {
-    uint32_t vectors = s->stride / 4;
+    uint32_t vectors = s->stride / 4, i;
 
     for (uint32_t j = 0; j < vectors; j++)
         s->left[j] = (v4d){0};
-    for (uint32_t i = 0; i < k->n_seen; i++) {
+    for (i = 0; i < k->n_seen; i++) {
         const uint64_t *h = k->hist + (size_t)k->seen[i] * s->stride;
         v4d lw = {0}, ls = {0}, rs = {0};
 
@@ -180,9 +180,23 @@ static inline __attribute__((always_inline)) void scan_body(struct dune_bin_sear
             rs += r * r;
         }
         k->weight[i] = SUM4(lw);
-        k->lterm[i] = SUM4(ls) / k->weight[i];
-        k->rterm[i] = k->weight[i] < all ? SUM4(rs) / (all - k->weight[i]) : 0;
+        k->lterm[i] = SUM4(ls);
+        k->rterm[i] = SUM4(rs);
     }
+    k->rterm[i - 1] = 0;
+    k->weight[i - 1] = 0; /* so that the last division is harmless */
+    for (uint32_t j = i; j % 4; j++) {
+        k->weight[j] = 1;
+        k->lterm[j] = k->rterm[j] = 0;
+    }
+    for (uint32_t j = 0; j < i; j += 4) { /* four divisions at a time */
+        v4d w = *(const v4d *)(k->weight + j);
+
+        *(v4d *)(k->rterm + j) /= all - w;
+        *(v4d *)(k->lterm + j) /= w;
+    }
+    k->weight[i - 1] = all;
+    k->lterm[i - 1] = s->squares / all;
 }
 
 #ifdef __x86_64__
@@ -272,76 +286,103 @@ static bool search_edges(struct dune_bin_search *s, const struct dune_part *p, s
  * Taking the bin apart into classes of their own only helps: score <= S_L/l + S_R/r + B.
  * With R' = R + b, r' = r + B, x_c^2 <= x_c b_c and 1/(l + X) <= 1/l - X/(l (l + B)), from the lower edge:
  *   score <= S_L/l + S_R'/r' + sum b_c max(0, (2L_c + b_c)/l - (2R'_c - b_c)/r' - S_L/(l (l+B)) + S_R'/(r' r))
- * and likewise from the upper edge with the sides exchanged.
+ * and from the upper edge, with L' = L + b, l' = l + B:
+ *   score <= S_L'/l' + S_R/r + sum b_c max(0, (2R_c + b_c)/r - (2L'_c - b_c)/l' - S_R/(r (r+B)) + S_L'/(l' l))
+ * where 2R'_c - b_c = 2R_c + b_c and 2L'_c - b_c = 2L_c + b_c.
  */
-static double bound_from(const double *near_l, const double *near_r, const double *b, uint32_t n, double l,
-                         double r, double weight, double lterm, double rterm)
+struct around { /* a bin and what lies beside it */
+    double l, r, weight;       /* L, R, B */
+    double sl, sr, sl_in, sr_in; /* S_L/l, S_R/r, S_L'/l', S_R'/r' */
+};
+
+/* The smaller of the two bounds. */
+static inline __attribute__((always_inline)) double bound(const struct dune_bin_search *s, const uint64_t *h,
+                                                          const struct around *a)
 {
-    double shift = rterm / (r - weight) - lterm / (l + weight), sum = lterm + rterm;
+    double l2 = a->l + a->weight, r2 = a->r + a->weight;
+    v4d il = (v4d){0} + 1 / a->l, ir = (v4d){0} + 1 / a->r, il2 = (v4d){0} + 1 / l2, ir2 = (v4d){0} + 1 / r2;
+    v4d up = (v4d){0} + (a->sr_in / a->r - a->sl / l2), down = (v4d){0} + (a->sl_in / a->l - a->sr / r2);
+    v4d sum1 = {0}, sum2 = {0}, zero = {0};
 
-    for (uint32_t j = 0; j < n; j++) {
-        double slope = (2 * near_l[j] + b[j]) / l - (2 * near_r[j] - b[j]) / r + shift;
+    for (uint32_t j = 0; j < s->stride / 4; j++) {
+        v4d b = to_doubles(h + 4 * (size_t)j), p = 2 * s->left[j] + b, q = 2 * (s->all[j] - s->left[j]) - b;
+        v4d t1 = p * il - q * ir2 + up, t2 = q * ir - p * il2 + down;
 
-        if (slope > 0)
-            sum += b[j] * slope;
+        t1 = (v4d)((v4u)t1 & (v4u)(t1 > zero));
+        t2 = (v4d)((v4u)t2 & (v4u)(t2 > zero));
+        sum1 += b * t1;
+        sum2 += b * t2;
     }
-    return sum;
+    return DUNE_MIN(a->sl + a->sr_in + SUM4(sum1), a->sl_in + a->sr + SUM4(sum2));
 }
 
-/* Whether the bin's weights could be divided better than *best; left: class weights before it. */
-static bool worth_opening(const struct dune_bin_search *s, const struct column *k, uint32_t i, double all,
-                          const double *left, const struct dune_cut *best, double *scratch)
+static uint32_t count_classes(const uint64_t *h, uint32_t n)
+{
+    uint32_t classes = 0;
+
+    for (uint32_t j = 0; j < n; j++)
+        classes += h[j] > 0;
+    return classes;
+}
+
+/* Whether the bin's weights could be divided better than *best; s->left: class weights before it. */
+static inline __attribute__((always_inline)) bool worth_opening(const struct dune_bin_search *s,
+                                                                const struct column *k, uint32_t i, double all,
+                                                                const struct dune_cut *best)
 {
     const uint64_t *h = k->hist + (size_t)k->seen[i] * s->stride;
     double least = (double)s->job->cfg->min_leaf_weight, goal = best->score * (1 - SLACK);
-    double before = i ? k->weight[i - 1] : 0, after = all - k->weight[i], weight = k->weight[i] - before;
-    double *b = scratch, *far_l = scratch + s->stride, *near_r = scratch + 2 * s->stride;
-    double *far_r = scratch + 3 * s->stride;
-    uint32_t classes = 0;
+    double before = i ? k->weight[i - 1] : 0, after = all - k->weight[i];
+    struct around a = {.l = before, .r = after, .weight = k->weight[i] - before, .sl = i ? k->lterm[i - 1] : 0,
+                       .sr = k->rterm[i], .sl_in = k->lterm[i], .sr_in = i ? k->rterm[i - 1] : s->squares / all};
 
-    if (!k->coded->multi[k->seen[i]])
+    if (!k->coded->multi[k->seen[i]] || k->weight[i] < least || all - before < least ||
+        a.sl + a.sr + a.weight < goal)
         return false;
-    if (k->weight[i] < least || all - before < least)
+    if (best->feat >= 0 && i && i + 1 < k->n_seen && bound(s, h, &a) < goal)
         return false;
-    if ((i ? k->lterm[i - 1] : 0) + k->rterm[i] + weight < goal)
-        return false;
-    for (uint32_t j = 0; j < s->n_local; j++) {
-        b[j] = (double)h[j];
-        classes += h[j] > 0;
-        far_l[j] = left[j] + b[j];
-        near_r[j] = ((const double *)s->all)[j] - left[j];
-        far_r[j] = near_r[j] - b[j];
-    }
-    if (classes == 1 && (!i || before >= least) && (i + 1 == k->n_seen || after >= least))
-        return false;
-    if (best->feat < 0 || !i || i + 1 == k->n_seen)
-        return true;
-    return bound_from(left, near_r, b, s->n_local, before, all - before, weight, k->lterm[i - 1],
-                      k->rterm[i - 1]) >= goal &&
-           bound_from(far_r, far_l, b, s->n_local, after, k->weight[i], weight, k->rterm[i],
-                      k->lterm[i]) >= goal;
+    /* Along a single class the score is convex: the ends are better, where they are allowed. */
+    return (i && before < least) || (i + 1 < k->n_seen && after < least) || count_classes(h, s->n_local) > 1;
 }
+
+static inline __attribute__((always_inline)) uint32_t mark_body(struct dune_bin_search *s, const struct column *k,
+                                                                double all, const struct dune_cut *best,
+                                                                uint8_t *open)
+{
+    uint32_t n = 0;
+
+    for (uint32_t j = 0; j < s->stride / 4; j++)
+        s->left[j] = (v4d){0};
+    for (uint32_t i = 0; i < k->n_seen; i++) {
+        const uint64_t *h = k->hist + (size_t)k->seen[i] * s->stride;
+        bool yes = worth_opening(s, k, i, all, best);
+
+        open[k->seen[i]] = yes;
+        n += yes;
+        for (uint32_t j = 0; j < s->stride / 4; j++)
+            s->left[j] += to_doubles(h + 4 * (size_t)j);
+    }
+    return n;
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static uint32_t mark_avx2(struct dune_bin_search *s, const struct column *k,
+                                                          double all, const struct dune_cut *best, uint8_t *open)
+{
+    return mark_body(s, k, all, best, open);
+}
+#endif
 
 /* Marks the seen bins to open; returns how many. */
 static uint32_t mark_bins(struct dune_bin_search *s, const struct column *k, double all,
                           const struct dune_cut *best, uint8_t open[BINS])
 {
-    double *left = (double *)s->left;
-    uint32_t n = 0;
-
     memset(open, 0, BINS);
-    memset(left, 0, s->stride * sizeof(*left));
-    for (uint32_t i = 0; i < k->n_seen; i++) {
-        const uint64_t *h = k->hist + (size_t)k->seen[i] * s->stride;
-
-        if (worth_opening(s, k, i, all, left, best, s->scratch)) {
-            open[k->seen[i]] = 1;
-            n++;
-        }
-        for (uint32_t j = 0; j < s->n_local; j++)
-            left[j] += (double)h[j];
-    }
-    return n;
+#ifdef __x86_64__
+    if (s->avx2)
+        return mark_avx2(s, k, all, best, open);
+#endif
+    return mark_body(s, k, all, best, open);
 }
 
 /* Cheap test of a whole column before its bins are looked at one by one. */
@@ -359,6 +400,11 @@ static bool worth_marking(const struct column *k, const struct dune_cut *best)
     return false;
 }
 
+static double approx(dune_u128 squares, int shift)
+{
+    return (double)(int64_t)(squares >> shift);
+}
+
 /* The values inside the sorted rows of one bin; before: class weights left of it. */
 static bool search_values(struct dune_bin_search *s, const struct dune_part *p, const struct column *k,
                           const uint64_t *key, size_t n, uint8_t bin, const uint64_t *before,
@@ -367,6 +413,9 @@ static bool search_values(struct dune_bin_search *s, const struct dune_part *p, 
     uint64_t *left = s->exact, *right = s->exact + s->n_local;
     uint64_t least = s->job->cfg->min_leaf_weight;
     struct dune_cut c = {.feat = (int32_t)k->col, .edge = -1};
+    /* Squares in units of 2^shift fit 62 bits: cheap to convert, and wrong by less than one unit. */
+    int shift = DUNE_MAX(66 - 2 * __builtin_clzll(p->all), 0);
+    double unit = ldexp(1, shift), slack = 2 * (double)p->all, goal = best->score * (1 - SLACK) / unit;
     bool found = false;
 
     for (uint32_t j = 0; j < s->n_local; j++) {
@@ -387,14 +436,17 @@ static bool search_values(struct dune_bin_search *s, const struct dune_part *p, 
         if (a == b || c.lw < least || c.rw < least)
             continue;
         found = true;
-        c.score = dune_cut_score(c.lw, c.ls, c.rw, c.rs);
-        if (c.score < best->score * (1 - DUNE_SCORE_EPS))
+        if (approx(c.ls, shift) * (double)c.rw + approx(c.rs, shift) * (double)c.lw + slack <
+            goal * (double)c.lw * (double)c.rw)
             continue;
+        c.score = dune_cut_score(c.lw, c.ls, c.rw, c.rs);
         c.edge = k->coded->exact ? (int32_t)a : -1;
         c.threshold = a + (b - a) / 2; /* means nothing where a and b are codes */
         c.pos = (uint64_t)bin << 33 | a;
-        if (dune_cut_better(&c, best))
+        if (dune_cut_better(&c, best)) {
             *best = c;
+            goal = best->score * (1 - SLACK) / unit;
+        }
     }
     return found;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The best cut of a node with few rows: sorts their codes, in registers and on the stack. Sums are
- * doubles with a bound of their error; what could win or tie is recomputed in whole numbers.
+ * doubles with a bound of their error; two cuts that it cannot tell apart are compared in whole numbers.
  */
 #include "forest/forest_int.h"
 
@@ -10,7 +10,7 @@
 
 /* Vectors stay inside this file, always inlined: there is no call whose ABI could differ. */
 #pragma GCC diagnostic ignored "-Wpsabi"
-typedef uint32_t v8u __attribute__((vector_size(32), aligned(4)));
+typedef int32_t v8i __attribute__((vector_size(32), aligned(4)));
 
 enum { MAX = DUNE_FEW_ROWS };
 
@@ -23,11 +23,18 @@ struct few {
     uint8_t cls[MAX];          /* local class */
     double all[MAX];           /* [n_local] class weights of the node */
     double squares, weight;
+    double error; /* of a score times both weights, see scan_column */
     /* of the current column */
     uint32_t col;
     uint8_t order[MAX];
     uint32_t value[MAX]; /* in order: a number that grows with the value */
     int32_t edge[MAX];   /* in order: the code, or -1 where value is the value itself */
+    /* the best cut so far */
+    bool any;
+    double num, den;     /* about: its score is num / den */
+    double left[MAX];    /* [n_local] class weights on its left */
+    uint32_t at, threshold;
+    int32_t best_col, best_edge;
 };
 
 static void begin(struct few *f, const struct dune_grow_job *job, const struct dune_part *p)
@@ -54,49 +61,42 @@ static void begin(struct few *f, const struct dune_grow_job *job, const struct d
     }
     f->weight = (double)p->all;
     f->squares = (double)(uint64_t)(p->squares >> 64) * 0x1p64 + (double)(uint64_t)p->squares;
+    f->error = f->squares * f->n * 0x1p-50 * f->weight;
+    f->any = false;
 }
 
-/* The place of every key is the number of smaller ones: no branches, eight comparisons at a time. */
-static inline __attribute__((always_inline)) void rank_body(const uint32_t *key, uint32_t n, uint32_t padded,
-                                                            uint8_t *order)
+/* The place of every key is the number of smaller ones: no branches, eight keys at a time. */
+static inline __attribute__((always_inline)) void rank_body(const int32_t *key, uint32_t n, uint8_t *order)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        v8u count = {0}, k = (v8u){0} + key[i];
+    int32_t place[MAX];
 
-        for (uint32_t j = 0; j < padded; j += 8)
-            count -= (v8u)(*(const v8u *)(const void *)(key + j) < k);
-        order[count[0] + count[1] + count[2] + count[3] + count[4] + count[5] + count[6] + count[7]] = (uint8_t)i;
+    for (uint32_t i = 0; i < n; i += 8) {
+        v8i count = {0}, k = *(const v8i *)(const void *)(key + i);
+
+        for (uint32_t j = 0; j < n; j++)
+            count -= (v8i)((v8i){0} + key[j] < k);
+        *(v8i *)(void *)(place + i) = count;
     }
+    for (uint32_t i = 0; i < n; i++)
+        order[place[i]] = (uint8_t)i;
 }
 
 #ifdef __x86_64__
-__attribute__((target("avx2"))) static void rank_avx2(const uint32_t *key, uint32_t n, uint32_t padded,
-                                                      uint8_t *order)
+__attribute__((target("avx2"))) static void rank_avx2(const int32_t *key, uint32_t n, uint8_t *order)
 {
-    rank_body(key, n, padded, order);
+    rank_body(key, n, order);
 }
 #endif
 
-static void rank_keys(const uint32_t *key, uint32_t n, uint32_t padded, uint8_t *order)
+static void rank_keys(const int32_t *key, uint32_t n, uint8_t *order)
 {
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx2")) {
-        rank_avx2(key, n, padded, order);
+        rank_avx2(key, n, order);
         return;
     }
 #endif
-    rank_body(key, n, padded, order);
-}
-
-static void insert_keys(const uint32_t *key, uint32_t n, uint8_t *order)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t j = i;
-
-        for (; j && key[order[j - 1]] > key[i]; j--)
-            order[j] = order[j - 1];
-        order[j] = (uint8_t)i;
-    }
+    rank_body(key, n, order);
 }
 
 /* Rows from..to-1 of the order share a code: sorts them by value where they differ in class. */
@@ -126,13 +126,14 @@ static void open_run(struct few *f, uint32_t from, uint32_t to)
 /* Brings the rows into the order of the column; false where they are all equal. */
 static bool sort_column(struct few *f, uint32_t col)
 {
-    uint32_t key[MAX], c = f->job->code_col[col], padded = (f->n + 7) / 8 * 8, lo = UINT32_MAX, hi = 0;
+    uint32_t c = f->job->code_col[col], lo = UINT32_MAX, hi = 0;
+    int32_t key[MAX];
 
     f->col = col;
     for (uint32_t i = 0; i < f->n; i++) {
         uint32_t v = f->code[i][c];
 
-        key[i] = v << 8 | i;
+        key[i] = (int32_t)(v << 8 | i);
         lo = DUNE_MIN(lo, v);
         hi = DUNE_MAX(hi, v);
     }
@@ -141,14 +142,11 @@ static bool sort_column(struct few *f, uint32_t col)
             *f->part->constant |= UINT64_C(1) << col;
         return false;
     }
-    for (uint32_t i = f->n; i < padded; i++)
-        key[i] = UINT32_MAX;
-    if (f->n <= 12)
-        insert_keys(key, f->n, f->order);
-    else
-        rank_keys(key, f->n, padded, f->order);
+    for (uint32_t i = f->n; i % 8; i++)
+        key[i] = INT32_MAX;
+    rank_keys(key, f->n, f->order);
     for (uint32_t i = 0; i < f->n; i++) {
-        f->edge[i] = (int32_t)(key[f->order[i]] >> 8);
+        f->edge[i] = key[f->order[i]] >> 8;
         f->value[i] = (uint32_t)f->edge[i];
     }
     if (f->job->codes.col[c].exact)
@@ -162,10 +160,10 @@ static bool sort_column(struct few *f, uint32_t col)
     return true;
 }
 
-/* The cut behind place i, in whole numbers. */
-static void take(const struct few *f, uint32_t i, const double *left, struct dune_cut *best)
+/* In whole numbers: a cut of column col behind place at, with these class weights on its left. */
+static struct dune_cut exact_cut(const struct few *f, const double *left, int32_t col, uint32_t at)
 {
-    struct dune_cut c = {.feat = (int32_t)f->col, .edge = f->edge[i], .pos = i};
+    struct dune_cut c = {.feat = col, .pos = at};
 
     for (uint32_t k = 0; k < f->n_local; k++) {
         uint64_t l = (uint64_t)left[k], r = (uint64_t)(f->all[k] - left[k]);
@@ -176,39 +174,65 @@ static void take(const struct few *f, uint32_t i, const double *left, struct dun
         c.rs += (dune_u128)r * r;
     }
     c.score = dune_cut_score(c.lw, c.ls, c.rw, c.rs);
-    if (c.edge < 0)
-        c.threshold = f->value[i] + (f->value[i + 1] - f->value[i]) / 2;
-    if (dune_cut_better(&c, best))
-        *best = c;
+    return c;
 }
 
-static bool scan_column(const struct few *f, struct dune_cut *best)
+/* Is the cut behind place at of the current column, with score num / den, better than the best so far? */
+static bool wins(const struct few *f, double num, double den, const double *left, uint32_t at)
+{
+    struct dune_cut a, b;
+
+    if (!f->any || (num - f->error) * f->den > (f->num + f->error) * den * (1 + 0x1p-40))
+        return true;
+    a = exact_cut(f, left, (int32_t)f->col, at);
+    b = exact_cut(f, f->left, f->best_col, f->at);
+    return dune_cut_better(&a, &b);
+}
+
+static void take(struct few *f, double num, double den, const double *left, uint32_t i)
+{
+    f->any = true;
+    f->num = num;
+    f->den = den;
+    for (uint32_t k = 0; k < f->n_local; k++)
+        f->left[k] = left[k];
+    f->best_col = (int32_t)f->col;
+    f->best_edge = f->edge[i];
+    f->at = i;
+    f->threshold = f->value[i] + (f->value[i + 1] - f->value[i]) / 2;
+}
+
+/*
+ * All places of the column where the value changes. ls and rs: sums of squared class weights. Every
+ * update rounds them by at most 2^-52 of the largest, so ls rw + rs lw is off by less than f->error.
+ */
+static bool scan_column(struct few *f)
 {
     double left[MAX], lw = 0, rw = f->weight, ls = 0, rs = f->squares;
     double least = (double)f->job->cfg->min_leaf_weight;
-    /* Every update rounds by at most 2^-52 of the largest sum of squares. */
-    double slack = f->squares * f->n * 0x1p-50, goal = best->feat < 0 ? -1 : best->score * (1 - 0x1p-40);
     bool found = false;
 
     for (uint32_t c = 0; c < f->n_local; c++)
         left[c] = 0;
     for (uint32_t i = 0; i + 1 < f->n; i++) {
         uint32_t c = f->cls[f->order[i]];
-        double w = f->w[f->order[i]], l = left[c];
+        double w = f->w[f->order[i]], l = left[c], num, den;
 
         ls += w * (2 * l + w);
         rs -= w * (2 * (f->all[c] - l) - w);
         left[c] = l + w;
         lw += w;
         rw -= w;
-        if ((f->edge[i] == f->edge[i + 1] && f->edge[i] >= 0) || (f->edge[i] < 0 && f->value[i] == f->value[i + 1]) ||
-            lw < least || rw < least)
+        if ((f->edge[i] >= 0 ? f->edge[i] == f->edge[i + 1] : f->value[i] == f->value[i + 1]) || lw < least ||
+            rw < least)
             continue;
         found = true;
-        if ((ls + slack) * rw + (rs + slack) * lw < goal * lw * rw)
+        num = ls * rw + rs * lw;
+        den = lw * rw;
+        if (f->any && (num + f->error) * f->den * (1 + 0x1p-40) < (f->num - f->error) * den)
             continue;
-        take(f, i, left, best);
-        goal = best->score * (1 - 0x1p-40);
+        if (wins(f, num, den, left, i))
+            take(f, num, den, left, i);
     }
     return found;
 }
@@ -222,6 +246,11 @@ bool dune_search_few(const struct dune_grow_job *job, const struct dune_part *p,
     begin(&f, job, p);
     for (uint32_t i = 0; i < n; i++)
         if (!(col[i] < 64 && *p->constant >> col[i] & 1) && sort_column(&f, col[i]))
-            found |= scan_column(&f, best);
+            found |= scan_column(&f);
+    if (found) {
+        *best = exact_cut(&f, f.left, f.best_col, f.at);
+        best->edge = f.best_edge;
+        best->threshold = f.threshold;
+    }
     return found;
 }
