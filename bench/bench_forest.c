@@ -4,7 +4,7 @@
  * runs it and its peers in turns and prints medians and ratios.
  *
  *     bench_forest gen OUT ROWS COLS CLASSES     synthetic rows, plus a quarter as many to test on
- *     bench_forest export ROWS.dset OUT N        the rows of a data set, all features
+ *     bench_forest export ROWS.dset OUT N        the rows of a data set, all features of n = N
  *     bench_forest fit|refit IN TREES LEAVES DEPTH SQRT BOOTSTRAP THREADS [REPEAT [FILE]]
  *
  * refit encodes the columns once, outside the time, as repeated fits on one table do.

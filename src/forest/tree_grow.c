@@ -25,6 +25,7 @@ struct grow {
     struct dune_bin_search *bins; /* NULL: weights are too large for it */
     uint32_t *column;             /* [n_cols] 0, 1, ... */
     uint32_t *draw;               /* [n_cols] the same while nothing is drawn */
+    uint32_t *try;                /* [n_cols] drawn and not known to be constant */
     uint32_t want;                /* columns looked at per node */
     /* Depth-first growth: the subtree in hand, when it is small, works on a copy of its codes. */
     struct dune_codes table;      /* codes of the whole table */
@@ -120,13 +121,18 @@ static void find_cut(struct grow *g, struct pending *p)
         dune_rng_init(&rng, job->cfg->seed, job->tree, p->path, 0);
     }
     while (done < job->n_cols && !found) {
+        uint32_t n = 0;
+
         for (uint32_t i = done; i < want && want < job->n_cols; i++) {
             uint32_t j = i + (uint32_t)dune_rng_below(&rng, job->n_cols - i), d = g->draw[j];
 
             g->draw[j] = g->draw[i];
             g->draw[i] = d;
         }
-        found = search(g, &part, g->draw + done, want - done, &p->cut);
+        for (uint32_t i = done; i < want; i++)
+            if (g->draw[i] >= 64 || !(p->constant >> g->draw[i] & 1))
+                g->try[n++] = g->draw[i];
+        found = n && search(g, &part, g->try, n, &p->cut);
         done = want++;
     }
     if (found)
@@ -420,6 +426,7 @@ static void start(struct grow *g)
     g->want = draws_wanted(job);
     g->column = DUNE_NEW_N(uint32_t, job->n_cols);
     g->draw = DUNE_NEW_N(uint32_t, job->n_cols);
+    g->try = DUNE_NEW_N(uint32_t, job->n_cols);
     for (uint32_t i = 0; i < job->n_cols; i++)
         g->column[i] = g->draw[i] = i;
 }
@@ -437,6 +444,7 @@ static void stop(struct grow *g)
     dune_mem_free(g->near_global);
     dune_mem_free(g->column);
     dune_mem_free(g->draw);
+    dune_mem_free(g->try);
     for (size_t i = 0; i < g->open.len; i++)
         dune_bin_hist_free(g->open.data[i].kept);
     DUNE_VEC_FREE(&g->open);
