@@ -25,9 +25,9 @@ struct dune_p4_files {
 };
 
 /*
- * Generates all files for all devices of a plan. Errors: DUNE_E_INFEASIBLE names the device, the limit
+ * Generates all files for all devices of a plan; for TNA entries and reports, not yet the program. Errors: DUNE_E_INFEASIBLE names the device, the limit
  * and the number: hash siphash, several ways, more trees than a vote table holds, a feature the target
- * cannot compute, resources of the profile exceeded; DUNE_E_USAGE for a profile of another architecture.
+ * cannot compute, resources of the profile exceeded, a profile of another architecture.
  */
 int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct dune_p4_files *out,
                      struct dune_diag *d) DUNE_MUST_USE;

@@ -67,6 +67,10 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
         rc = dune_p4_files_write(&files, cfg->out, d);
     if (rc == 0)
         print(ctx, cfg->out, &files);
+    if (rc == 0 && arch == DUNE_P4_TNA)
+        rc = dune_diag_set(d, DUNE_E_ENV, NULL,
+                           "the program of p4-tna is not part of this build; entries, resource reports "
+                           "and dissector are in %s", cfg->out);
     dune_p4_files_fini(&files);
     dune_plan_free(p);
     return rc;
@@ -84,6 +88,8 @@ const struct cli_command cmd_emit = {
         "Per device of the plan: a P4-16 program, its entries, scripts that compile and start it, and\n"
         "a resource report; once, a Wireshark dissector of the shim. The program depends on shape\n"
         "limits only (features, trees, code-word bits): a retrained model within them is new entries.\n"
+        "p4-tna: the plan is checked against the profile, entries and report are written; the program is\n"
+        "not part of this build, so the exit status is 5.\n"
         "Exit status 3: the plan is wrong; 4: a device cannot hold it, or an unknown architecture.\n",
     .examples = "dunectl compile sequence.json --profile bmv2 -o plan.json\n"
                 "dunectl emit plan.json --target p4-v1model -o p4\n",

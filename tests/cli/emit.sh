@@ -44,6 +44,15 @@ has "is named" err 'device s1: profile tofino1 is not one of p4-v1model'
 expect 3 "no plan" "$D" emit "$T/none.json" --target p4-v1model -o "$T/x"
 check "a refusal writes nothing" test ! -e "$T/x"
 
+sed 's/"profile": "bmv2"/"profile": "tofino1"/; s/"max_vlan": 2/"max_vlan": 1/; s/"max_ipv4_options": 40/"max_ipv4_options": 0/
+     s/"max_ipv6_ext": 2/"max_ipv6_ext": 0/; s/"max_ipv6_ext_len": 64/"max_ipv6_ext_len": 0/; s/"ipv6": true/"ipv6": false/' "$P" >"$T/tna.json"
+expect 5 "TNA: the program is not in this build, and that is said" "$D" emit "$T/tna.json" --target p4-tna -o "$T/tna"
+has "with what there is" err 'the program of p4-tna is not part of this build; entries, resource reports'
+check "the golden entries as JSON" diff "$G/seven_nodes.bfrt.json" "$T/tna/s1/s1.bfrt.json"
+has "stages in the report" "$T/tna/s1/report.txt" '^stages  *[0-9]+ of 12$'
+expect 4 "TNA: parser limits beyond the profile" "$D" emit "$T/tofino.json" --target p4-tna -o "$T/x"
+has "are refused" err 'device s1: profile tofino1: parser limits wider'
+
 if command -v p4test >/dev/null 2>&1; then
     check "p4test takes the program" p4test --std p4-16 -Werror "$N"
 else

@@ -168,6 +168,20 @@ static void put_v1(struct dune_p4_files *out, const struct p4_shape *s, const ch
     put_scripts(out, s, name);
 }
 
+/* Entries of the model: the settings of ports and generations belong to the program. */
+static void put_tna(struct dune_p4_files *out, const struct p4_shape *s, const char *name)
+{
+    struct p4_entries e = {.prefix = "DuneIngress."};
+    struct dune_buf b = {0};
+
+    p4_rows_device(&e, s, 0);
+    p4_rows_votes(&e, s);
+    p4_rows_model(&e, s, 0);
+    p4_write_bfrt(&b, &e);
+    p4_file_add(out, &b, "%s/%s.bfrt.json", name, name);
+    p4_entries_fini(&e);
+}
+
 int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct dune_p4_files *out,
                      struct dune_diag *d)
 {
@@ -184,7 +198,7 @@ int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct d
             break;
         safe_name(name, p, i);
         if (arch == DUNE_P4_TNA)
-            rc = dune_diag_set(d, DUNE_E_ENV, NULL, "target p4-tna is not part of this build");
+            put_tna(out, s, name);
         else
             put_v1(out, s, name);
         put_report(&b, s, name);

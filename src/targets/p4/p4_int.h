@@ -105,6 +105,8 @@ void p4_write_bfrt(struct dune_buf *out, const struct p4_entries *e);
 /* P4Runtime id of a table (prefix 2) or action (prefix 1), made from its name. */
 uint32_t p4_id(uint32_t prefix, const char *name);
 
+#define P4_TNA_RANGE_BITS 20 /* five 4-bit digits; wider features become ternary prefixes */
+
 /* --- p4_rows.c: the entries of a plan on a device ---------------------------------------------------- */
 void p4_rows_model(struct p4_entries *e, const struct p4_shape *s, uint32_t g);
 void p4_rows_votes(struct p4_entries *e, const struct p4_shape *s);

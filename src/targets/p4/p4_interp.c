@@ -332,7 +332,7 @@ static int ask_tree(const struct dune_p4_tables *t, uint32_t g, uint32_t k, uint
 
     for (uint32_t j = 0; j < t->sub[k].n_feats; j++)
         for (uint32_t i = 0; i < hit[j]->n_params; i++)
-            if (hit[j]->param[i].tree == tree)
+            if (hit[j]->param[i].tree == tree && n < MAX_ROW)
                 key[n++] = hit[j]->param[i].value;
     snprintf(name, sizeof(name), "sub_%u.t_%u", k, tree);
     r = look_up(find_table(t, name), key, n, &hits);

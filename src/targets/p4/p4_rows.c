@@ -84,18 +84,22 @@ void p4_rows_votes(struct p4_entries *e, const struct p4_shape *s)
 
 /* --- models ------------------------------------------------------------------------------------------ */
 
-static void feature_row(struct p4_entries *e, const struct p4_shape *s, uint32_t g, uint32_t k,
-                        uint32_t j, uint32_t r)
+/* Key of a feature row: everything but the value. */
+static void feature_begin(struct p4_entries *e, uint32_t g, uint32_t k, const char *ident)
 {
-    const struct p4_sub *sub = &s->sub[k];
-    const struct dune_plan_feature *pf = &sub->sm->feat[j];
-    char ident[32], name[48];
+    char name[48];
 
-    p4_ident(ident, pf->feat);
     snprintf(name, sizeof(name), "codes_%s", ident);
     p4_begin(e, name, "sub_%u.f_%s", k, ident);
     p4_exact(e, "meta.g", 1, g);
-    p4_range(e, ident, dune_catalog[pf->feat].bits, pf->row[r].lo, pf->row[r].hi);
+}
+
+static void feature_words(struct p4_entries *e, const struct p4_sub *sub, uint32_t j, uint32_t r,
+                          uint32_t priority)
+{
+    const struct dune_plan_feature *pf = &sub->sm->feat[j];
+    char name[16];
+
     for (uint32_t t = 0; t < sub->sm->n_trees; t++) {
         uint32_t n = pf->n_bits[t];
 
@@ -103,7 +107,54 @@ static void feature_row(struct p4_entries *e, const struct p4_shape *s, uint32_t
         if (sub->feat[j].bits[t])
             p4_value_text(e, name, sub->feat[j].bits[t], pf->code[t] + (size_t)r * n, n);
     }
-    p4_priority(e, r + 1);
+    p4_priority(e, priority);
+}
+
+/*
+ * Too wide for a range key of a TCAM: aligned blocks in threshold order. Earlier rows have taken what is
+ * below lo, so the blocks of [0, hi] that reach into the row are enough: at most one per bit.
+ */
+static void prefix_cover(struct p4_entries *e, const struct p4_sub *sub, uint32_t g, uint32_t k,
+                         uint32_t j, uint32_t r, uint32_t *priority)
+{
+    const struct dune_plan_feature *pf = &sub->sm->feat[j];
+    uint64_t end = (uint64_t)pf->row[r].hi + 1, start = 0;
+    uint32_t bits = dune_catalog[pf->feat].bits;
+    char ident[32];
+
+    p4_ident(ident, pf->feat);
+    for (int bit = (int)bits; bit >= 0; bit--) {
+        uint64_t size = UINT64_C(1) << bit;
+
+        if (!(end & size))
+            continue;
+        if (start + size > pf->row[r].lo) {
+            feature_begin(e, g, k, ident);
+            p4_ternary(e, ident, bits, start, ~(size - 1));
+            feature_words(e, sub, j, r, ++*priority);
+        }
+        start += size;
+    }
+}
+
+static void feature_rows(struct p4_entries *e, const struct p4_shape *s, uint32_t g, uint32_t k,
+                         uint32_t j)
+{
+    const struct p4_sub *sub = &s->sub[k];
+    const struct dune_plan_feature *pf = &sub->sm->feat[j];
+    uint32_t bits = dune_catalog[pf->feat].bits, priority = 0;
+    char ident[32];
+
+    p4_ident(ident, pf->feat);
+    for (uint32_t r = 0; r < pf->n_rows; r++) {
+        if (s->arch == DUNE_P4_TNA && bits > P4_TNA_RANGE_BITS) {
+            prefix_cover(e, sub, g, k, j, r, &priority);
+            continue;
+        }
+        feature_begin(e, g, k, ident);
+        p4_range(e, ident, bits, pf->row[r].lo, pf->row[r].hi);
+        feature_words(e, sub, j, r, ++priority);
+    }
 }
 
 static void code_row(struct p4_entries *e, const struct p4_shape *s, uint32_t g, uint32_t k, uint32_t t,
@@ -164,8 +215,7 @@ void p4_rows_model(struct p4_entries *e, const struct p4_shape *s, uint32_t g)
         p4_value(e, "inference_point", 16, sm->n);
         for (uint32_t j = 0; j < sm->n_feats; j++) {
             p4_comment(e, "%s -> code words", dune_catalog[sm->feat[j].feat].name);
-            for (uint32_t r = 0; r < sm->feat[j].n_rows; r++)
-                feature_row(e, s, g, k, j, r);
+            feature_rows(e, s, g, k, j);
         }
         for (uint32_t t = 0; t < sm->n_trees; t++) {
             p4_comment(e, "tree %u: code words -> class, confidence, own class, its confidence", t);

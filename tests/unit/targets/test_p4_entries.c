@@ -192,6 +192,84 @@ static void test_random_plans(void **state)
     (void)state;
 }
 
+/* A plan for Tofino 2: its parser and its trees; NULL when the profile has no room for it. */
+static struct dune_plan *tofino_plan(uint64_t seed, uint32_t n_sub, uint32_t n_dev)
+{
+    const struct dune_profile *prof = dune_profile_find("tofino2");
+    struct dune_plan *p = random_plan(seed, n_sub, n_dev);
+    struct dune_resources r;
+    bool fits = true;
+
+    assert_non_null(prof);
+    fit(p, "tofino2");
+    p->parser = prof->parser;
+    p->timeout = DUNE_MIN(p->timeout, prof->max_timeout);
+    for (uint32_t i = 0; i < n_dev; i++) {
+        dune_resources_estimate(p, i, prof, 1, &r);
+        fits &= r.fits;
+    }
+    if (fits)
+        return p;
+    dune_plan_free(p);
+    return NULL;
+}
+
+/* The same through bfrt JSON: narrow keys, 32-bit features as prefixes in threshold order. */
+static void test_tna_random_plans(void **state)
+{
+    uint32_t used = 0;
+
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        uint32_t n_dev = 1 + seed % 4;
+        struct dune_plan *p = tofino_plan(seed, n_dev, n_dev);
+        struct random_traffic t;
+        struct kit_frame f;
+        struct judge j;
+
+        if (!p)
+            continue;
+        used++;
+        judge_open(&j, p, DUNE_P4_TNA, 4096);
+        random_traffic_init(&t, seed, 40);
+        for (int i = 0; i < 800; i++) {
+            uint64_t tick = random_tick(&t);
+
+            random_frame(&t, &f);
+            judge_send(&j, f.data, f.len, f.len, tick);
+        }
+        judge_close(&j);
+        dune_plan_free(p);
+    }
+    printf("# %u of 40 random plans fit Tofino 2\n", used);
+    assert_true(used >= 5);
+    (void)state;
+}
+
+/* Three trees on Tofino 1: refused with device and number. */
+static void test_tna_refuses(void **state)
+{
+    struct dune_p4_files files;
+    struct dune_diag d = {0};
+    struct dune_plan *p = kit_plan(2, 1);
+    struct dune_submodel *sm = kit_add(p, 4, 0, 3, DUNE_MODE_RUNNING);
+
+    fit(p, "tofino1");
+    p->parser = dune_profile_find("tofino1")->parser;
+    p->timeout = 58593750;
+    sm->n_trees = 3;
+    sm->tree = DUNE_NEW_N(struct dune_plan_tree, 3);
+    for (uint32_t t = 0; t < 3; t++) {
+        sm->tree[t].n_leaves = 1;
+        sm->tree[t].match = dune_mem_strdup("");
+        sm->tree[t].leaf = DUNE_NEW(struct dune_plan_leaf);
+        *sm->tree[t].leaf = (struct dune_plan_leaf)KIT_CLAIM(1, 80);
+    }
+    assert_int_equal(dune_p4_generate(p, DUNE_P4_TNA, &files, &d), DUNE_E_INFEASIBLE);
+    assert_string_equal(d.msg, "device d1: profile tofino1: sub-model 4: 3 trees, at most 1");
+    dune_plan_free(p);
+    (void)state;
+}
+
 /* --- shared captures ---------------------------------------------------------------------------------------- */
 
 static void judge_file(struct judge *j, const char *path)
@@ -209,7 +287,7 @@ static void judge_file(struct judge *j, const char *path)
     dune_reader_close(r);
 }
 
-static void shared(const char *set)
+static void shared(const char *set, enum dune_p4_arch arch)
 {
     const char *root = shared_data(set);
     struct dune_plan *p;
@@ -225,10 +303,16 @@ static void shared(const char *set)
         snprintf(path, sizeof(path), "%s/%s", root, part ? "test" : "train");
         assert_ok(dune_paths_add(&paths, path, &d), d);
     }
-    p = random_plan(502, 5, 5);
+    if (arch == DUNE_P4_TNA) {
+        p = NULL;
+        for (uint64_t seed = 502; !p; seed++)
+            p = tofino_plan(seed, 4, 4);
+    } else {
+        p = random_plan(502, 5, 5);
+        fit(p, "bmv2");
+    }
     p->timeout = 58593750;
-    fit(p, "bmv2");
-    judge_open(&j, p, DUNE_P4_V1MODEL, MAX_SLOTS);
+    judge_open(&j, p, arch, MAX_SLOTS);
     for (size_t i = 0; i < paths.len; i++)
         judge_file(&j, paths.data[i]);
     printf("# %s: %llu verdicts on %zu captures\n", set, (unsigned long long)j.inferred, paths.len);
@@ -241,13 +325,15 @@ static void shared(const char *set)
 static void test_shared_aalto(void **state)
 {
     (void)state;
-    shared("aalto-iot-setup");
+    shared("aalto-iot-setup", DUNE_P4_V1MODEL);
+    shared("aalto-iot-setup", DUNE_P4_TNA);
 }
 
 static void test_shared_ustc(void **state)
 {
     (void)state;
-    shared("ustc-malware");
+    shared("ustc-malware", DUNE_P4_V1MODEL);
+    shared("ustc-malware", DUNE_P4_TNA);
 }
 
 /* --- properties of the encoding ------------------------------------------------------------------------------- */
@@ -366,6 +452,8 @@ static void test_program_is_shape_only(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_random_plans),
+    cmocka_unit_test(test_tna_random_plans),
+    cmocka_unit_test(test_tna_refuses),
     cmocka_unit_test(test_every_value),
     cmocka_unit_test(test_votes),
     cmocka_unit_test(test_program_is_shape_only),
