@@ -53,6 +53,7 @@ int dune_experiment_check(const struct dune_experiment *e, struct dune_diag *d) 
 struct dune_run_opts {
     unsigned threads;  /* 0: all */
     bool final;        /* also replay the test captures: the only place where test is read */
+    bool ablation;     /* dune again, at quick effort: robust features, and without each suspicious one */
     bool verdicts;     /* write DIR/verdicts/<solution>.csv */
     const char *engine;/* NULL: "reference" */
     void (*note)(void *ctx, const char *text); /* one line per finished step, may be NULL */
@@ -60,6 +61,10 @@ struct dune_run_opts {
 };
 struct dune_run_solution {
     const struct dune_solution_ops *ops;
+    const char *label;  /* of its files; the solution's name but for ablation rows */
+    const char *title;  /* of an ablation row, else NULL */
+    dune_feature_mask features; /* candidates */
+    enum dune_effort effort;
     struct dune_plan *plan;
     double train_macro; /* what the choice looked like inside train */
     char *judged_by;
@@ -75,6 +80,8 @@ struct dune_run {
     bool extract_reused;
     size_t n;
     struct dune_run_solution *sol;   /* in the order of the experiment */
+    size_t n_ablation;
+    struct dune_run_solution *ablation; /* the first one with all features that were given */
     uint32_t n_groups;
     bool groups_are_captures;
 };

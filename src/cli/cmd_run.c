@@ -9,7 +9,7 @@ struct config {
         *engine;
     struct cli_list train, test, solutions;
     uint32_t devices, max_n;
-    bool tuned, verdicts, final;
+    bool tuned, verdicts, final, ablation;
 };
 
 #define DATA_OPTIONS                                                                                         \
@@ -33,6 +33,8 @@ struct config {
      "idle gap that ends a flow, or none"},                                                                   \
     {"max-n", 0, CLI_U32, offsetof(struct config, max_n), "N", NULL, "packets kept per flow", false, 2, 15},  \
     {"tuned", 0, CLI_FLAG, offsetof(struct config, tuned), NULL, NULL, "monoliths in tuned form"},            \
+    {"ablation", 0, CLI_FLAG, offsetof(struct config, ablation), NULL, NULL,                                  \
+     "dune again with robust features, and without each feature that may be a shortcut"},                    \
     {"engine", 0, CLI_STR, offsetof(struct config, engine), "NAME", "reference", "replay engine"},            \
     {"verdicts", 0, CLI_FLAG, offsetof(struct config, verdicts), NULL, NULL,                                  \
      "write DIR/verdicts/SOLUTION.csv"}
@@ -112,6 +114,7 @@ static int load(struct cli_ctx *ctx, const struct config *cfg, struct dune_exper
 static int run_it(struct cli_ctx *ctx, const struct config *cfg, bool final, struct dune_diag *d)
 {
     struct dune_run_opts o = {.threads = ctx->threads, .final = final, .verdicts = cfg->verdicts,
+                              .ablation = cfg->ablation,
                               .engine = cfg->engine, .note = cli_run_note, .note_ctx = ctx};
     struct dune_experiment *e = NULL;
     struct dune_run *r = NULL;

@@ -58,6 +58,29 @@ static void print_differences(struct cli_ctx *ctx, const struct dune_run *r)
     }
 }
 
+static void print_ablation(struct cli_ctx *ctx, const struct dune_run *r, bool final)
+{
+    static const char *const heads[] = {"features", ">devices", ">train macro", ">change", ">macro F1", ">change"};
+    const struct dune_run_solution *first = &r->ablation[0];
+    struct cli_table t;
+
+    cli_out(ctx, "\nShortcuts: dune at quick effort, points of macro F1 against the first row.\n");
+    cli_table_init(&t, final ? 6 : 4, heads);
+    for (size_t i = 0; i < r->n_ablation; i++) {
+        const struct dune_run_solution *s = &r->ablation[i];
+
+        cli_table_cell(&t, "%s", s->title);
+        cli_table_cell(&t, "%u", s->plan->n_devices);
+        cli_table_cell(&t, "%.4f", s->train_macro);
+        cli_table_cell(&t, "%+.1f", 100 * (s->train_macro - first->train_macro));
+        if (final) {
+            cli_table_cell(&t, "%.4f", s->replay->flow.f1.macro);
+            cli_table_cell(&t, "%+.1f", 100 * (s->replay->flow.f1.macro - first->replay->flow.f1.macro));
+        }
+    }
+    cli_print_table(ctx, &t);
+}
+
 void cli_print_run(struct cli_ctx *ctx, const struct dune_run *r)
 {
     bool final = r->n && r->sol[0].replay;
@@ -74,6 +97,8 @@ void cli_print_run(struct cli_ctx *ctx, const struct dune_run *r)
             r->e->name, r->ds->n_classes, (unsigned long long)r->ds->n_flows, r->e->budget.leaves_sum,
             r->e->budget.features_distinct, r->e->devices);
     print_scores(ctx, r, final);
+    if (r->n_ablation)
+        print_ablation(ctx, r, final);
     if (!final) {
         cli_out(ctx, "\nScores inside train; the test captures were not read (--final reads them).\n");
         return;

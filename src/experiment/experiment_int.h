@@ -34,8 +34,14 @@ int dune_run_dataset(struct dune_dataset **out, const struct dune_experiment *e,
                      const struct dune_run_inputs *in, const char *dir, const char *file, uint32_t max_n,
                      unsigned threads, struct dune_extract_report *report, bool *reused,
                      struct dune_diag *d) DUNE_MUST_USE;
-/* Replays the test captures through the plan of solution i; fills replay and group. */
-int dune_run_replay(struct dune_run *r, size_t i, const char *dir, const struct dune_run_inputs *in,
+/* Replays the test captures through a plan; fills replay and group. */
+int dune_run_replay(struct dune_run *r, struct dune_run_solution *s, const char *dir, const struct dune_run_inputs *in,
                     const struct dune_run_opts *o, struct dune_diag *d) DUNE_MUST_USE;
+
+/* The rows of the ablation, not planned yet; given: candidate features of the experiment. */
+void dune_run_ablation_rows(struct dune_run *r, dune_feature_mask given);
+struct dune_jsonw;
+/* Key "ablation" and its value. */
+void dune_run_ablation_json(const struct dune_run *r, struct dune_jsonw *w);
 
 #endif

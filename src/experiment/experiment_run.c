@@ -27,13 +27,14 @@ static void note(const struct job *j, const char *fmt, ...)
     j->o->note(j->o->note_ctx, text);
 }
 
-static void plan_key(const struct job *j, const struct dune_solution_ops *ops, char out[33])
+static void plan_key(const struct job *j, const struct dune_run_solution *s, char out[33])
 {
+    const struct dune_solution_ops *ops = s->ops;
     const struct dune_experiment *e = j->r->e;
     struct dune_run_key k;
 
     dune_run_key_init(&k);
-    dune_run_key_text(&k, "plan 2");
+    dune_run_key_text(&k, "plan 3");
     dune_run_key_text(&k, ops->name);
     dune_run_key_text(&k, j->r->ds->hash);
     dune_run_key_text(&k, ops->needs_all_packets ? j->r->all->hash : "-");
@@ -41,9 +42,9 @@ static void plan_key(const struct job *j, const struct dune_solution_ops *ops, c
     dune_run_key_u64(&k, e->budget.leaves_sum);
     dune_run_key_u64(&k, e->budget.features_distinct);
     dune_run_key_text(&k, e->profile);
-    dune_run_key_text(&k, e->features);
+    dune_run_key_u64(&k, s->features);
     dune_run_key_u64(&k, e->seed);
-    dune_run_key_u64(&k, e->effort);
+    dune_run_key_u64(&k, s->effort);
     dune_run_key_u64(&k, e->tuned);
     dune_run_key_finish(&k, out);
 }
@@ -52,7 +53,7 @@ static void plan_key(const struct job *j, const struct dune_solution_ops *ops, c
 static int write_choice(const struct job *j, const struct dune_run_solution *s, const char *notes,
                         struct dune_diag *d)
 {
-    char *path = dune_mem_printf("%s/choice/%s.json", j->dir, s->ops->name), *text;
+    char *path = dune_mem_printf("%s/choice/%s.json", j->dir, s->label), *text;
     json_t *root = json_pack("{s:f, s:s, s:I}", "train_macro", s->train_macro, "judged_by", s->judged_by,
                              "evaluations", (json_int_t)s->evaluations);
     int rc;
@@ -69,7 +70,7 @@ static int write_choice(const struct job *j, const struct dune_run_solution *s, 
 
 static bool read_choice(const struct job *j, struct dune_run_solution *s)
 {
-    char *path = dune_mem_printf("%s/choice/%s.json", j->dir, s->ops->name);
+    char *path = dune_mem_printf("%s/choice/%s.json", j->dir, s->label);
     json_t *root = json_load_file(path, 0, NULL);
     const char *by = json_string_value(json_object_get(root, "judged_by"));
 
@@ -92,11 +93,9 @@ static int solve(const struct job *j, struct dune_run_solution *s, const char *p
     int rc;
 
     job.cfg = (struct dune_planner_cfg){.budget = e->budget, .devices = e->devices, .profile = e->profile,
-                                        .effort = e->effort, .seed = e->seed, .threads = j->o->threads,
+                                        .effort = s->effort, .features = s->features, .seed = e->seed, .threads = j->o->threads,
                                         .background = e->unlabelled};
-    rc = dune_feature_set_parse(e->features, 0, &job.cfg.features, d);
-    if (rc == 0)
-        rc = dune_solution_solve(s->ops, &job, &res, d);
+    rc = dune_solution_solve(s->ops, &job, &res, d);
     if (rc == 0) {
         s->train_macro = res.train_macro;
         s->judged_by = dune_mem_strdup(res.judged_by ? res.judged_by : "");
@@ -113,19 +112,19 @@ static int solve(const struct job *j, struct dune_run_solution *s, const char *p
 /* The plan that is compared is always the one read back from its file. */
 static int make_plan(const struct job *j, struct dune_run_solution *s, struct dune_diag *d)
 {
-    char *file = dune_mem_printf("plans/%s.json", s->ops->name);
+    char *file = dune_mem_printf("plans/%s.json", s->label);
     char *path = dune_mem_printf("%s/%s", j->dir, file), key[33];
     int rc = 0;
 
-    plan_key(j, s->ops, key);
+    plan_key(j, s, key);
     if (dune_run_is_done(j->dir, file, key) && read_choice(j, s)) {
-        note(j, "%s: the plan is there already", s->ops->name);
+        note(j, "%s: the plan is there already", s->label);
     } else {
         rc = solve(j, s, path, d);
         if (rc == 0)
             rc = dune_run_mark_done(j->dir, file, key, d);
         if (rc == 0)
-            note(j, "%s: planned in %.1f s", s->ops->name, s->seconds);
+            note(j, "%s: planned in %.1f s", s->label, s->seconds);
     }
     if (rc == 0)
         rc = dune_plan_read(&s->plan, path, d);
@@ -191,6 +190,41 @@ static int write_results(const struct job *j, struct dune_diag *d)
     return rc;
 }
 
+/* What is to be planned: the solutions of the experiment, then the rows of the ablation. */
+static int list_solutions(struct job *j, struct dune_diag *d)
+{
+    const struct dune_experiment *e = j->r->e;
+    dune_feature_mask given = 0;
+    int rc = dune_feature_set_parse(e->features, 0, &given, d);
+
+    j->r->n = e->solutions.len;
+    j->r->sol = DUNE_NEW_N(struct dune_run_solution, j->r->n);
+    for (size_t i = 0; i < j->r->n; i++) {
+        const struct dune_solution_ops *ops = dune_solution_find(e->solutions.data[i]);
+
+        j->r->sol[i] = (struct dune_run_solution){.ops = ops, .label = ops->name, .features = given,
+                                                  .effort = e->effort};
+    }
+    if (rc == 0 && j->o->ablation)
+        dune_run_ablation_rows(j->r, given);
+    return rc;
+}
+
+static int plan_and_replay(struct job *j, struct dune_run_solution *s, size_t n, bool replay,
+                           struct dune_diag *d)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && !replay && i < n; i++)
+        rc = make_plan(j, &s[i], d);
+    for (size_t i = 0; rc == 0 && replay && i < n; i++) {
+        rc = dune_run_replay(j->r, &s[i], j->dir, &j->in, j->o, d);
+        if (rc == 0)
+            note(j, "%s: replayed", s[i].label);
+    }
+    return rc;
+}
+
 int dune_experiment_run(struct dune_run **out, const struct dune_experiment *e, const char *dir,
                         const struct dune_run_opts *o, struct dune_diag *d)
 {
@@ -202,19 +236,15 @@ int dune_experiment_run(struct dune_run **out, const struct dune_experiment *e, 
         return rc;
     j.r = DUNE_NEW(struct dune_run);
     j.r->e = e;
-    j.r->n = e->solutions.len;
-    j.r->sol = DUNE_NEW_N(struct dune_run_solution, j.r->n);
-    for (size_t i = 0; i < j.r->n; i++)
-        j.r->sol[i].ops = dune_solution_find(e->solutions.data[i]);
-    rc = make_dirs(dir, d);
+    rc = list_solutions(&j, d);
+    if (rc == 0)
+        rc = make_dirs(dir, d);
     if (rc == 0)
         rc = prepare_data(&j, d);
-    for (size_t i = 0; rc == 0 && i < j.r->n; i++)
-        rc = make_plan(&j, &j.r->sol[i], d);
-    for (size_t i = 0; rc == 0 && o->final && i < j.r->n; i++) {
-        rc = dune_run_replay(j.r, i, dir, &j.in, o, d);
+    for (int replay = 0; rc == 0 && replay <= o->final; replay++) { /* all choices before test is read */
+        rc = plan_and_replay(&j, j.r->sol, j.r->n, replay, d);
         if (rc == 0)
-            note(&j, "%s: replayed", j.r->sol[i].ops->name);
+            rc = plan_and_replay(&j, j.r->ablation, j.r->n_ablation, replay, d);
     }
     if (rc == 0)
         rc = write_results(&j, d);
@@ -226,12 +256,10 @@ int dune_experiment_run(struct dune_run **out, const struct dune_experiment *e, 
     return rc;
 }
 
-void dune_run_free(struct dune_run *r)
+static void free_solutions(const struct dune_run *r, struct dune_run_solution *sol, size_t n)
 {
-    if (!r)
-        return;
-    for (size_t i = 0; i < r->n; i++) {
-        struct dune_run_solution *s = &r->sol[i];
+    for (size_t i = 0; i < n; i++) {
+        struct dune_run_solution *s = &sol[i];
 
         dune_plan_free(s->plan);
         dune_replay_free(s->replay);
@@ -240,7 +268,15 @@ void dune_run_free(struct dune_run *r)
             dune_confusion_fini(&s->group[g]);
         dune_mem_free(s->group);
     }
-    dune_mem_free(r->sol);
+    dune_mem_free(sol);
+}
+
+void dune_run_free(struct dune_run *r)
+{
+    if (!r)
+        return;
+    free_solutions(r, r->sol, r->n);
+    free_solutions(r, r->ablation, r->n_ablation);
     dune_dataset_free(r->ds);
     dune_dataset_free(r->all);
     dune_mem_free(r);

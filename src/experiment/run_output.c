@@ -89,6 +89,8 @@ void dune_run_json(const struct dune_run *r, struct dune_buf *out)
         put_choice(&r->sol[i], &w);
     }
     dune_jsonw_end(&w);
+    if (r->n_ablation)
+        dune_run_ablation_json(r, &w);
     if (final) {
         dune_jsonw_key(&w, "solutions");
         dune_jsonw_obj(&w);

@@ -105,12 +105,11 @@ static void take_groups(struct dune_run *r, struct dune_run_solution *s, struct 
     }
 }
 
-int dune_run_replay(struct dune_run *r, size_t i, const char *dir, const struct dune_run_inputs *in,
+int dune_run_replay(struct dune_run *r, struct dune_run_solution *s, const char *dir, const struct dune_run_inputs *in,
                     const struct dune_run_opts *o, struct dune_diag *d)
 {
-    struct dune_run_solution *s = &r->sol[i];
     struct grouping *g = grouping_new(in->labels, s->plan);
-    char *verdicts = o->verdicts ? dune_mem_printf("%s/verdicts/%s.csv", dir, s->ops->name) : NULL;
+    char *verdicts = o->verdicts ? dune_mem_printf("%s/verdicts/%s.csv", dir, s->label) : NULL;
     struct dune_replay_opts ro = {.engine = o->engine, .labels = in->labels, .captures = in->captures,
                                   .verdicts_path = verdicts, .seed = r->e->seed,
                                   .on_packet = on_packet, .on_packet_ctx = g};

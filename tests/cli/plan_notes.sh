@@ -38,4 +38,29 @@ check "but no plan" test ! -e x.json
 expect 0 "a modest F1" "$D" plan rows.dset -b $B -d 2 --effort quick --want-f1 0.1 --json -o small.json
 has "is JSON" out '"chosen": '
 expect 2 "--pareto with --explain" "$D" plan rows.dset --pareto f.json --explain -o x.json
+
+cat >e.yaml <<'Y'
+name: shortcuts
+data:
+  train: syn/train
+  test: syn/test
+  labels: syn/labels.csv
+  captures: syn/captures.csv
+solutions: [jewel]
+devices: 2
+budget: {leaves_sum: 12, features_distinct: 3}
+effort: quick
+Y
+expect 0 "compare --ablation" "$D" compare e.yaml -o r --ablation
+has "has the robust set" out '^robust +[12] +0\.[0-9]{4} +[+-][0-9.]+$'
+has "has a row per feature" out '^without srcport '
+has "is in metrics.json" r/metrics.json '"features": "without ttl", "submodels"'
+check "no plan without srcport uses it" sh -c '! grep -q "\"srcport\"" r/plans/ablation-srcport.json'
+check "the robust plan uses no fragile feature" sh -c \
+    '! grep -Eq "\"(srcport|dstport|ip.ttl|tcp.window)\"" r/plans/ablation-robust.json'
+expect 0 "with --final" "$D" compare e.yaml -o r --ablation --final
+has "plans are used again" err 'ablation-robust: the plan is there already'
+has "rows have test scores" out '^without window +[12] +0\.[0-9]{4} +[+-][0-9.]+ +0\.[0-9]{4} +[+-][0-9.]+$'
+expect 0 "without it" "$D" compare e.yaml -o r
+check "there are no rows" sh -c '! grep -q robust out'
 tap_done
