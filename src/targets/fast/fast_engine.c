@@ -316,8 +316,9 @@ static void run_share(void *ctx, unsigned worker)
     for (size_t i = 0; i < b->n; i++) {
         struct fast_pkt *pk = &c->pkt[i];
 
-        if (pk->state != FAST_LIVE ||
-            ((uint64_t)(pk->index & (slots - 1)) * c->n_workers) / slots != worker)
+        /* the owner first: another worker may be writing the state of its own packet */
+        if (((uint64_t)(pk->index & (slots - 1)) * c->n_workers) / slots != worker ||
+            pk->state != FAST_LIVE)
             continue;
         w->live[w->n_live++] = pk;
         if (w->n_live == FAST_CHUNK)
@@ -331,6 +332,9 @@ static void run_batch(struct fast_chain *c, const struct dune_chain_packet *in, 
     struct batch b = {c, in, n};
 
     dune_fast_pool_run(c->pool, receive_share, &b);
+    for (size_t g = 0; g < DUNE_ARRAY_LEN(c->gen); g++)
+        for (uint32_t i = 0; c->gen[g].held && i < c->gen[g].n_dev; i++)
+            dune_fast_table_start(&c->gen[g].table[i], in[0].tick);
     dune_fast_pool_run(c->pool, run_share, &b);
 }
 

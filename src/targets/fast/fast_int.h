@@ -103,6 +103,8 @@ void dune_fast_table_init(struct fast_table *t, uint32_t slots, uint32_t ways, u
 void dune_fast_table_fini(struct fast_table *t);
 void dune_fast_table_clear(struct fast_table *t);
 /* Step 4. keep: a slot that was used at this tick or later is not taken over yet, *busy is set instead. */
+/* Sets the time base at the first packet; workers find it set, so that none of them writes it. */
+void dune_fast_table_start(struct fast_table *t, uint64_t now);
 struct dune_core_slot *dune_fast_table_take(struct fast_table *t, uint32_t index, uint32_t id, uint64_t now,
                                             uint64_t keep, enum dune_slot_outcome *outcome, uint32_t *way,
                                             bool *busy);

@@ -175,6 +175,16 @@ static struct dune_core_slot *take_free(struct fast_table *t, size_t i, uint32_t
     return NULL;
 }
 
+void dune_fast_table_start(struct fast_table *t, uint64_t now)
+{
+    uint64_t slack = t->timeout > UINT64_MAX / 16 ? UINT64_MAX : 16 * t->timeout;
+
+    if (t->started)
+        return;
+    t->base = now > slack ? now - slack : 0; /* packets may be older than the first one */
+    t->started = true;
+}
+
 struct dune_core_slot *dune_fast_table_take(struct fast_table *t, uint32_t index, uint32_t id, uint64_t now,
                                             uint64_t keep, enum dune_slot_outcome *outcome, uint32_t *way,
                                             bool *busy)
@@ -184,12 +194,7 @@ struct dune_core_slot *dune_fast_table_take(struct fast_table *t, uint32_t index
 
     *way = 0;
     *busy = false;
-    if (!t->started) {
-        uint64_t slack = t->timeout > UINT64_MAX / 16 ? UINT64_MAX : 16 * t->timeout;
-
-        t->base = now > slack ? now - slack : 0; /* packets may be older than the first one */
-        t->started = true;
-    }
+    dune_fast_table_start(t, now);
     if (!t->word)
         return take_only_way(t, i, id, now, keep, outcome, busy);
     for (uint32_t k = 0; k < t->ways; k++) {
