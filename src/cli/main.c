@@ -16,17 +16,32 @@ const struct cli_entry cli_entries[] = {
 };
 const size_t cli_n_entries = DUNE_ARRAY_LEN(cli_entries);
 
-/* The first signal asks for a clean stop; SA_RESETHAND lets the second one kill. */
+/*
+ * The first signal asks for a clean stop, a later one kills. One press may arrive twice: `timeout` and
+ * some shells signal the process and then its group; what follows within half a second is the same press.
+ */
 static void on_signal(int sig)
 {
-    (void)sig;
-    dune_interrupt_request();
+    static volatile sig_atomic_t asked;
+    static uint64_t first_ns;
+
+    if (!asked) {
+        first_ns = dune_now_ns();
+        asked = 1;
+        dune_interrupt_request();
+    } else if (dune_now_ns() - first_ns > UINT64_C(500000000)) {
+        signal(sig, SIG_DFL);
+        raise(sig);
+    }
 }
 
 static void set_signals(void)
 {
-    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction sa = {.sa_handler = on_signal};
 
+    sigemptyset(&sa.sa_mask); /* SIGINT and SIGTERM must not interrupt each other's handler */
+    sigaddset(&sa.sa_mask, SIGINT);
+    sigaddset(&sa.sa_mask, SIGTERM);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
     /* A closed pipe is then a failed write, which is noticed like a full disk. */

@@ -44,6 +44,14 @@ if command -v timeout >/dev/null 2>&1; then
 else
     skip "interrupted" "timeout is not installed"
 fi
+"$D" synth -q -o "$T/f" --flows 50000000 --snap 60 2>/dev/null &
+pid=$!
+sleep 0.3
+kill -TERM $pid
+kill -INT $pid # the same press once more, as timeout and some shells send it
+wait $pid
+check "two signals at once are one: a clean stop" [ $? = 130 ]
+check "that leaves nothing" test ! -e "$T/f"
 if command -v tshark >/dev/null 2>&1; then
     tshark -r "$T/a/test/synth-01.pcap" -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE \
         -o udp.check_checksum:TRUE -T fields -e frame.number \
