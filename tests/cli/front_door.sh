@@ -12,6 +12,8 @@ expect 0 "setup --list on a bare machine" env PATH="$T/bin:$PATH" "$run" setup -
 check "is as written down" diff -u "$(dirname "$0")/setup-list.txt" "$T/out"
 expect 0 "setup --list build" env PATH="$T/bin:$PATH" "$run" setup --list build
 check "names no other group" sh -c "! grep -q '^test ' '$T/out'"
+expect 0 "setup --list peers" env PATH="$T/bin:$PATH" "$run" setup --list peers
+has "names what the benchmarks compare with" out '^peers  r-cran-ranger '
 printf '#!/bin/sh\necho ii\n' >"$T/bin/dpkg-query" # has every package
 expect 0 "setup on a complete machine" env PATH="$T/bin:$PATH" "$run" setup
 has "does nothing" out '^run: all packages are installed$'
