@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One device of a plan as an XDP program on the interfaces of this host (design sections 5, 6, 8).
+ *
+ *   dune_xdp_open -> dune_xdp_hold -> dune_xdp_port ... -> dune_xdp_attach -> dune_xdp_poll ... -> dune_xdp_close
+ *
+ * A device owns its maps and the programs it attached. Plans are compiled into the maps: they are not kept. Ports can
+ * be attached before a plan is held: packets pass, shims are passed on or stripped. When the process dies, the
+ * program stays on the interfaces with its maps and goes on; a new process takes them over by attaching.
+ * Not thread-safe, but for dune_xdp_counters and dune_xdp_latency.
+ */
+#ifndef DUNE_TARGETS_DUNE_XDP_H
+#define DUNE_TARGETS_DUNE_XDP_H
+
+#include "dune/device.h"
+
+struct dune_xdp; /* opaque */
+
+/* NULL: XDP programs can be loaded here. Else what is missing: in this build, or on this machine. */
+const char *dune_xdp_available(void);
+
+struct dune_xdp_opts { /* zero: defaults */
+    uint32_t slots, ways;    /* instead of those of the plans */
+    uint64_t state_bytes;    /* slots of one generation; 0: enough for the first plan */
+    uint32_t rules_max;      /* flows with a rule, both generations together; 0: 65536 */
+    uint32_t digest_rate;    /* digests per second; 0: no limit */
+    uint32_t digest_burst;   /* 0: the rate */
+    uint32_t ring_bytes;     /* digests not yet fetched; a power of two; 0: 1 MiB */
+    bool drop_edge_shim;     /* forged shims at an edge: drop instead of wrapping */
+    bool one_cpu;            /* all packets come by one CPU: buckets are not locked */
+    unsigned spread;         /* CPUs that packets are spread over by flow; 0: they stay where they arrive */
+};
+
+/* Loads the program. Errors: DUNE_E_ENV with the reason (privilege, kernel, not in this build). */
+int dune_xdp_open(struct dune_xdp **out, const struct dune_xdp_opts *o, struct dune_diag *d) DUNE_MUST_USE;
+enum dune_xdp_end {
+    DUNE_XDP_DETACH, /* interfaces as they were */
+    DUNE_XDP_STRIP   /* a minimal program stays: forwards as before, takes the shim off at edge ports */
+};
+/* Undoes what attach did, or leaves the minimal program. Accepts NULL. */
+void dune_xdp_close(struct dune_xdp *x, enum dune_xdp_end end);
+
+/* --- generations, as dune_ref_device_load, _stamp, _unload ---------------------------------------------- */
+/*
+ * Holds one more generation of the plan's device `device`. The first one is stamped at once. Errors: DUNE_E_USAGE (held
+ * already, two are held), DUNE_E_INFEASIBLE with limit and number when the plan does not fit the program or
+ * the memory that was set up when the device was opened.
+ */
+int dune_xdp_hold(struct dune_xdp *x, const struct dune_plan *p, uint16_t device, struct dune_diag *d) DUNE_MUST_USE;
+/* Packets without shim get this generation; flows of the other one keep it until they end, at most 2 x its timeout. */
+int dune_xdp_stamp(struct dune_xdp *x, uint16_t generation, struct dune_diag *d) DUNE_MUST_USE;
+/* Forgets a generation with its slots and rules; returns when no packet is using it any more. The stamped one can
+ * only go when it is the last. */
+int dune_xdp_release(struct dune_xdp *x, uint16_t generation, struct dune_diag *d) DUNE_MUST_USE;
+/* The tick up to which the older generation is stamped for its flows; 0: no update is under way. */
+uint64_t dune_xdp_drain_until(const struct dune_xdp *x);
+/* Live slots of a generation at this tick (reads the whole table). */
+uint64_t dune_xdp_live_slots(const struct dune_xdp *x, uint16_t generation, uint64_t now);
+/* The clock of the program, in ticks. */
+uint64_t dune_xdp_now(void);
+
+/* --- ports ----------------------------------------------------------------------------------------------- */
+enum dune_xdp_mode { DUNE_XDP_AUTO, DUNE_XDP_NATIVE, DUNE_XDP_GENERIC };
+const char *dune_xdp_mode_name(enum dune_xdp_mode m);
+#define DUNE_XDP_TO_HOST UINT32_MAX
+struct dune_xdp_port {
+    uint32_t number;     /* 0..63: what actions steer and mirror name */
+    const char *ifname;
+    int kind;            /* DUNE_PORT_EDGE, DUNE_PORT_CHAIN */
+    uint32_t out;        /* number of the port where its packets leave, or DUNE_XDP_TO_HOST: this host's stack */
+    enum dune_xdp_mode mode;
+    bool fix;            /* set MTU and offloads that are wrong (restored at the end); false: refuse */
+};
+/*
+ * Attaches the device to an interface. The port it sends to may be attached later: until then packets are dropped.
+ * AUTO tries native and falls back to generic; dune_xdp_port_mode tells. An interface with somebody else's XDP program is
+ * refused; a program that an earlier dunectl left is replaced without a gap. Errors: DUNE_E_ENV (no such
+ * interface, MTU too small, offload on, mode not possible), DUNE_E_USAGE (number in use).
+ */
+int dune_xdp_attach(struct dune_xdp *x, const struct dune_xdp_port *p, struct dune_diag *d) DUNE_MUST_USE;
+enum dune_xdp_mode dune_xdp_port_mode(const struct dune_xdp *x, uint32_t number);
+int dune_xdp_detach(struct dune_xdp *x, uint32_t number, struct dune_diag *d) DUNE_MUST_USE;
+/* Removes any program of ours that an earlier process left on the interface. 0: none is there any more. */
+int dune_xdp_clean(const char *ifname, struct dune_diag *d) DUNE_MUST_USE;
+
+/* --- digests and rules ------------------------------------------------------------------------------------ */
+/* Calls fn for every digest under way; waits up to timeout_ms for the first. Returns how many, or an error. */
+int dune_xdp_poll(struct dune_xdp *x, int timeout_ms, dune_digest_fn fn, void *ctx, struct dune_diag *d);
+/* For poll(2) in an event loop. */
+int dune_xdp_digest_fd(const struct dune_xdp *x);
+/* A known-flow rule; one of the same flow is replaced. Counted as rules, or rules_full. from: for packets at this tick or
+ * later. Ignored for a generation that is not held. */
+void dune_xdp_add_rule(struct dune_xdp *x, const struct dune_digest *dg, uint64_t from);
+void dune_xdp_remove_rule(struct dune_xdp *x, uint16_t generation, const struct dune_flow_key *key);
+/* Removes rules that have expired; returns how many are left. Call it now and then. */
+uint32_t dune_xdp_sweep_rules(struct dune_xdp *x);
+/* All rules, for a controller that lost them. fn gets the digest each was made from, its tick being the last hit. */
+void dune_xdp_list_rules(const struct dune_xdp *x, dune_digest_fn fn, void *ctx);
+
+/* --- counters ----------------------------------------------------------------------------------------------- */
+struct dune_xdp_more { /* beyond struct dune_counters */
+    uint64_t lock_timeouts, ring_full, no_room, no_port, no_mirror, no_steer, spread;
+};
+void dune_xdp_counters(const struct dune_xdp *x, struct dune_counters *out, struct dune_xdp_more *more);
+#define DUNE_XDP_LATENCY_BINS 128
+/* ns spent in the program, of one packet in 64: bin counts, four bins per power of two. */
+void dune_xdp_latency(const struct dune_xdp *x, uint64_t bin[DUNE_XDP_LATENCY_BINS]);
+/* Upper end of a bin in ns, and the ns below which a share q (0..1) of the packets was; 0: no packet. */
+uint64_t dune_xdp_latency_ns(uint32_t bin);
+uint64_t dune_xdp_latency_quantile(const uint64_t bin[DUNE_XDP_LATENCY_BINS], double q);
+
+#endif
