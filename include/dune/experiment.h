@@ -27,7 +27,7 @@ struct dune_experiment {
     char *name;
     struct dune_string_list train, test; /* files, directories or globs, relative to the working dir */
     char *labels, *captures;             /* captures may be NULL */
-    char *gateway, *unlabelled;          /* may be NULL */
+    char *gateway, *label_field, *unlabelled; /* may be NULL */
     struct dune_string_list solutions;
     uint32_t devices;
     struct dune_budget budget;

@@ -13,7 +13,11 @@
  *
  * 5-tuples with ranges of time may be listed several times; where ranges of different classes overlap,
  * the look-up reports a conflict. In the ToN-IoT list the class is the column type, and [ts, ts +
- * duration] is asked only for flows whose rows disagree. A file is named by the last components of its
+ * duration] is asked only for flows whose rows disagree.
+ *
+ * Logs are read as they are, both directions of a flow, with its time: Zeek's conn.log (tab separated with
+ * its # lines, or JSON lines) and Suricata's eve.json (flow and alert events). A flow for which the tool
+ * has no answer ("-", absent, "unknown", "failed") has no label. A file is named by the last components of its
  * path, a capture by its name or, without one, by its file's name with or without extension.
  */
 #ifndef DUNE_LABELS_H
@@ -27,6 +31,9 @@ struct dune_labels; /* opaque, immutable after reading */
 struct dune_labels_opts {
     const char *gateway_mac; /* UNSW list: packets *to* a device count when they come from here;
                                 NULL: 14:cc:20:51:33:ea, the gateway of the data set */
+    const char *field;       /* logs: what the class is. Zeek: service (default), or any other column;
+                                Suricata: app_proto (default), alert.category, alert.signature.
+                                DUNE_E_USAGE for files that are no logs; NULL: the default */
 };
 
 int dune_labels_read(struct dune_labels **out, const char *path, const struct dune_labels_opts *opts,

@@ -85,7 +85,7 @@ static void finish_group(struct label_span *s, uint32_t n, uint32_t *repeat, uin
 /* Whether the class of a key depends neither on the time nor on another entry. */
 static bool is_plain(const struct dune_labels *l, const struct label_span *s, uint32_t n)
 {
-    if (l->kind == LABEL_TON_IOT)
+    if (labels_both_ways(l))
         return s->agree;
     return n == 1 && unbounded(s) && !l->has_captures;
 }

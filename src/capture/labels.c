@@ -6,7 +6,7 @@
 static const char *const kind_name[LABEL_N_KINDS] = {
     [LABEL_MAC] = "mac",   [LABEL_FIVE_TUPLE] = "five_tuple", [LABEL_PREFIX] = "prefix",
     [LABEL_FILE] = "file", [LABEL_CAPTURE] = "capture",       [LABEL_UNSW] = "unsw",
-    [LABEL_TON_IOT] = "ton_iot"};
+    [LABEL_TON_IOT] = "ton_iot", [LABEL_ZEEK] = "zeek",       [LABEL_SURICATA] = "suricata"};
 
 static int set_gateway(struct dune_labels *l, const struct dune_labels_opts *opts,
                        struct dune_diag *d)
@@ -25,7 +25,11 @@ int dune_labels_parse(struct dune_labels **out, const char *name, const void *da
     struct dune_labels *l = DUNE_NEW(struct dune_labels);
     int rc = set_gateway(l, opts, d);
 
-    if (rc == 0)
+    if (rc == 0 && labels_is_log(data, len))
+        rc = labels_read_log(l, name, data, len, opts ? opts->field : NULL, d);
+    else if (rc == 0 && opts && opts->field)
+        rc = dune_diag_set(d, DUNE_E_USAGE, name, "a label field was named, but it is no log of Zeek or Suricata");
+    else if (rc == 0)
         rc = labels_read_rows(l, name, data, len, d);
     if (rc) {
         dune_labels_free(l);
@@ -227,6 +231,8 @@ uint32_t dune_labels_lookup(const struct dune_labels *l, const struct dune_label
     case LABEL_FIVE_TUPLE:
         return lookup_tuple(l, ctx, p, conflict);
     case LABEL_TON_IOT:
+    case LABEL_ZEEK:
+    case LABEL_SURICATA:
         return spans_lookup_both(l, &p->key, ctx->ts_ns, conflict);
     case LABEL_N_KINDS:
         break;

@@ -3,7 +3,9 @@
  * What the files of the label reader share.
  *
  *   labels.c        life cycle, classes, look-up
- *   labels_read.c   the kinds of label files and their rows
+ *   labels_read.c   the kinds of label files that are tables, and their rows
+ *   label_logs.c    logs of other tools, one flow or event a line: Zeek, Suricata
+ *   label_build.c   class names on the way from text to final numbers
  *   labels_text.c   addresses, ports, times and names as text
  *   label_spans.c   5-tuples with several entries, told apart by time
  *   keytab.c        hash table from bytes to a number
@@ -46,6 +48,8 @@ enum label_kind {
     LABEL_CAPTURE,
     LABEL_UNSW,
     LABEL_TON_IOT,
+    LABEL_ZEEK,
+    LABEL_SURICATA,
     LABEL_N_KINDS
 };
 
@@ -74,9 +78,36 @@ struct dune_labels {
     unsigned n_prefix_len[2];
 };
 
+/* Lists of flows that hold for both directions, each row with its time. */
+static inline bool labels_both_ways(const struct dune_labels *l)
+{
+    return l->kind == LABEL_TON_IOT || l->kind == LABEL_ZEEK || l->kind == LABEL_SURICATA;
+}
+/* Kinds whose entries are spans. */
+static inline bool labels_have_spans(const struct dune_labels *l)
+{
+    return l->kind == LABEL_FIVE_TUPLE || labels_both_ways(l);
+}
+
 /* labels_read.c: fills an empty l; class ids are final. */
 int labels_read_rows(struct dune_labels *l, const char *name, const void *data, size_t len,
                      struct dune_diag *d);
+/* label_logs.c: is it a log of a tool we know? Then the same from it; field as in the options. */
+bool labels_is_log(const void *data, size_t len);
+int labels_read_log(struct dune_labels *l, const char *name, const void *data, size_t len,
+                    const char *field, struct dune_diag *d);
+
+/* label_build.c: classes get numbers as they come; at the end they are sorted and all entries
+ * renumbered. */
+struct label_build {
+    struct dune_labels *l;
+    struct keytab classes; /* name -> preliminary number */
+    DUNE_VEC(const char *) names;
+};
+/* NULL, or why the name is no class. */
+const char *label_build_class(struct label_build *b, const char *name, uint32_t *id);
+void label_build_finish(struct label_build *b);
+void label_build_fini(struct label_build *b);
 
 /* labels_text.c: false when the text is not one. */
 bool label_parse_mac(const char *s, uint8_t mac[6]);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of each kind of label file. Classes get numbers as they come and are sorted at the end. */
+/* The rows of each kind of label file that is a table. */
 #include "capture/labels_int.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* Columns that some kind reads. */
@@ -20,8 +19,7 @@ struct reading {
     int at[N_COLUMNS]; /* index of each column, -1: absent */
     struct columns col;
     struct dune_diag *d;
-    struct keytab classes; /* name -> number in order of appearance + 1 */
-    DUNE_VEC(const char *) names;
+    struct label_build build;
     struct keytab lines; /* key -> line of its first entry */
     const char *last_name; /* UNSW: the name of the row above */
     uint64_t n_entries;
@@ -104,21 +102,9 @@ static int find_kind(struct reading *g)
 
 static int add_class(struct reading *g, const char *name, uint32_t *id)
 {
-    const char *problem = label_name_problem(name);
-    struct keytab_value v;
-    bool fresh;
+    const char *problem = label_build_class(&g->build, name, id);
 
-    if (problem)
-        return BAD_ROW(g, "%s", problem);
-    v = keytab_add(&g->classes, name, strlen(name), &fresh);
-    if (fresh) {
-        if (g->names.len >= UINT16_MAX - 1)
-            return BAD_ROW(g, "more than %u classes", UINT16_MAX - 1);
-        *v.value = (uint32_t)g->names.len;
-        DUNE_VEC_PUSH(&g->names, dune_arena_strdup(&g->l->arena, name));
-    }
-    *id = *v.value;
-    return 0;
+    return problem ? BAD_ROW(g, "%s", problem) : 0;
 }
 
 /* A key of the kinds that allow one entry per key. */
@@ -353,40 +339,12 @@ static int read_row(struct reading *g)
         return read_five_tuple(g);
     case LABEL_TON_IOT:
         return read_ton_iot(g);
+    case LABEL_ZEEK:
+    case LABEL_SURICATA: /* logs, no tables */
     case LABEL_N_KINDS:
         break;
     }
     return dune_diag_set(g->d, DUNE_E_INTERNAL, g->col.csv.file, "a kind of labels nobody reads");
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Sorts the class names and replaces the preliminary numbers. */
-static void number_classes(struct reading *g)
-{
-    struct dune_labels *l = g->l;
-    uint32_t *final = DUNE_NEW_N(uint32_t, g->names.len + 1);
-    struct keytab_value v;
-    size_t pos = 0;
-
-    l->n_classes = (uint32_t)g->names.len;
-    l->class_name = dune_arena_alloc(&l->arena, g->names.len, sizeof(*l->class_name));
-    memcpy(l->class_name, g->names.data, g->names.len * sizeof(*l->class_name));
-    qsort(l->class_name, l->n_classes, sizeof(*l->class_name), by_name);
-    for (uint32_t i = 0; i < l->n_classes; i++) {
-        const char *name = l->class_name[i];
-
-        final[*keytab_find(&g->classes, name, strlen(name)).value] = i;
-    }
-    for (size_t i = 0; i < l->spans.len; i++)
-        l->spans.data[i].cls = final[l->spans.data[i].cls];
-    if (l->kind != LABEL_FIVE_TUPLE && l->kind != LABEL_TON_IOT)
-        while (keytab_walk(&l->keys, &pos, &v))
-            *v.value = final[*v.value];
-    dune_mem_free(final);
 }
 
 /* From flags per length to a list, longest first. */
@@ -408,12 +366,12 @@ static int finish(struct reading *g)
 {
     uint32_t line, first = 0;
 
-    if (g->n_entries == 0 || g->names.len == 0)
+    if (g->n_entries == 0 || g->build.names.len == 0)
         return BAD_ROW(g, "no labels below the header");
-    number_classes(g);
+    label_build_finish(&g->build);
     if (g->l->kind == LABEL_PREFIX)
         pack_prefix_lengths(g->l);
-    if (g->l->kind != LABEL_FIVE_TUPLE && g->l->kind != LABEL_TON_IOT)
+    if (!labels_have_spans(g->l))
         return 0;
     line = spans_finish(g->l, &first);
     if (!line || g->l->kind == LABEL_TON_IOT)
@@ -427,13 +385,13 @@ static bool is_full(const struct reading *g)
 {
     return g->col.csv.line > UINT32_MAX - 1 || g->l->spans.len >= UINT32_MAX - 1 ||
            keytab_is_full(&g->l->keys) || keytab_is_full(&g->l->captures) ||
-           keytab_is_full(&g->lines) || keytab_is_full(&g->classes);
+           keytab_is_full(&g->lines) || keytab_is_full(&g->build.classes);
 }
 
 int labels_read_rows(struct dune_labels *l, const char *name, const void *data, size_t len,
                      struct dune_diag *d)
 {
-    struct reading g = {.l = l, .d = d};
+    struct reading g = {.l = l, .d = d, .build.l = l};
     int rc = columns_open(&g.col, name, data, len, d);
 
     if (rc == 0)
@@ -448,8 +406,7 @@ int labels_read_rows(struct dune_labels *l, const char *name, const void *data, 
     if (rc == 0)
         rc = finish(&g);
     columns_fini(&g.col);
-    keytab_fini(&g.classes);
+    label_build_fini(&g.build);
     keytab_fini(&g.lines);
-    DUNE_VEC_FREE(&g.names);
     return rc;
 }

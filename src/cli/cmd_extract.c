@@ -6,7 +6,7 @@
 #include "dune/dataset.h"
 
 struct config {
-    const char *labels, *captures, *split, *max_n, *timeout, *unlabelled, *gateway;
+    const char *labels, *captures, *split, *max_n, *timeout, *unlabelled, *gateway, *label_field;
     const char *csv, *features, *out;
     struct cli_list test;
     uint32_t n;
@@ -17,7 +17,7 @@ struct config {
 
 static const struct cli_option options[] = {
     {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE", NULL,
-     "labels by MAC, 5-tuple, prefix, file or of a published data set", true},
+     "labels by MAC, 5-tuple, prefix, file, of a published data set, or a log of Zeek or Suricata", true},
     {"captures", 0, CLI_STR, offsetof(struct config, captures), "FILE", NULL,
      "list of the captures that lie one after another in the files"},
     {"test", 0, CLI_LIST, offsetof(struct config, test), "PCAP", NULL,
@@ -30,6 +30,8 @@ static const struct cli_option options[] = {
      "idle time that ends a flow"},
     {"unlabelled", 0, CLI_STR, offsetof(struct config, unlabelled), "drop|CLASS", "drop",
      "what becomes of flows without a label"},
+    {"label-field", 0, CLI_STR, offsetof(struct config, label_field), "NAME", NULL,
+     "log of Zeek or Suricata: the field that is the class (service; app_proto, alert.category ...)"},
     {"gateway", 0, CLI_STR, offsetof(struct config, gateway), "MAC", NULL,
      "UNSW device list: the gateway whose packets to a device count"},
     {"csv", 0, CLI_STR, offsetof(struct config, csv), "FILE", NULL, "also write the rows of a view as CSV"},
@@ -310,7 +312,7 @@ static void print_report(struct cli_ctx *ctx, const struct config *cfg, const st
 
 static int extract(struct cli_ctx *ctx, const struct config *cfg, struct work *w, struct dune_diag *d)
 {
-    struct dune_labels_opts lo = {.gateway_mac = cfg->gateway};
+    struct dune_labels_opts lo = {.gateway_mac = cfg->gateway, .field = cfg->label_field};
     int rc = parse_options(ctx, cfg, w, d);
 
     if (rc == 0)

@@ -7,7 +7,7 @@
 #include "dune/replay.h"
 
 struct config {
-    const char *labels, *captures, *gateway, *engine, *rules, *verdicts, *pcap_out, *name;
+    const char *labels, *captures, *gateway, *label_field, *engine, *rules, *verdicts, *pcap_out, *name;
     uint32_t slots, ways, digest_rate, rules_max;
     unsigned edge_shim; /* 0 wrap, 1 drop */
     bool keep_shim, rules_everywhere, check_keys, confusion;
@@ -36,6 +36,8 @@ static const struct cli_option options[] = {
      1, 8},
     {"check-keys", 0, CLI_FLAG, offsetof(struct config, check_keys), NULL, NULL,
      "count false matches: equal id in the slot, another 5-tuple"},
+    {"label-field", 0, CLI_STR, offsetof(struct config, label_field), "NAME", NULL,
+     "log of Zeek or Suricata: the field that is the class (service; app_proto, alert.category ...)"},
     {"gateway", 0, CLI_STR, offsetof(struct config, gateway), "MAC", NULL,
      "UNSW device list: the gateway whose packets to a device count"},
     {"verdicts", 0, CLI_STR, offsetof(struct config, verdicts), "FILE", NULL,
@@ -275,7 +277,7 @@ static void print_report(struct cli_ctx *ctx, const struct config *cfg, const st
 
 static int replay(struct cli_ctx *ctx, const struct config *cfg, struct work *w, struct dune_diag *d)
 {
-    struct dune_labels_opts lo = {.gateway_mac = cfg->gateway};
+    struct dune_labels_opts lo = {.gateway_mac = cfg->gateway, .field = cfg->label_field};
     const char **path;
     int rc = parse_options(ctx, cfg, w, d);
 

@@ -5,7 +5,7 @@
 #include "cli/run_table.h"
 
 struct config {
-    const char *out, *budget, *profile, *features, *timeout, *labels, *captures, *gateway, *unlabelled,
+    const char *out, *budget, *profile, *features, *timeout, *labels, *captures, *gateway, *label_field, *unlabelled,
         *engine;
     struct cli_list train, test, solutions;
     uint32_t devices, max_n;
@@ -18,6 +18,8 @@ struct config {
     {"test", 0, CLI_LIST, offsetof(struct config, test), "PATH", NULL, "test captures (repeatable)"},        \
     {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE", NULL, "label file"},                    \
     {"captures", 0, CLI_STR, offsetof(struct config, captures), "FILE", NULL, "capture boundaries"},          \
+    {"label-field", 0, CLI_STR, offsetof(struct config, label_field), "NAME", NULL,                           \
+     "log of Zeek or Suricata: the field that is the class"},                                                 \
     {"gateway", 0, CLI_STR, offsetof(struct config, gateway), "MAC", NULL,                                    \
      "gateway of the UNSW device list"},                                                                      \
     {"unlabelled", 0, CLI_STR, offsetof(struct config, unlabelled), "CLASS", NULL,                            \
@@ -91,6 +93,7 @@ static int load(struct cli_ctx *ctx, const struct config *cfg, struct dune_exper
     set_text(&e->labels, cfg->labels);
     set_text(&e->captures, cfg->captures);
     set_text(&e->gateway, cfg->gateway);
+    set_text(&e->label_field, cfg->label_field);
     set_text(&e->unlabelled, cfg->unlabelled);
     set_text(&e->profile, cfg->profile);
     set_text(&e->features, cfg->features);

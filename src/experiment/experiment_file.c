@@ -84,10 +84,12 @@ static int read_data(const struct ctx *c, const struct dune_yaml *y)
             rc = read_text(c, k, &c->e->captures, true);
         else if (strcmp(k->key, "gateway") == 0)
             rc = read_text(c, k, &c->e->gateway, false);
+        else if (strcmp(k->key, "label_field") == 0)
+            rc = read_text(c, k, &c->e->label_field, false);
         else if (strcmp(k->key, "unlabelled") == 0)
             rc = read_text(c, k, &c->e->unlabelled, false);
         else
-            rc = bad(c, k, "unknown key; data: has train, test, labels, captures, gateway, unlabelled");
+            rc = bad(c, k, "unknown key; data: has train, test, labels, captures, gateway, label_field, unlabelled");
         if (rc)
             return rc;
     }
@@ -237,6 +239,7 @@ void dune_experiment_free(struct dune_experiment *e)
     dune_mem_free(e->labels);
     dune_mem_free(e->captures);
     dune_mem_free(e->gateway);
+    dune_mem_free(e->label_field);
     dune_mem_free(e->unlabelled);
     dune_mem_free(e->budget_text);
     dune_mem_free(e->profile);

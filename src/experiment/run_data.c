@@ -18,7 +18,7 @@ static int add_inputs(const struct dune_string_list *specs, struct dune_paths *p
 
 int dune_run_inputs_open(struct dune_run_inputs *in, const struct dune_experiment *e, struct dune_diag *d)
 {
-    struct dune_labels_opts lo = {.gateway_mac = e->gateway};
+    struct dune_labels_opts lo = {.gateway_mac = e->gateway, .field = e->label_field};
     int rc = add_inputs(&e->train, &in->train, d);
 
     if (rc == 0)
@@ -57,6 +57,7 @@ static int data_key(const struct dune_experiment *e, const struct dune_run_input
     if (rc == 0 && e->captures)
         rc = dune_run_key_file(&k, e->captures, d);
     dune_run_key_text(&k, e->gateway);
+    dune_run_key_text(&k, e->label_field);
     dune_run_key_text(&k, e->unlabelled);
     dune_run_key_u64(&k, e->timeout);
     dune_run_key_u64(&k, max_n);

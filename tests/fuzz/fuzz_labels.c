@@ -24,21 +24,28 @@ static void ask(const struct dune_labels *l, struct dune_packet *p, uint8_t fill
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void read_as(const uint8_t *data, size_t len, const char *field)
 {
     struct dune_packet v4 = {.key.len = 13}, v6 = {.key.len = 37, .is_ipv6 = true};
     struct dune_diag d = {0};
     struct dune_labels *l;
-    int rc = dune_labels_parse(&l, "fuzz.csv", data, len, NULL, &d);
+    struct dune_labels_opts o = {.field = field};
+    int rc = dune_labels_parse(&l, "fuzz.csv", data, len, &o, &d);
 
     if (rc != d.code || (rc && !d.msg[0]) || (rc == 0) != (l != NULL))
         abort();
     if (rc)
-        return 0;
+        return;
     for (unsigned fill = 0; fill < 4; fill++) {
         ask(l, &v4, (uint8_t)fill);
         ask(l, &v6, (uint8_t)fill);
     }
     dune_labels_free(l);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    read_as(data, len, NULL);
+    read_as(data, len, "alert.category");
     return 0;
 }
