@@ -25,12 +25,15 @@ struct dune_p4_files {
 };
 
 /*
- * Generates all files for all devices of a plan; for TNA entries and reports, not yet the program. Errors: DUNE_E_INFEASIBLE names the device, the limit
+ * Generates all files for all devices of a plan. Errors: DUNE_E_INFEASIBLE names the device, the limit
  * and the number: hash siphash, several ways, more trees than a vote table holds, a feature the target
  * cannot compute, resources of the profile exceeded, a profile of another architecture.
  */
 int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct dune_p4_files *out,
                      struct dune_diag *d) DUNE_MUST_USE;
+/* The same for TNA programs that hold so many generations (1 or 2); v1model programs always hold 2. */
+int dune_p4_generate_for(const struct dune_plan *p, enum dune_p4_arch arch, uint32_t generations,
+                         struct dune_p4_files *out, struct dune_diag *d) DUNE_MUST_USE;
 /* The file of that name, or NULL. */
 const struct dune_p4_file *dune_p4_file_find(const struct dune_p4_files *f, const char *name);
 /* Writes them below dir; scripts (.sh) become executable. */
@@ -50,11 +53,14 @@ int dune_p4_tables_parse(struct dune_p4_tables **out, enum dune_p4_arch arch, co
                          const char *text, size_t len, struct dune_diag *d) DUNE_MUST_USE;
 void dune_p4_tables_free(struct dune_p4_tables *t);
 uint32_t dune_p4_tables_submodels(const struct dune_p4_tables *t);
-/* Id and inference point of sub-model k of the device in generation slot g. */
+/* Id and inference point of sub-model k of the device in generation slot g. TNA entries name the id in
+ * the leaves only: UINT32_MAX when none of them answers; n is 0 where no packet is counted. */
 void dune_p4_tables_point(const struct dune_p4_tables *t, uint32_t g, uint32_t k, uint32_t *id, uint32_t *n);
 /* Rows hit per feature and tree must be exactly one: DUNE_E_INTERNAL names the table else. */
 int dune_p4_tables_answer(const struct dune_p4_tables *t, uint32_t g, uint32_t k, const uint32_t *features,
                           struct dune_sub_answer *a, struct dune_diag *d) DUNE_MUST_USE;
+/* The claim rule is part of a TNA program, not of its entries; best unless set. */
+void dune_p4_tables_claim(struct dune_p4_tables *t, enum dune_claim_rule rule);
 /* Steps 7 and 8 of sub-model k: combines a (NULL: none) with the shim, of a flow whose count is given.
  * fl: a flow-level or stored answer. Does nothing to a final shim. */
 int dune_p4_tables_combine(const struct dune_p4_tables *t, uint32_t g, uint32_t k,

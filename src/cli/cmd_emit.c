@@ -8,12 +8,15 @@
 
 struct config {
     const char *target, *out;
+    uint32_t generations;
 };
 
 static const struct cli_option options[] = {
     {"target", 't', CLI_STR, offsetof(struct config, target), "NAME", NULL,
      "p4-v1model or p4-tna", true},
     {"output", 'o', CLI_STR, offsetof(struct config, out), "DIR", NULL, "where the files go", true},
+    {"generations", 0, CLI_U32, offsetof(struct config, generations), "N", "1",
+     "p4-tna: generations a program holds, 1 or 2", false},
 };
 
 static int find_target(const char *name, enum dune_p4_arch *arch, struct dune_diag *d)
@@ -59,18 +62,16 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     enum dune_p4_arch arch = DUNE_P4_V1MODEL;
     int rc = find_target(cfg->target, &arch, d);
 
+    if (rc == 0 && (cfg->generations < 1 || cfg->generations > 2))
+        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "--generations: want 1 or 2");
     if (rc == 0)
         rc = dune_plan_read(&p, ctx->args[0], d);
     if (rc == 0)
-        rc = dune_p4_generate(p, arch, &files, d);
+        rc = dune_p4_generate_for(p, arch, cfg->generations, &files, d);
     if (rc == 0)
         rc = dune_p4_files_write(&files, cfg->out, d);
     if (rc == 0)
         print(ctx, cfg->out, &files);
-    if (rc == 0 && arch == DUNE_P4_TNA)
-        rc = dune_diag_set(d, DUNE_E_ENV, NULL,
-                           "the program of p4-tna is not part of this build; entries, resource reports "
-                           "and dissector are in %s", cfg->out);
     dune_p4_files_fini(&files);
     dune_plan_free(p);
     return rc;
@@ -88,8 +89,8 @@ const struct cli_command cmd_emit = {
         "Per device of the plan: a P4-16 program, its entries, scripts that compile and start it, and\n"
         "a resource report; once, a Wireshark dissector of the shim. The program depends on shape\n"
         "limits only (features, trees, code-word bits): a retrained model within them is new entries.\n"
-        "p4-tna: the plan is checked against the profile, entries and report are written; the program is\n"
-        "not part of this build, so the exit status is 5.\n"
+        "p4-tna: a program holds one generation, or two with the plan's slots each; what a pipe cannot hold\n"
+        "is refused before anything is written.\n"
         "Exit status 3: the plan is wrong; 4: a device cannot hold it, or an unknown architecture.\n",
     .examples = "dunectl compile sequence.json --profile bmv2 -o plan.json\n"
                 "dunectl emit plan.json --target p4-v1model -o p4\n",

@@ -8,6 +8,8 @@
 
 #include "targets/p4/p4_interp_int.h"
 
+#define PARSER "DuneIngressParser."
+
 /* --- writing ------------------------------------------------------------------------------------------- */
 
 static void put_value(struct dune_buf *out, const uint8_t *b, uint32_t bits)
@@ -45,8 +47,14 @@ static void put_entry(struct dune_buf *out, const struct p4_entries *e, const st
     const char *dot = strrchr(x->table, '.');
     int scope = dot ? (int)(dot - x->table) + 1 : 0;
 
-    dune_buf_printf(out, "  {\"table_name\": \"%s%s\", \"action\": \"%s%.*s%s\", \"key\": {", e->prefix,
-                    x->table, e->prefix, scope, x->table, x->action);
+    if (!*x->action) /* the parser's port table has no action */
+        dune_buf_printf(out, "  {\"table_name\": \"%s%s\", \"key\": {", PARSER, x->table);
+    else if (strcmp(x->action, "NoAction") == 0)
+        dune_buf_printf(out, "  {\"table_name\": \"%s%s\", \"action\": \"NoAction\", \"key\": {", e->prefix,
+                        x->table);
+    else
+        dune_buf_printf(out, "  {\"table_name\": \"%s%s\", \"action\": \"%s%.*s%s\", \"key\": {", e->prefix,
+                        x->table, e->prefix, scope, x->table, x->action);
     for (uint32_t i = 0; i < x->n_match; i++) {
         dune_buf_puts(out, i ? ", " : "");
         put_match(out, &x->match[i]);
@@ -111,8 +119,11 @@ static bool get_entry(struct dune_p4_tables *t, json_t *entry)
     struct p4_row_param value[DUNE_N_FEATURES + 4];
     struct p4_row row = {.cell = cell, .param = value};
     const char *table = json_string_value(json_object_get(entry, "table_name")), *name;
+    const char *action = json_string_value(json_object_get(entry, "action")), *dot;
     json_t *j;
 
+    if (table && strncmp(table, PARSER, strlen(PARSER)) == 0)
+        return true; /* ports: not part of a verdict */
     if (!table || strncmp(table, "DuneIngress.", 12) != 0)
         return false;
     json_object_foreach(json_object_get(entry, "key"), name, j) {
@@ -120,6 +131,7 @@ static bool get_entry(struct dune_p4_tables *t, json_t *entry)
             row.priority = (uint32_t)json_integer_value(j);
             continue;
         }
+        t->sets |= strcmp(name, "g") == 0;
         if (row.n_cells == DUNE_ARRAY_LEN(cell) || !get_cell(t, j, &cell[row.n_cells++]))
             return false;
     }
@@ -129,8 +141,11 @@ static bool get_entry(struct dune_p4_tables *t, json_t *entry)
         if (row.n_params == DUNE_ARRAY_LEN(value) || !get_number(t, j, &p->value))
             return false;
         p->tree = row.n_params++;
-        sscanf(name, "c%u", &p->tree); /* code words are named after their tree */
+        if (name[0] == 'c' && name[1] >= '0' && name[1] <= '9')
+            sscanf(name, "c%u", &p->tree); /* code words are named after their tree */
     }
+    dot = action ? strrchr(action, '.') : NULL;
+    row.action = dune_arena_strdup(&t->arena, dot ? dot + 1 : action ? action : "");
     p4_row_add(t, p4_table_get(t, table + 12), &row);
     return true;
 }

@@ -90,9 +90,9 @@ static void put_report(struct dune_buf *b, const struct p4_shape *s, const char 
     const struct dune_profile *prof = dune_profile_find(s->plan->device[s->device].profile);
     struct dune_resources r;
 
-    dune_resources_estimate(s->plan, s->device, prof, 1, &r);
-    dune_buf_printf(b, "device %s, profile %s (estimates, one generation; docs/resources.md)\n\n", name,
-                    prof->name);
+    dune_resources_estimate(s->plan, s->device, prof, s->gens, &r);
+    dune_buf_printf(b, "device %s, profile %s (estimates, %s; docs/resources.md)\n\n", name,
+                    prof->name, s->gens > 1 ? "two generations" : "one generation");
     dune_buf_printf(b, "sub-models           %u\nleaves               %u\ndistinct features    %u\n"
                        "trees, at most       %u\n",
                     r.submodels, r.leaves, r.features_distinct, r.trees);
@@ -168,22 +168,34 @@ static void put_v1(struct dune_p4_files *out, const struct p4_shape *s, const ch
     put_scripts(out, s, name);
 }
 
-/* Entries of the model: the settings of ports and generations belong to the program. */
 static void put_tna(struct dune_p4_files *out, const struct p4_shape *s, const char *name)
 {
     struct p4_entries e = {.prefix = "DuneIngress."};
+    struct p4_vars v = {0};
     struct dune_buf b = {0};
 
-    p4_rows_device(&e, s, 0);
-    p4_rows_votes(&e, s);
-    p4_rows_model(&e, s, 0);
+    p4_tna_program(&b, s);
+    p4_file_add(out, &b, "%s/%s.p4", name, name);
+    p4_tna_rows(&e, s, 0);
     p4_write_bfrt(&b, &e);
     p4_file_add(out, &b, "%s/%s.bfrt.json", name, name);
     p4_entries_fini(&e);
+    p4_set(&v, "DEVICE", "%s", name);
+    p4_set(&v, "TARGET", "%s", s->chip == 2 ? "tofino2" : "tofino");
+    p4_set(&v, "ARCH", "%s", s->chip == 2 ? "t2na" : "tna");
+    p4_expand(&b, p4_tna_compile, &v);
+    p4_file_add(out, &b, "%s/compile.sh", name);
+    p4_vars_fini(&v);
 }
 
 int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct dune_p4_files *out,
                      struct dune_diag *d)
+{
+    return dune_p4_generate_for(p, arch, 1, out, d);
+}
+
+int dune_p4_generate_for(const struct dune_plan *p, enum dune_p4_arch arch, uint32_t generations,
+                         struct dune_p4_files *out, struct dune_diag *d)
 {
     struct p4_shape *s = DUNE_NEW(struct p4_shape);
     int rc = 0;
@@ -193,7 +205,7 @@ int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct d
         struct dune_buf b = {0};
         char name[80];
 
-        rc = p4_shape_make(s, p, i, arch, d);
+        rc = p4_shape_make(s, p, i, arch, generations, d);
         if (rc)
             break;
         safe_name(name, p, i);

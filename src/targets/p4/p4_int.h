@@ -30,6 +30,8 @@ void p4_expand(struct dune_buf *out, const char *text, const struct p4_vars *v);
 /* Templates, embedded by the build. */
 extern const char p4_v1_head[], p4_v1_parser[], p4_v1_ext[], p4_v1_arrive[], p4_v1_state[],
     p4_v1_submodel[], p4_v1_leave[], p4_v1_compile[], p4_v1_start[], p4_shim_lua[];
+extern const char p4_tna_head[], p4_tna_parser[], p4_tna_arrive[], p4_tna_flow[], p4_tna_submodel[],
+    p4_tna_leave[], p4_tna_compile[];
 
 /* --- p4_shape.c: what a program depends on ---------------------------------------------------------- */
 struct p4_feature {
@@ -50,11 +52,16 @@ struct p4_shape {
     enum dune_p4_arch arch;
     bool state; /* keeps flow state */
     dune_feature_mask used; /* features of all sub-models here */
+    uint32_t gens;          /* TNA: generations the program holds, 1 or 2 */
+    uint32_t chip;          /* TNA: Tofino 1 or 2 */
+    uint32_t all_slots, at_bits; /* TNA: of all generations; width of their index */
+    char at_text[16], half_text[16]; /* TNA: the index, and without its highest bit */
+    bool rules;             /* TNA: has tables of known flows */
     uint32_t n_sub;
     struct p4_sub sub[DUNE_MAX_SUBMODELS];
 };
 int p4_shape_make(struct p4_shape *s, const struct dune_plan *p, uint32_t device,
-                  enum dune_p4_arch arch, struct dune_diag *d) DUNE_MUST_USE;
+                  enum dune_p4_arch arch, uint32_t generations, struct dune_diag *d) DUNE_MUST_USE;
 /* "len.max" -> "len_max". */
 void p4_ident(char out[32], uint8_t feat);
 bool p4_uses(const struct p4_shape *s, uint8_t feat);
@@ -107,6 +114,9 @@ uint32_t p4_id(uint32_t prefix, const char *name);
 
 #define P4_TNA_RANGE_BITS 20 /* five 4-bit digits; wider features become ternary prefixes */
 
+/* --- plan/resources.c */
+uint32_t dune_range_rows_ternary(const struct dune_range_row *row, uint32_t n_rows);
+
 /* --- p4_rows.c: the entries of a plan on a device ---------------------------------------------------- */
 void p4_rows_model(struct p4_entries *e, const struct p4_shape *s, uint32_t g);
 void p4_rows_votes(struct p4_entries *e, const struct p4_shape *s);
@@ -122,6 +132,30 @@ void p4_v1_program(struct dune_buf *out, const struct p4_shape *s);
 void p4_v1_registers(struct p4_vars *v, const struct p4_shape *s);
 void p4_v1_submodels(struct dune_buf *out, const struct p4_shape *s);
 void p4_v1_parser_vars(struct p4_vars *v, const struct p4_shape *s);
+
+void p4_shape_comment(struct p4_vars *v, const struct p4_shape *s);
+
+/* --- tna_*.c ------------------------------------------------------------------------------------------ */
+/* The word of an answer, so that the larger word is the better answer: claim 1, confidence 8,
+ * 255 - sub-model id 8, class 8, 6 unused, flow level 1. */
+#define P4_TNA_SLOTS 65536u /* of all generations: the index has 16 bits */
+#define P4_TNA_CLAIM 0x80000000u
+#define P4_TNA_CONF_SHIFT 23
+#define P4_TNA_ID_SHIFT 15
+#define P4_TNA_CLASS_SHIFT 7
+void p4_tna_program(struct dune_buf *out, const struct p4_shape *s);
+void p4_tna_common_vars(struct p4_vars *v, const struct p4_shape *s);
+void p4_tna_registers(struct p4_vars *v, const struct p4_shape *s);
+void p4_tna_submodels(struct dune_buf *out, const struct p4_shape *s);
+uint32_t p4_tna_count_bits(const struct p4_shape *s);
+bool p4_is_register(uint8_t id);
+bool p4_is_gap(uint8_t id);
+/* How a feature is matched: bits exact, short fields and those above 20 bits ternary, else range. */
+enum p4_match_kind p4_tna_feature_kind(uint8_t feat);
+/* Rows of a vote table as P4 text, the most specific first. */
+void p4_tna_vote_rows(struct dune_buf *b, uint32_t n_trees, bool own);
+/* All entries of a device in one generation, in set g of the tables. */
+void p4_tna_rows(struct p4_entries *e, const struct p4_shape *s, uint32_t g);
 
 /* --- p4_emit.c ---------------------------------------------------------------------------------------- */
 void p4_file_add(struct dune_p4_files *f, struct dune_buf *text, const char *name_fmt, ...)

@@ -79,7 +79,7 @@ bool p4_num_parse(struct dune_p4_tables *t, const char *s, size_t len, struct p4
 
 /* --- tables ------------------------------------------------------------------------------------------- */
 
-static struct p4_table *find_table(const struct dune_p4_tables *t, const char *name)
+struct p4_table *p4_find_table(const struct dune_p4_tables *t, const char *name)
 {
     for (size_t i = 0; i < t->len; i++)
         if (strcmp(t->data[i].name, name) == 0)
@@ -89,7 +89,7 @@ static struct p4_table *find_table(const struct dune_p4_tables *t, const char *n
 
 struct p4_table *p4_table_get(struct dune_p4_tables *t, const char *name)
 {
-    struct p4_table one = {0}, *x = find_table(t, name);
+    struct p4_table one = {0}, *x = p4_find_table(t, name);
 
     if (x)
         return x;
@@ -113,7 +113,7 @@ static bool row_matches(const struct p4_row *r, const struct p4_num *key, uint32
 }
 
 /* The hit of the lowest priority number; *hits counts all. */
-static const struct p4_row *look_up(const struct p4_table *x, const struct p4_num *key, uint32_t n,
+const struct p4_row *p4_look_up(const struct p4_table *x, const struct p4_num *key, uint32_t n,
                                     uint32_t *hits)
 {
     const struct p4_row *best = NULL;
@@ -142,10 +142,10 @@ static const struct p4_row *look_up_small(const struct dune_p4_tables *t, const 
         bytes[0][7 - i] = (uint8_t)(a >> (8 * i));
         bytes[1][7 - i] = (uint8_t)(b >> (8 * i));
     }
-    return look_up(find_table(t, name), key, n, &hits);
+    return p4_look_up(p4_find_table(t, name), key, n, &hits);
 }
 
-static uint64_t param(const struct p4_row *r, uint32_t i)
+uint64_t p4_row_value(const struct p4_row *r, uint32_t i)
 {
     return r && i < r->n_params ? small(r->param[i].value) : 0;
 }
@@ -309,15 +309,24 @@ uint32_t dune_p4_tables_submodels(const struct dune_p4_tables *t)
     return t->n_sub;
 }
 
+void dune_p4_tables_claim(struct dune_p4_tables *t, enum dune_claim_rule rule)
+{
+    t->first_claim = rule == DUNE_CLAIM_FIRST;
+}
+
 void dune_p4_tables_point(const struct dune_p4_tables *t, uint32_t g, uint32_t k, uint32_t *id, uint32_t *n)
 {
     char name[32];
     const struct p4_row *r;
 
+    if (t->arch == DUNE_P4_TNA) {
+        p4_tna_point(t, g, k, id, n);
+        return;
+    }
     snprintf(name, sizeof(name), "sub_%u.model", k);
     r = look_up_small(t, name, g, 0, 1);
-    *id = (uint32_t)param(r, 0);
-    *n = (uint32_t)param(r, 1);
+    *id = (uint32_t)p4_row_value(r, 0);
+    *n = (uint32_t)p4_row_value(r, 1);
 }
 
 /* The leaf of tree i: the words of its features, in order, are the key. */
@@ -335,11 +344,11 @@ static int ask_tree(const struct dune_p4_tables *t, uint32_t g, uint32_t k, uint
             if (hit[j]->param[i].tree == tree && n < MAX_ROW)
                 key[n++] = hit[j]->param[i].value;
     snprintf(name, sizeof(name), "sub_%u.t_%u", k, tree);
-    r = look_up(find_table(t, name), key, n, &hits);
+    r = p4_look_up(p4_find_table(t, name), key, n, &hits);
     if (hits != 1)
         return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "%s: %u rows match", name, hits);
-    *leaf = (struct dune_plan_leaf){(uint8_t)param(r, 0), (uint8_t)param(r, 1), (uint8_t)param(r, 2),
-                                    (uint8_t)param(r, 3)};
+    *leaf = (struct dune_plan_leaf){(uint8_t)p4_row_value(r, 0), (uint8_t)p4_row_value(r, 1), (uint8_t)p4_row_value(r, 2),
+                                    (uint8_t)p4_row_value(r, 3)};
     return 0;
 }
 
@@ -360,8 +369,8 @@ static uint32_t winners(const struct dune_p4_tables *t, uint32_t k, uint32_t n, 
     for (uint32_t i = 0; i < n_key; i++)
         key[i] = (struct p4_num){&bit[i], 1};
     snprintf(name, sizeof(name), "sub_%u.%s", k, own ? "own_winner" : "winner");
-    r = look_up(find_table(t, name), key, n_key, &hits);
-    return (uint32_t)param(r, 0);
+    r = p4_look_up(p4_find_table(t, name), key, n_key, &hits);
+    return (uint32_t)p4_row_value(r, 0);
 }
 
 static struct dune_sub_answer vote(const struct dune_p4_tables *t, uint32_t k, uint32_t n,
@@ -401,6 +410,8 @@ int dune_p4_tables_answer(const struct dune_p4_tables *t, uint32_t g, uint32_t k
     struct dune_plan_leaf leaf[DUNE_P4_MAX_TREES];
     int rc = 0;
 
+    if (t->arch == DUNE_P4_TNA)
+        return p4_tna_answer(t, g, k, features, a, d);
     for (uint32_t j = 0; j < t->sub[k].n_feats; j++) {
         uint32_t v = features[t->sub[k].feat[j]], hits;
         uint8_t b[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
@@ -408,7 +419,7 @@ int dune_p4_tables_answer(const struct dune_p4_tables *t, uint32_t g, uint32_t k
         struct p4_num key[2] = {{&g_byte, 1}, {b, 4}};
         const struct p4_table *x = &t->data[t->sub[k].table[j]];
 
-        hit[j] = look_up(x, key, 2, &hits);
+        hit[j] = p4_look_up(x, key, 2, &hits);
         /* Ternary covers of wide features are in threshold order: the first row of several counts. */
         if (!hit[j] || (hits != 1 && hit[j]->cell[1].kind == P4_RANGE))
             return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "%s: %u rows match %u", x->name, hits, v);
@@ -448,10 +459,10 @@ static void finish(const struct dune_p4_tables *t, uint32_t g, uint32_t k, const
     char name[32];
 
     snprintf(name, sizeof(name), "sub_%u.limits", k);
-    if (!find_table(t, name) || s->flags & DUNE_SHIM_FINAL)
+    if (!p4_find_table(t, name) || s->flags & DUNE_SHIM_FINAL)
         return;
-    if (s->conf < param(look_up_small(t, name, g, s->cls, 2), 0) ||
-        (s->flags & DUNE_SHIM_TENTATIVE && !param(settings, 3))) {
+    if (s->conf < p4_row_value(look_up_small(t, name, g, s->cls, 2), 0) ||
+        (s->flags & DUNE_SHIM_TENTATIVE && !p4_row_value(settings, 3))) {
         s->cls = 0;
         s->flags &= (uint8_t)~DUNE_SHIM_TENTATIVE;
     }
@@ -462,10 +473,13 @@ int dune_p4_tables_combine(const struct dune_p4_tables *t, uint32_t g, uint32_t 
                            const struct dune_sub_answer *a, bool fl, uint64_t count,
                            struct dune_shim *s, struct dune_diag *d)
 {
-    const struct p4_row *settings = look_up_small(t, "arrive.generations", s->generation, 0, 1), *bar;
+    const struct p4_row *settings, *bar;
     uint32_t id, n;
     char name[32];
 
+    if (t->arch == DUNE_P4_TNA)
+        return p4_tna_combine(t, g, k, a, fl, count, s, d);
+    settings = look_up_small(t, "arrive.generations", s->generation, 0, 1);
     if (!settings)
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "no entry for generation %u", s->generation);
     if (s->flags & DUNE_SHIM_FINAL)
@@ -474,15 +488,15 @@ int dune_p4_tables_combine(const struct dune_p4_tables *t, uint32_t g, uint32_t 
     if (count < n)
         s->flags &= (uint8_t)~DUNE_SHIM_SETTLED;
     snprintf(name, sizeof(name), "sub_%u.bars", k);
-    if (a && !find_table(t, name) && a->claim) { /* claim rule first */
+    if (a && !p4_find_table(t, name) && a->claim) { /* claim rule first */
         carry(s, a, id, fl);
         s->flags |= DUNE_SHIM_FINAL;
-    } else if (a && find_table(t, name)) {
+    } else if (a && p4_find_table(t, name)) {
         if (is_better(a, id, s))
             carry(s, a, id, fl);
         bar = look_up_small(t, name, g, s->cls, 2);
         if (s->cls && !(s->flags & DUNE_SHIM_TENTATIVE) &&
-            s->conf >= (bar ? param(bar, 0) : param(settings, 2)))
+            s->conf >= (bar ? p4_row_value(bar, 0) : p4_row_value(settings, 2)))
             s->flags |= DUNE_SHIM_FINAL;
     }
     finish(t, g, k, settings, s);

@@ -103,15 +103,36 @@ static int check_profile(const struct p4_shape *s, const char *dev, struct dune_
                              "device %s: profile %s is not one of %s; compile the plan for %s", dev,
                              s->plan->device[s->device].profile, dune_p4_arch_name(s->arch),
                              s->arch == DUNE_P4_TNA ? "tofino1 or tofino2" : "bmv2");
-    dune_resources_estimate(s->plan, s->device, prof, 1, &r);
+    dune_resources_estimate(s->plan, s->device, prof, s->gens, &r);
     if (!r.fits)
         return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "device %s: profile %s: %s", dev, prof->name,
                              r.why);
     return 0;
 }
 
+/* What the text of a TNA program needs to know beside the tables. */
+static int shape_pipe(struct p4_shape *s, const char *dev, struct dune_diag *d)
+{
+    const struct dune_profile *prof = dune_profile_find(s->plan->device[s->device].profile);
+
+    s->chip = prof && prof->stages > 12 ? 2 : 1;
+    s->all_slots = s->plan->slots * s->gens;
+    if (s->all_slots > P4_TNA_SLOTS)
+        return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "device %s: %u x %u slots, a register holds at most %u", dev,
+                             s->gens, s->plan->slots, P4_TNA_SLOTS);
+    for (s->at_bits = 1; 1u << s->at_bits < s->all_slots && s->at_bits < 16; s->at_bits++)
+        ;
+    if (s->at_bits == 16)
+        snprintf(s->at_text, sizeof(s->at_text), "meta.at");
+    else
+        snprintf(s->at_text, sizeof(s->at_text), "meta.at[%u:0]", s->at_bits - 1);
+    snprintf(s->half_text, sizeof(s->half_text), "meta.at[%u:0]", s->at_bits - 2);
+    s->rules = s->n_sub > 0 && prof && prof->rules > 0;
+    return 0;
+}
+
 int p4_shape_make(struct p4_shape *s, const struct dune_plan *p, uint32_t device,
-                  enum dune_p4_arch arch, struct dune_diag *d)
+                  enum dune_p4_arch arch, uint32_t generations, struct dune_diag *d)
 {
     const char *dev = p->device[device].name;
     int rc = check_plan(p, dev, d);
@@ -120,6 +141,7 @@ int p4_shape_make(struct p4_shape *s, const struct dune_plan *p, uint32_t device
     s->plan = p;
     s->device = device;
     s->arch = arch;
+    s->gens = generations;
     for (uint32_t i = 0; i < p->n_submodels && rc == 0; i++) {
         if (p->sub[i].device != device)
             continue;
@@ -127,5 +149,7 @@ int p4_shape_make(struct p4_shape *s, const struct dune_plan *p, uint32_t device
         if (rc == 0)
             add_submodel(s, &p->sub[i], i + 1 == p->n_submodels);
     }
+    if (rc == 0 && arch == DUNE_P4_TNA)
+        rc = shape_pipe(s, dev, d);
     return rc ? rc : check_profile(s, dev, d);
 }

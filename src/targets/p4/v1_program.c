@@ -121,7 +121,7 @@ static void constants(struct p4_vars *v)
     p4_set_buf(v, "FATES", &b);
 }
 
-static void shape_comment(struct p4_vars *v, const struct p4_shape *s)
+void p4_shape_comment(struct p4_vars *v, const struct p4_shape *s)
 {
     struct dune_buf b = {0};
 
@@ -193,7 +193,7 @@ void p4_v1_program(struct dune_buf *out, const struct p4_shape *s)
     p4_set(&v, "RULES", "%d", DUNE_RULES_MAX_DEFAULT);
     p4_set_flag(&v, "STATE", s->state);
     constants(&v);
-    shape_comment(&v, s);
+    p4_shape_comment(&v, s);
     p4_v1_parser_vars(&v, s);
     p4_v1_registers(&v, s);
     instances(&v, s);
