@@ -46,6 +46,14 @@ int dune_ref_device_load(struct dune_ref_device *dev, const struct dune_plan *p,
  * one keep that until tick now + 2 x its timeout. */
 int dune_ref_device_stamp(struct dune_ref_device *dev, uint16_t generation, uint64_t now,
                           struct dune_diag *d) DUNE_MUST_USE;
+/* The same for a share of the new flows, told by their 5-tuples: a flow is in it or not on every device.
+ * The others get the other generation, as long as that is held; nothing drains. */
+#define DUNE_STAMP_ALL 1024
+int dune_ref_device_stamp_share(struct dune_ref_device *dev, uint16_t generation, uint32_t share, uint64_t now,
+                                struct dune_diag *d) DUNE_MUST_USE;
+bool dune_stamp_in_share(const struct dune_flow_key *key, uint32_t share);
+/* Up to which tick flows of the other generation keep it. */
+uint64_t dune_ref_device_drain_until(const struct dune_ref_device *dev);
 /* Forgets a generation with its slots, rules and digests. The one that is stamped cannot go. */
 int dune_ref_device_unload(struct dune_ref_device *dev, uint16_t generation,
                            struct dune_diag *d) DUNE_MUST_USE;
@@ -79,6 +87,9 @@ const struct dune_counters *dune_ref_device_counters(const struct dune_ref_devic
 /* A rule from a digest, for packets with tick >= from. Ignored for a generation that is not held;
  * counted in rules_full when there is no room. */
 void dune_ref_device_add_rule(struct dune_ref_device *dev, const struct dune_digest *dg, uint64_t from);
+
+/* The same in place of the rules the flow has: what a controller says twice changes nothing. */
+void dune_ref_device_put_rule(struct dune_ref_device *dev, const struct dune_digest *dg, uint64_t from);
 
 /* --- registers ------------------------------------------------------------------------------------- */
 /* A slot as another target would hold it. used = false: empty. */

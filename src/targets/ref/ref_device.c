@@ -157,6 +157,12 @@ static bool still_older(struct ref_pass *p, struct ref_generation *old)
     return dune_ref_flowtab_find(&old->tab, index, id, p->now) != NULL;
 }
 
+/* A canary: is this flow among those that keep the other generation although they are new? */
+static bool outside_share(const struct ref_pass *p)
+{
+    return p->pkt.reason == DUNE_REASON_OK && !dune_stamp_in_share(&p->pkt.key, p->dev->share);
+}
+
 /* The generation this device stamps on a packet without shim; leaves p->pkt parsed by its plan. */
 static void choose_generation(struct ref_pass *p)
 {
@@ -168,6 +174,10 @@ static void choose_generation(struct ref_pass *p)
     }
     p->gen = &p->dev->gen[p->dev->stamp];
     parse_as(p, p->gen);
+    if (older->held && outside_share(p)) {
+        p->gen = older;
+        parse_as(p, older);
+    }
 }
 
 static enum next refuse(struct ref_pass *p, enum dune_fate fate, uint64_t *counter)

@@ -82,6 +82,8 @@ void dune_ref_rules_clear(struct ref_rules *r);
 /* false: no room. Removes expired rules first when the table is full; *expired grows by their number. */
 bool dune_ref_rules_add(struct ref_rules *r, const struct dune_digest *dg, uint64_t from,
                         uint64_t *expired);
+/* Removes the rules of a flow. */
+void dune_ref_rules_drop(struct ref_rules *r, const struct dune_flow_key *key);
 /* The rule that hits this packet, or NULL. Rules of the flow found expired are removed. */
 struct ref_rule *dune_ref_rules_find(struct ref_rules *r, const struct dune_flow_key *key,
                                      uint64_t now, uint64_t *expired);
@@ -123,6 +125,7 @@ struct dune_ref_device {
     struct ref_generation gen[2];
     unsigned stamp;       /* index into gen: what packets without shim get */
     uint64_t drain_until; /* the other generation is stamped for its live flows up to this tick */
+    uint32_t share;       /* of DUNE_STAMP_ALL that new flows get it; the others get the other one */
     uint16_t shim_ethertype;
     uint8_t max_vlan;
     struct dune_counters count;

@@ -95,6 +95,7 @@ int dune_ref_device_new(struct dune_ref_device **out, const struct dune_plan *p,
     if (o)
         dev->opts = *o;
     dev->shim_ethertype = p->shim_ethertype;
+    dev->share = DUNE_STAMP_ALL;
     rc = check(dev, p, d);
     if (rc) {
         dune_mem_free(dev);
@@ -174,17 +175,37 @@ int dune_ref_device_load(struct dune_ref_device *dev, const struct dune_plan *p,
 int dune_ref_device_stamp(struct dune_ref_device *dev, uint16_t generation, uint64_t now,
                           struct dune_diag *d)
 {
+    return dune_ref_device_stamp_share(dev, generation, DUNE_STAMP_ALL, now, d);
+}
+
+int dune_ref_device_stamp_share(struct dune_ref_device *dev, uint16_t generation, uint32_t share,
+                                uint64_t now, struct dune_diag *d)
+{
     int i = position(dev, generation);
     uint64_t timeout;
 
     if (i < 0)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "generation %u is not held", generation);
-    if ((unsigned)i == dev->stamp)
+    if (share > DUNE_STAMP_ALL)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a share of %u, at most %u", share, DUNE_STAMP_ALL);
+    if ((unsigned)i == dev->stamp && share == dev->share)
         return 0;
-    timeout = dev->gen[dev->stamp].plan->timeout;
+    timeout = dev->gen[!i].held ? dev->gen[!i].plan->timeout : 0;
     dev->stamp = (unsigned)i;
-    dev->drain_until = timeout > (UINT64_MAX - now) / 2 ? UINT64_MAX : now + 2 * timeout;
+    dev->share = share;
+    dev->drain_until =
+        share < DUNE_STAMP_ALL || timeout > (UINT64_MAX - now) / 2 ? UINT64_MAX : now + 2 * timeout;
     return 0;
+}
+
+uint64_t dune_ref_device_drain_until(const struct dune_ref_device *dev)
+{
+    return dev->drain_until;
+}
+
+bool dune_stamp_in_share(const struct dune_flow_key *key, uint32_t share)
+{
+    return share >= DUNE_STAMP_ALL || dune_crc32(key->bytes, key->len) % DUNE_STAMP_ALL < share;
 }
 
 int dune_ref_device_unload(struct dune_ref_device *dev, uint16_t generation, struct dune_diag *d)
@@ -212,6 +233,16 @@ void dune_ref_device_add_rule(struct dune_ref_device *dev, const struct dune_dig
         dev->count.rules++;
     else
         dev->count.rules_full++;
+}
+
+void dune_ref_device_put_rule(struct dune_ref_device *dev, const struct dune_digest *dg, uint64_t from)
+{
+    int i = position(dev, dg->generation);
+
+    if (i < 0)
+        return;
+    dune_ref_rules_drop(&dev->gen[i].rules, &dg->key);
+    dune_ref_device_add_rule(dev, dg, from);
 }
 
 bool dune_ref_device_slot(const struct dune_ref_device *dev, uint16_t generation, uint32_t index,

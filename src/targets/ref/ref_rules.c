@@ -132,6 +132,20 @@ bool dune_ref_rules_add(struct ref_rules *r, const struct dune_digest *dg, uint6
     return true;
 }
 
+void dune_ref_rules_drop(struct ref_rules *r, const struct dune_flow_key *key)
+{
+    uint32_t *at;
+
+    if (r->n_live == 0)
+        return;
+    at = chain_of(r, key);
+    while (*at != NIL)
+        if (dune_flow_key_equal(&r->rule[*at].key, key))
+            remove_at(r, at);
+        else
+            at = &r->rule[*at].next;
+}
+
 struct ref_rule *dune_ref_rules_find(struct ref_rules *r, const struct dune_flow_key *key,
                                      uint64_t now, uint64_t *expired)
 {

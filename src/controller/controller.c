@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The controller's life, what it hears, and what it watches. */
+#include "controller/controller_int.h"
+
+#include <string.h>
+
+void dune_ctl_note(struct dune_controller *c, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+
+    if (!c->cfg.note)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    c->cfg.note(c->cfg.note_ctx, text);
+}
+
+struct ctl_device *dune_ctl_find_device(struct dune_controller *c, const char *name)
+{
+    for (uint32_t i = 0; i < c->n_devices; i++)
+        if (strcmp(c->device[i].name, name) == 0)
+            return &c->device[i];
+    return NULL;
+}
+
+bool dune_ctl_send(struct dune_controller *c, struct ctl_device *dev, struct dune_ctl_msg *m)
+{
+    struct dune_buf text = {0};
+    struct dune_diag ignored = {0};
+    char subject[DUNE_CTL_NAME + 16];
+    int rc;
+
+    if (!c->leader || c->now_ns >= c->lease_until)
+        return false;
+    memcpy(m->device, dev->name, sizeof(m->device));
+    m->epoch = c->epoch;
+    m->seq = ++c->seq;
+    snprintf(subject, sizeof(subject), "dune.cmd.%s", dev->name);
+    dune_ctl_format(m, &text);
+    rc = c->bus->ops->publish(c->bus, subject, text.data, text.len, &ignored);
+    dune_buf_fini(&text);
+    dev->sent_ns = c->now_ns;
+    dev->sent_seq = m->seq;
+    c->stats.bus_errors += rc != 0;
+    return rc == 0;
+}
+
+/* --- what devices say ---------------------------------------------------------------------------------------- */
+
+static void take_report(struct dune_controller *c, struct ctl_device *dev, const struct dune_ctl_msg *m)
+{
+    if (dev->reported && dev->report.boot != m->report.boot) {
+        dune_ctl_note(c, "device %s has started again", dev->name);
+        memset(&dev->at_update, 0, sizeof(dev->at_update));
+        dev->at_update_boot = m->report.boot;
+        dev->second = m->report;
+        dev->second_ns = c->now_ns;
+    } else if (dev->reported && m->report.tick < dev->report.tick) {
+        return; /* overtaken by a later one */
+    }
+    if (!dev->reported || dev->lost)
+        dune_ctl_note(c, "device %s is there", dev->name);
+    if (!dev->reported) {
+        dev->second = m->report;
+        dev->second_ns = c->now_ns;
+    }
+    dev->reported = true;
+    dev->lost = false;
+    dev->heard_ns = c->now_ns;
+    dev->report_epoch = m->epoch;
+    dev->report_seq = m->seq;
+    dev->report = m->report;
+    if (m->epoch > c->epoch && c->leader)
+        dune_ctl_note(c, "device %s obeys epoch %llu, ours is %llu", dev->name, (unsigned long long)m->epoch,
+                      (unsigned long long)c->epoch);
+}
+
+static void on_device(void *ctx, const char *subject, const void *data, size_t len)
+{
+    struct dune_controller *c = ctx;
+    struct dune_ctl_msg *m = DUNE_NEW(struct dune_ctl_msg);
+    struct dune_diag d = {0};
+    struct ctl_device *dev = NULL;
+
+    (void)subject;
+    if (dune_ctl_parse(m, data, len, &d) == 0)
+        dev = dune_ctl_find_device(c, m->device);
+    if (!dev) {
+        c->stats.bad_messages++;
+    } else if (m->kind == DUNE_CTL_REPORT) {
+        take_report(c, dev, m);
+    } else if (m->kind == DUNE_CTL_DIGESTS) {
+        if (c->leader && c->state_read)
+            dune_ctl_take_digests(c, m);
+    } else if (m->kind == DUNE_CTL_REFUSED) {
+        c->stats.refused++;
+        dune_ctl_note(c, "device %s refuses: %s", dev->name, m->text);
+    } else {
+        c->stats.bad_messages++;
+    }
+    dune_ctl_msg_fini(m);
+    dune_mem_free(m);
+}
+
+/* --- health ---------------------------------------------------------------------------------------------------- */
+
+static void alarm_on(struct dune_controller *c, struct ctl_device *dev, bool *raised, bool now, const char *what)
+{
+    if (now && !*raised) {
+        c->stats.alarms++;
+        dune_ctl_note(c, "alarm: device %s: %s", dev->name, what);
+    } else if (!now && *raised) {
+        dune_ctl_note(c, "device %s: over: %s", dev->name, what);
+    }
+    *raised = now;
+}
+
+static void check_rates(struct dune_controller *c, struct ctl_device *dev)
+{
+    const struct dune_counters *a = &dev->second.counters, *b = &dev->report.counters;
+    uint64_t inferred = b->inferred - a->inferred, without = b->collisions - a->collisions;
+
+    if (c->now_ns - dev->second_ns < 1000000000u)
+        return;
+    if (inferred >= 100)
+        alarm_on(c, dev, &dev->colliding, without * 1000 > inferred * c->cfg.collision_alarm,
+                 "many packets find no slot (a flood, or a flow table that is too small)");
+    alarm_on(c, dev, &dev->full, b->rules_full > a->rules_full, "its rule table is full");
+    dev->second = dev->report;
+    dev->second_ns = c->now_ns;
+}
+
+static void check_devices(struct dune_controller *c)
+{
+    for (uint32_t i = 0; i < c->n_devices; i++) {
+        struct ctl_device *dev = &c->device[i];
+
+        if (dev->reported && !dev->lost && c->now_ns > dev->heard_ns + c->cfg.lost_ns) {
+            dev->lost = true;
+            c->stats.alarms++;
+            dune_ctl_note(c, "alarm: device %s is lost: the classes of its sub-models stay unclaimed", dev->name);
+        }
+        if (dev->reported && !dev->lost)
+            check_rates(c, dev);
+    }
+}
+
+static bool coverage_fell(const struct dune_controller *c)
+{
+    const struct ctl_plan *a = &c->base, *b = &c->next;
+
+    if (a->flows < c->cfg.min_flows || b->flows < c->cfg.min_flows)
+        return false;
+    /* shares as cross products: claimed / flows + drop / 1000 < the other */
+    return (double)b->claimed / (double)b->flows + c->cfg.coverage_drop / 1000.0 <
+           (double)a->claimed / (double)a->flows;
+}
+
+static bool errors_rose(const struct dune_controller *c)
+{
+    uint64_t bad = 0, in = 0;
+
+    for (uint32_t i = 0; i < c->n_devices; i++) {
+        const struct ctl_device *dev = &c->device[i];
+        const struct dune_counters *a = &dev->at_update, *b = &dev->report.counters;
+
+        if (!dev->reported || dev->lost || dev->bare || dev->at_update_boot != dev->report.boot)
+            continue;
+        bad += b->generation_missing - a->generation_missing + b->shim_bad - a->shim_bad;
+        in += b->in - a->in;
+    }
+    return in >= 1000 && bad * 1000 > in * c->cfg.error_share;
+}
+
+void dune_ctl_watch(struct dune_controller *c)
+{
+    bool coverage, errors;
+
+    check_devices(c);
+    if (c->cfg.no_auto_rollback || !c->base.generation || !c->next.generation ||
+        (c->phase != DUNE_PHASE_CANARY && c->phase != DUNE_PHASE_SWITCHING && c->phase != DUNE_PHASE_DRAINING))
+        return;
+    coverage = coverage_fell(c);
+    errors = errors_rose(c);
+    if (!coverage && !errors)
+        return;
+    c->stats.alarms++;
+    dune_ctl_note(c, "alarm: generation %u: %s; rollback to %u", c->next.generation,
+                  coverage ? "fewer flows are claimed than before" : "devices count shim errors",
+                  c->base.generation);
+    dune_ctl_go_back(c);
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+static void set_defaults(struct dune_controller_cfg *cfg)
+{
+#define DEFAULT(field, value)                                                                      \
+    if (cfg->field == 0)                                                                           \
+        cfg->field = (value)
+    DEFAULT(lease_ns, 5000000000u);
+    DEFAULT(lost_ns, 3000000000u);
+    DEFAULT(resend_ns, 300000000u);
+    DEFAULT(grace_ns, 100000000u);
+    DEFAULT(rule_rate, 20000);
+    DEFAULT(rule_burst, 4096);
+    DEFAULT(coverage_drop, 100);
+    DEFAULT(min_flows, 200);
+    DEFAULT(error_share, 10);
+    DEFAULT(collision_alarm, 50);
+#undef DEFAULT
+}
+
+static int copy_devices(struct dune_controller *c, const struct dune_controller_cfg *cfg, struct dune_diag *d)
+{
+    if (cfg->n_devices == 0)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a controller needs at least one device");
+    c->device = DUNE_NEW_N(struct ctl_device, cfg->n_devices);
+    for (uint32_t i = 0; i < cfg->n_devices; i++) {
+        const struct dune_controller_device *in = &cfg->device[i];
+
+        if (!dune_ctl_name_ok(in->name))
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "\"%.64s\" cannot be the name of a device: 1 to %d letters, "
+                                 "digits, - and _", in->name, DUNE_CTL_NAME - 1);
+        if (dune_ctl_find_device(c, in->name))
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "two devices are called %s", in->name);
+        if (in->position >= DUNE_MAX_DEVICES)
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "positions are 1 to %d", DUNE_MAX_DEVICES);
+        snprintf(c->device[i].name, sizeof(c->device[i].name), "%s", in->name);
+        c->device[i].position = in->position;
+        c->n_devices++;
+    }
+    return 0;
+}
+
+int dune_controller_new(struct dune_controller **out, const struct dune_controller_cfg *cfg,
+                        struct dune_bus *bus, struct dune_diag *d)
+{
+    struct dune_controller *c;
+    int rc;
+
+    if (!cfg->owner || !*cfg->owner || strlen(cfg->owner) > 100)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a controller needs a name of 1 to 100 bytes for its lease");
+    c = DUNE_NEW(struct dune_controller);
+    c->cfg = *cfg;
+    set_defaults(&c->cfg);
+    c->owner = dune_mem_strdup(cfg->owner);
+    c->bus = bus;
+    c->known = DUNE_NEW_N(struct ctl_known, KNOWN_FLOWS);
+    rc = copy_devices(c, cfg, d);
+    if (rc == 0)
+        rc = bus->ops->subscribe(bus, "dune.rep.*", on_device, c, d);
+    if (rc) {
+        dune_controller_free(c);
+        return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+void dune_controller_free(struct dune_controller *c)
+{
+    if (!c)
+        return;
+    dune_ctl_plan_fini(&c->base);
+    dune_ctl_plan_fini(&c->next);
+    dune_ctl_plan_fini(&c->previous);
+    dune_ctl_plan_fini(&c->shadow);
+    for (uint32_t i = 0; i < c->n_pins; i++) {
+        dune_mem_free(c->pin[i].what);
+        dune_mem_free(c->pin[i].cls);
+    }
+    dune_mem_free(c->pending);
+    dune_mem_free(c->device);
+    dune_mem_free(c->known);
+    dune_mem_free(c->owner);
+    dune_mem_free(c);
+}
+
+void dune_controller_step(struct dune_controller *c, uint64_t now_ns)
+{
+    struct dune_diag ignored = {0};
+
+    c->now_ns = now_ns;
+    c->stats.bus_errors += c->bus->ops->poll(c->bus, 0, &ignored) != 0;
+    dune_ctl_lease_step(c);
+    if (!c->leader || !c->state_read)
+        return;
+    dune_ctl_watch(c);
+    dune_ctl_update_step(c);
+    dune_ctl_rules_step(c);
+}
+
+void dune_controller_on_digest(struct dune_controller *c, dune_controller_digest_fn fn, void *ctx)
+{
+    c->digest_fn = fn;
+    c->digest_ctx = ctx;
+}
+
+bool dune_controller_report(const struct dune_controller *c, const char *device, struct dune_ctl_report *out)
+{
+    for (uint32_t i = 0; i < c->n_devices; i++)
+        if (strcmp(c->device[i].name, device) == 0 && c->device[i].reported) {
+            *out = c->device[i].report;
+            return true;
+        }
+    return false;
+}
+
+void dune_controller_stats(const struct dune_controller *c, struct dune_controller_stats *out)
+{
+    *out = c->stats;
+    out->phase = c->phase;
+    out->leader = c->leader && c->state_read;
+    out->pending = c->pending != NULL;
+    out->epoch = c->epoch;
+    out->base = c->base.generation;
+    out->next = c->next.generation;
+    out->share = c->share;
+    out->n_devices = c->n_devices;
+    for (uint32_t i = 0; i < c->n_devices; i++)
+        out->n_lost += !c->device[i].reported || c->device[i].lost;
+    out->flows[0] = c->base.flows;
+    out->claimed[0] = c->base.claimed;
+    out->flows[1] = c->next.flows;
+    out->claimed[1] = c->next.claimed;
+}

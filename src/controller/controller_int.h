@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the controller proper share. */
+#ifndef DUNE_CONTROLLER_CONTROLLER_INT_H
+#define DUNE_CONTROLLER_CONTROLLER_INT_H
+
+#include "controller/ctl_int.h"
+#include "dune/controller.h"
+
+enum { KNOWN_FLOWS = 1 << 16, MAX_PINS = 1024 };
+
+struct ctl_plan { /* one generation of the desired state */
+    uint16_t generation; /* 0: none */
+    struct dune_plan *plan;
+    char *text;
+    size_t len;
+    uint32_t crc;
+    uint64_t flows, claimed; /* digests, those with a claim */
+    uint64_t by_class[DUNE_MAX_CLASSES + 1];
+};
+
+struct ctl_device {
+    char name[DUNE_CTL_NAME];
+    uint16_t position;
+    bool bare;           /* an operator took its plan away */
+    bool reported, lost;
+    uint64_t heard_ns, sent_ns;
+    uint64_t sent_seq;   /* of the last command; reports at or above it show its effect */
+    uint64_t report_epoch, report_seq;
+    struct dune_ctl_report report, second; /* second: the one a second ago, for rates */
+    uint64_t second_ns;
+    struct dune_counters at_update; /* when the update under way began */
+    uint64_t at_update_boot;
+    bool colliding, full; /* alarms that are raised */
+    bool shadow_done;
+    uint32_t n_rules; /* waiting to be sent */
+    struct dune_digest rule[DUNE_CTL_BATCH];
+};
+
+struct ctl_known { /* a flow whose rule was sent */
+    struct dune_flow_key key;
+    uint16_t generation;
+    uint64_t sent_ns;
+};
+
+struct ctl_pin {
+    char *what, *cls; /* cls NULL: exempt */
+    bool is_flow;
+    struct dune_flow_key key;
+    struct dune_prefix prefix;
+    uint64_t sent_ns;
+};
+
+struct dune_controller {
+    struct dune_controller_cfg cfg;
+    char *owner;
+    struct dune_bus *bus;
+    uint64_t now_ns;
+    /* lease */
+    bool leader;
+    uint64_t epoch, seq, lease_until, lease_tried_ns, lease_revision;
+    /* desired state */
+    bool state_read, dirty;
+    uint64_t state_revision;
+    enum dune_ctl_phase phase;
+    uint16_t last_generation; /* the highest one given */
+    uint32_t share;           /* of a canary */
+    struct ctl_plan base, next, previous; /* previous: what rollback goes to in steady state */
+    char *pending;            /* a plan that waits */
+    uint32_t pending_share;
+    struct ctl_plan shadow;
+    uint32_t n_devices;
+    struct ctl_device *device;
+    struct ctl_pin pin[MAX_PINS];
+    uint32_t n_pins;
+    /* rules */
+    struct ctl_known *known; /* [KNOWN_FLOWS] */
+    uint64_t bucket, bucket_ns;
+    dune_controller_digest_fn digest_fn;
+    void *digest_ctx;
+    struct dune_controller_stats stats;
+};
+
+/* --- ctl_lease.c: the lease and the desired state in the store ------------------------------------------ */
+void dune_ctl_lease_step(struct dune_controller *c);
+int dune_ctl_state_save(struct dune_controller *c, struct dune_diag *d);
+int dune_ctl_state_read(struct dune_controller *c, struct dune_diag *d);
+void dune_ctl_plan_fini(struct ctl_plan *p);
+/* Parses text, gives it the generation and keeps the text that devices get. */
+int dune_ctl_plan_init(struct ctl_plan *p, const char *name, const char *text, size_t len, uint16_t generation,
+                       struct dune_diag *d);
+int dune_ctl_pin_parse(struct ctl_pin *p, const char *what, const char *cls, struct dune_diag *d);
+
+/* --- ctl_update.c: phases and reconciling ----------------------------------------------------------------- */
+void dune_ctl_update_step(struct dune_controller *c);
+void dune_ctl_begin_update(struct dune_controller *c);
+/* Automatic rollback, alarms. */
+void dune_ctl_watch(struct dune_controller *c);
+void dune_ctl_go_back(struct dune_controller *c);
+/* Starts the update to c->next. */
+int dune_ctl_start(struct dune_controller *c, const char *name, const char *text, size_t len, uint32_t share,
+                   struct dune_diag *d);
+
+/* --- ctl_rules.c --------------------------------------------------------------------------------------------- */
+void dune_ctl_take_digests(struct dune_controller *c, const struct dune_ctl_msg *m);
+void dune_ctl_rules_step(struct dune_controller *c); /* pins that are due, rules that wait */
+
+/* --- controller.c -------------------------------------------------------------------------------------------- */
+struct ctl_device *dune_ctl_find_device(struct dune_controller *c, const char *name);
+/* Sends a command to a device under the lease; false: the bus did not take it. */
+bool dune_ctl_send(struct dune_controller *c, struct ctl_device *dev, struct dune_ctl_msg *m);
+void dune_ctl_note(struct dune_controller *c, const char *fmt, ...) DUNE_PRINTF(2, 3);
+static inline bool ctl_is_first(const struct ctl_device *dev)
+{
+    return dev->position == 0;
+}
+
+#endif

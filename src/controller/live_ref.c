@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The reference device as a live one: it may hold no plan at all, then it forwards, strips shims at its
+ * edges and lets none in. Counters outlive the plans.
+ */
+#include "controller/ctl_int.h"
+
+#include <string.h>
+
+struct dune_live_ref {
+    struct dune_live base; /* first */
+    struct dune_chain_opts opts;
+    struct dune_ref_device *dev; /* NULL: bare */
+    struct dune_counters before; /* of devices that are gone, and of bare times */
+    uint32_t n_held;
+    uint16_t held[2], stamped, position;
+    uint32_t share;
+    uint16_t ethertype; /* of shims, also when bare */
+    dune_digest_fn fn;
+    void *ctx;
+    uint8_t *buf; /* frames of a bare device */
+    size_t buf_cap;
+};
+
+static struct dune_live_ref *ref_of(struct dune_live *l)
+{
+    return (struct dune_live_ref *)l;
+}
+
+/* --- generations --------------------------------------------------------------------------------------- */
+
+static int load_first(struct dune_live_ref *r, const struct dune_plan *p, uint16_t position, struct dune_diag *d)
+{
+    int rc = dune_ref_device_new(&r->dev, p, position, &r->opts, d);
+
+    if (rc)
+        return rc;
+    dune_ref_device_on_digest(r->dev, r->fn, r->ctx);
+    r->position = position;
+    r->stamped = p->generation;
+    r->share = DUNE_CTL_SHARE;
+    r->ethertype = p->shim_ethertype;
+    return 0;
+}
+
+static int load(struct dune_live *l, const struct dune_plan *p, uint16_t position, struct dune_diag *d)
+{
+    struct dune_live_ref *r = ref_of(l);
+    int rc;
+
+    if (r->dev && position != r->position)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "this device is at position %u, the plan wants it at %u",
+                             r->position, position);
+    rc = r->dev ? dune_ref_device_load(r->dev, p, d) : load_first(r, p, position, d);
+    if (rc == 0)
+        r->held[r->n_held++] = p->generation;
+    return rc;
+}
+
+static int stamp(struct dune_live *l, uint16_t generation, uint32_t share, uint64_t now, struct dune_diag *d)
+{
+    struct dune_live_ref *r = ref_of(l);
+    int rc = r->dev ? dune_ref_device_stamp_share(r->dev, generation, share, now, d)
+                    : dune_diag_set(d, DUNE_E_USAGE, NULL, "generation %u is not held", generation);
+
+    if (rc == 0) {
+        r->stamped = generation;
+        r->share = share;
+    }
+    return rc;
+}
+
+static void become_bare(struct dune_live_ref *r)
+{
+    dune_ctl_counters_add(&r->before, dune_ref_device_counters(r->dev));
+    dune_ref_device_free(r->dev);
+    r->dev = NULL;
+    r->n_held = 0;
+    r->stamped = 0;
+}
+
+static int unload(struct dune_live *l, uint16_t generation, struct dune_diag *d)
+{
+    struct dune_live_ref *r = ref_of(l);
+    int rc = 0;
+
+    if (r->n_held == 1 && r->held[0] == generation) {
+        become_bare(r);
+        return 0;
+    }
+    rc = r->dev ? dune_ref_device_unload(r->dev, generation, d)
+                : dune_diag_set(d, DUNE_E_USAGE, NULL, "generation %u is not held", generation);
+    if (rc == 0) {
+        r->held[0] = r->held[0] == generation ? r->held[1] : r->held[0];
+        r->n_held = 1;
+    }
+    return rc;
+}
+
+static void put_rule(struct dune_live *l, const struct dune_digest *dg, uint64_t from)
+{
+    if (ref_of(l)->dev)
+        dune_ref_device_put_rule(ref_of(l)->dev, dg, from);
+}
+
+static void on_digest(struct dune_live *l, dune_digest_fn fn, void *ctx)
+{
+    struct dune_live_ref *r = ref_of(l);
+
+    r->fn = fn;
+    r->ctx = ctx;
+    if (r->dev)
+        dune_ref_device_on_digest(r->dev, fn, ctx);
+}
+
+static void status(const struct dune_live *l, struct dune_live_status *out)
+{
+    const struct dune_live_ref *r = (const struct dune_live_ref *)l;
+
+    memset(out, 0, sizeof(*out));
+    out->n_held = r->n_held;
+    memcpy(out->held, r->held, sizeof(out->held));
+    out->position = r->position;
+    out->stamped = r->stamped;
+    out->share = r->dev ? r->share : 0;
+    out->drain_until = r->dev && r->n_held == 2 ? dune_ref_device_drain_until(r->dev) : 0;
+}
+
+static void counters(const struct dune_live *l, struct dune_counters *out)
+{
+    const struct dune_live_ref *r = (const struct dune_live_ref *)l;
+
+    *out = r->before;
+    if (r->dev)
+        dune_ctl_counters_add(out, dune_ref_device_counters(r->dev));
+}
+
+static void close_live(struct dune_live *l)
+{
+    if (!l)
+        return;
+    dune_ref_device_free(ref_of(l)->dev);
+    dune_mem_free(ref_of(l)->buf);
+    dune_mem_free(l);
+}
+
+/* --- packets ------------------------------------------------------------------------------------------- */
+
+/*
+ * Without a plan. On the way from an edge into the chain a shim can only be forged: dropped, because
+ * without a plan there is no generation to wrap it in. On the way out of the chain one shim is removed.
+ */
+static void bare(struct dune_live_ref *r, const struct dune_device_in *in, struct dune_device_out *out)
+{
+    struct dune_counters *c = &r->before;
+    uint32_t at;
+    bool shim = dune_shim_find(in->data, in->cap_len, 2, r->ethertype, &at);
+
+    memset(out, 0, sizeof(*out));
+    out->trace.tick = in->tick;
+    out->trace.steer_port = out->trace.mirror_port = DUNE_NO_PORT;
+    out->trace.reason = DUNE_REASON_SHIM_INSIDE;
+    c->in++;
+    if (shim && in->port == DUNE_PORT_EDGE) {
+        c->shim_at_edge++;
+        c->dropped_edge_shim++;
+        out->trace.fate = DUNE_FATE_DROPPED_EDGE_SHIM;
+        out->trace.dropped = true;
+        return;
+    }
+    if (shim && in->cap_len - at < DUNE_SHIM_BYTES) {
+        c->shim_bad++;
+        c->dropped_bad_shim++;
+        out->trace.fate = DUNE_FATE_DROPPED_BAD_SHIM;
+        out->trace.dropped = true;
+        return;
+    }
+    out->trace.fate = DUNE_FATE_GENERATION_MISSING;
+    c->generation_missing++;
+    c->out++;
+    if (in->cap_len + 1 > r->buf_cap) {
+        r->buf_cap = (in->cap_len + 1) * 2;
+        r->buf = dune_mem_realloc(r->buf, r->buf_cap, 1);
+    }
+    memcpy(r->buf, in->data, in->cap_len);
+    *out = (struct dune_device_out){.data = r->buf, .cap_len = in->cap_len, .wire_len = in->wire_len,
+                                    .trace = out->trace};
+    if (!shim)
+        return;
+    c->shim_read++;
+    if (in->out_port == DUNE_PORT_CHAIN || r->opts.keep_shim) {
+        c->shim_kept++;
+        return;
+    }
+    c->shim_stripped++;
+    memmove(r->buf + DUNE_SHIM_BYTES, r->buf, at - 2);
+    out->data = r->buf + DUNE_SHIM_BYTES;
+    out->cap_len -= DUNE_SHIM_BYTES;
+    out->wire_len -= DUNE_MIN(out->wire_len, DUNE_SHIM_BYTES);
+}
+
+void dune_live_ref_process(struct dune_live *l, const struct dune_device_in *in, struct dune_device_out *out)
+{
+    struct dune_live_ref *r = ref_of(l);
+
+    if (r->dev)
+        dune_ref_device_process(r->dev, in, out);
+    else
+        bare(r, in, out);
+}
+
+static const struct dune_live_ops ref_ops = {
+    .name = "reference", .shares = true, .load = load, .stamp = stamp, .unload = unload, .put_rule = put_rule,
+    .on_digest = on_digest, .status = status, .counters = counters, .close = close_live,
+};
+
+struct dune_live *dune_live_ref_new(const struct dune_chain_opts *o)
+{
+    struct dune_live_ref *r = DUNE_NEW(struct dune_live_ref);
+
+    r->base.ops = &ref_ops;
+    r->ethertype = DUNE_ETHERTYPE_SHIM_DEFAULT;
+    if (o)
+        r->opts = *o;
+    return &r->base;
+}

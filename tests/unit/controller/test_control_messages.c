@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Control messages: what is written reads back equal; what is wrong is refused with its path. */
+#include "dune/control.h"
+#include "testing.h"
+
+static void random_digest(struct dune_rng *r, struct dune_digest *dg)
+{
+    static const uint8_t flags[] = {0, DUNE_SHIM_FL, DUNE_SHIM_TENTATIVE, DUNE_SHIM_FL | DUNE_SHIM_TENTATIVE};
+
+    memset(dg, 0, sizeof(*dg));
+    dg->key.len = dune_rng_below(r, 2) ? 13 : 37;
+    for (unsigned i = 0; i < dg->key.len; i++)
+        dg->key.bytes[i] = (uint8_t)dune_rng_u64(r);
+    dg->tick = dune_rng_u64(r) >> 2;
+    dg->generation = (uint16_t)dune_rng_u64(r);
+    dg->cls = (uint8_t)dune_rng_below(r, 255);
+    dg->flags = flags[dune_rng_below(r, 4)];
+    dg->submodel = (uint8_t)dune_rng_u64(r);
+    dg->conf = (uint8_t)dune_rng_u64(r);
+    dg->device = (uint16_t)dune_rng_u64(r);
+}
+
+static void random_report(struct dune_rng *r, struct dune_ctl_report *rep)
+{
+    uint64_t *c = (uint64_t *)&rep->counters;
+
+    rep->boot = dune_rng_u64(r);
+    rep->tick = dune_rng_u64(r);
+    rep->n_held = (uint32_t)dune_rng_below(r, 3);
+    for (uint32_t i = 0; i < rep->n_held; i++)
+        rep->held[i] = (struct dune_ctl_held){(uint16_t)dune_rng_u64(r), (uint32_t)dune_rng_u64(r)};
+    rep->position = (uint16_t)dune_rng_below(r, 255);
+    rep->stamped = (uint16_t)dune_rng_u64(r);
+    rep->share = (uint32_t)dune_rng_below(r, DUNE_CTL_SHARE + 1);
+    rep->drain_until = UINT64_MAX - dune_rng_below(r, 3);
+    rep->stale = dune_rng_u64(r);
+    rep->shadow.same = dune_rng_u64(r);
+    for (size_t i = 0; i < sizeof(rep->counters) / sizeof(*c); i++)
+        c[i] = dune_rng_u64(r);
+    rep->counters.not_inferable[DUNE_REASON_OK] = 0; /* no reason, not written */
+}
+
+static void random_message(struct dune_rng *r, struct dune_ctl_msg *m)
+{
+    static char text[] = "{\"a\": \"\\u00e9\\\\ \xc3\xa9\"}\n";
+
+    memset(m, 0, sizeof(*m));
+    m->kind = (enum dune_ctl_kind)dune_rng_below(r, DUNE_CTL_N_KINDS);
+    snprintf(m->device, sizeof(m->device), "s-%u_x", (unsigned)dune_rng_below(r, 1000));
+    m->epoch = dune_rng_u64(r);
+    m->seq = dune_rng_u64(r);
+    m->generation = (uint16_t)dune_rng_u64(r);
+    m->text = m->kind == DUNE_CTL_LOAD || m->kind == DUNE_CTL_SHADOW || m->kind == DUNE_CTL_REFUSED ? text : NULL;
+    m->text_len = m->text ? strlen(text) : 0;
+    m->position = m->kind == DUNE_CTL_LOAD ? (uint16_t)dune_rng_below(r, 255) : 0;
+    if (m->kind == DUNE_CTL_LOAD || m->kind == DUNE_CTL_SHADOW) {
+        m->parts = 1 + (uint32_t)dune_rng_below(r, 5);
+        m->part = (uint32_t)dune_rng_below(r, m->parts);
+    }
+    m->share = m->kind == DUNE_CTL_STAMP ? (uint32_t)dune_rng_below(r, DUNE_CTL_SHARE + 1) : 0;
+    m->code = m->kind == DUNE_CTL_REFUSED ? DUNE_E_USAGE : 0;
+    if (m->kind == DUNE_CTL_RULES || m->kind == DUNE_CTL_DIGESTS)
+        m->n_digests = (uint32_t)dune_rng_below(r, DUNE_CTL_BATCH + 1);
+    for (uint32_t i = 0; i < m->n_digests; i++)
+        random_digest(r, &m->digest[i]);
+    if (m->kind == DUNE_CTL_REPORT)
+        random_report(r, &m->report);
+}
+
+static void test_round_trip(void **state)
+{
+    struct dune_ctl_msg *a = DUNE_NEW(struct dune_ctl_msg), *b = DUNE_NEW(struct dune_ctl_msg);
+    struct dune_rng r;
+
+    dune_rng_init(&r, 5, 0, 0, 0);
+    for (int i = 0; i < 400; i++) {
+        struct dune_buf text = {0}, again = {0};
+        struct dune_diag d = {0};
+
+        random_message(&r, a);
+        dune_ctl_format(a, &text);
+        assert_ok(dune_ctl_parse(b, text.data, text.len, &d), d);
+        dune_ctl_format(b, &again);
+        assert_string_equal(text.data, again.data);
+        assert_int_equal(a->epoch, b->epoch);
+        assert_memory_equal(&a->report, &b->report, sizeof(a->report));
+        for (uint32_t k = 0; k < a->n_digests; k++) {
+            assert_true(dune_flow_key_equal(&a->digest[k].key, &b->digest[k].key));
+            assert_int_equal(a->digest[k].tick, b->digest[k].tick);
+            assert_int_equal(a->digest[k].cls, b->digest[k].cls);
+        }
+        assert_int_equal(a->text_len, b->text_len);
+        if (a->text)
+            assert_memory_equal(a->text, b->text, a->text_len);
+        dune_ctl_msg_fini(b);
+        dune_buf_fini(&text);
+        dune_buf_fini(&again);
+    }
+    dune_mem_free(a);
+    dune_mem_free(b);
+    (void)state;
+}
+
+static void refuse(const char *text, const char *place, const char *words)
+{
+    struct dune_ctl_msg *m = DUNE_NEW(struct dune_ctl_msg);
+    struct dune_diag d = {0};
+
+    if (dune_ctl_parse(m, text, strlen(text), &d) == 0)
+        fail_msg("accepted: %s", text);
+    if (strcmp(d.place, place) != 0 || !strstr(d.msg, words))
+        fail_msg("%s: place \"%s\" message \"%s\", wanted \"%s\" and \"%s\"", text, d.place, d.msg, place, words);
+    dune_mem_free(m);
+}
+
+#define HEAD "{\"v\":1,\"type\":\"%s\",\"device\":\"s1\",\"epoch\":1,\"seq\":2,\"generation\":3"
+static const char *with(const char *type, const char *rest)
+{
+    static char text[1024];
+    int n = snprintf(text, sizeof(text), HEAD, type);
+
+    snprintf(text + n, sizeof(text) - (size_t)n, "%s}", rest);
+    return text;
+}
+
+static void test_refused(void **state)
+{
+    struct dune_ctl_msg *m = DUNE_NEW(struct dune_ctl_msg);
+    struct dune_diag d = {0};
+    char *big = dune_mem_alloc(DUNE_CTL_MESSAGE_MAX + 1, 1);
+
+    refuse("", "", "control message");
+    refuse("[1]", "", "is an object");
+    refuse("{\"v\":2}", "", "version 1");
+    refuse("{\"v\":1,\"type\":\"dance\"}", "type", "none of the known");
+    refuse("{\"v\":1,\"type\":\"clear\",\"device\":\"../x\",\"epoch\":1,\"seq\":1,\"generation\":0}", "", "device name");
+    refuse(with("stamp", ""), "", "'share' is missing");
+    refuse(with("stamp", ",\"share\":1025"), "share", "0 to 1024");
+    refuse(with("clear", ",\"x\":1"), "x", "unknown key");
+    refuse(with("load", ",\"position\":0,\"part\":2,\"parts\":2,\"plan\":\"\""), "", "part 2 of 2");
+    refuse(with("load", ",\"position\":0,\"part\":0,\"parts\":0,\"plan\":\"\""), "", "part 0 of 0");
+    refuse(with("rules", ",\"rules\":[[1]]"), "rules[0]", "a digest is");
+    refuse(with("rules", ",\"rules\":[[\"00\",1,1,1,0,1,1,1]]"), "rules[0]", "26 or 74");
+    refuse(with("rules", ",\"rules\":[[\"0000000000000000000000000g\",1,1,1,0,1,1,1]]"), "rules[0]", "hex");
+    refuse(with("rules", ",\"rules\":[[\"00000000000000000000000000\",1,1,255,0,1,1,1]]"), "rules[0][3]", "0 to 254");
+    refuse(with("rules", ",\"rules\":[[\"00000000000000000000000000\",1,1,1,2,1,1,1]]"), "rules[0]", "flags");
+    refuse(with("refused", ",\"code\":0,\"why\":\"x\""), "", "error code");
+    memset(big, ' ', DUNE_CTL_MESSAGE_MAX + 1);
+    assert_int_equal(dune_ctl_parse(m, big, DUNE_CTL_MESSAGE_MAX + 1, &d), DUNE_E_INPUT);
+    dune_mem_free(big);
+    dune_mem_free(m);
+    (void)state;
+}
+
+static void test_subjects(void **state)
+{
+    assert_true(dune_bus_subject_match("dune.rep.*", "dune.rep.s1"));
+    assert_false(dune_bus_subject_match("dune.rep.*", "dune.rep."));
+    assert_false(dune_bus_subject_match("dune.rep.*", "dune.rep.a.b"));
+    assert_false(dune_bus_subject_match("dune.rep.*", "dune.reports"));
+    assert_true(dune_bus_subject_match("dune.op", "dune.op"));
+    assert_false(dune_bus_subject_match("dune.op", "dune.op2"));
+    assert_true(dune_ctl_name_ok("leaf-1_a"));
+    assert_false(dune_ctl_name_ok(""));
+    assert_false(dune_ctl_name_ok("a.b"));
+    assert_false(dune_ctl_name_ok("a/b"));
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_subjects),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
