@@ -2,55 +2,20 @@
 /* dunectl run and compare: experiments. */
 #include <string.h>
 
-#include "cli/run_table.h"
-
-struct config {
-    const char *out, *budget, *profile, *features, *timeout, *labels, *captures, *gateway, *label_field, *unlabelled,
-        *engine;
-    struct cli_list train, test, solutions;
-    uint32_t devices, max_n;
-    bool tuned, verdicts, final, ablation;
-};
-
-#define DATA_OPTIONS                                                                                         \
-    {"train", 0, CLI_LIST, offsetof(struct config, train), "PATH", NULL,                                      \
-     "training captures: a file, directory or glob (repeatable)"},                                            \
-    {"test", 0, CLI_LIST, offsetof(struct config, test), "PATH", NULL, "test captures (repeatable)"},        \
-    {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE", NULL, "label file"},                    \
-    {"captures", 0, CLI_STR, offsetof(struct config, captures), "FILE", NULL, "capture boundaries"},          \
-    {"label-field", 0, CLI_STR, offsetof(struct config, label_field), "NAME", NULL,                           \
-     "log of Zeek or Suricata: the field that is the class"},                                                 \
-    {"gateway", 0, CLI_STR, offsetof(struct config, gateway), "MAC", NULL,                                    \
-     "gateway of the UNSW device list"},                                                                      \
-    {"unlabelled", 0, CLI_STR, offsetof(struct config, unlabelled), "CLASS", NULL,                            \
-     "class of unlabelled flows instead of dropping them"},                                                   \
-    {"solutions", 's', CLI_NAMES, offsetof(struct config, solutions), "A,B", NULL, "solutions to compare"},  \
-    {"devices", 'd', CLI_U32, offsetof(struct config, devices), "K", NULL, "devices in the chain", false, 1,  \
-     DUNE_MAX_BLOCKS},                                                                                        \
-    {"budget", 'b', CLI_STR, offsetof(struct config, budget), "BUDGET", NULL,                                 \
-     "per device: tight, tiny, loose or leaves_sum=N,features_distinct=N"},                                   \
-    {"profile", 'p', CLI_STR, offsetof(struct config, profile), "NAME", NULL, "device profile"},              \
-    {"features", 'f', CLI_STR, offsetof(struct config, features), "SET", NULL, "candidate features"},         \
-    {"timeout", 't', CLI_STR, offsetof(struct config, timeout), "SECONDS", NULL,                              \
-     "idle gap that ends a flow, or none"},                                                                   \
-    {"max-n", 0, CLI_U32, offsetof(struct config, max_n), "N", NULL, "packets kept per flow", false, 2, 15},  \
-    {"tuned", 0, CLI_FLAG, offsetof(struct config, tuned), NULL, NULL, "monoliths in tuned form"},            \
-    {"ablation", 0, CLI_FLAG, offsetof(struct config, ablation), NULL, NULL,                                  \
-     "dune again with robust features, and without each feature that may be a shortcut"},                    \
-    {"engine", 0, CLI_STR, offsetof(struct config, engine), "NAME", "reference", "replay engine"},            \
-    {"verdicts", 0, CLI_FLAG, offsetof(struct config, verdicts), NULL, NULL,                                  \
-     "write DIR/verdicts/SOLUTION.csv"}
+#include "cli/run_options.h"
 
 static const struct cli_option run_options[] = {
-    {"output", 'o', CLI_STR, offsetof(struct config, out), "DIR", NULL, "run directory", true},
-    DATA_OPTIONS,
+    {"output", 'o', CLI_STR, CLI_RUN_AT(out), "DIR", NULL, "run directory", true},
+    CLI_RUN_INPUTS,
+    CLI_RUN_OPTIONS,
 };
 static const struct cli_option compare_options[] = {
-    {"output", 'o', CLI_STR, offsetof(struct config, out), "DIR", NULL,
+    {"output", 'o', CLI_STR, CLI_RUN_AT(out), "DIR", NULL,
      "run directory (default: the experiment's name)"},
-    {"final", 0, CLI_FLAG, offsetof(struct config, final), NULL, NULL,
+    {"final", 0, CLI_FLAG, CLI_RUN_AT(final), NULL, NULL,
      "read the test captures: do it when nothing is left to choose"},
-    DATA_OPTIONS,
+    CLI_RUN_INPUTS,
+    CLI_RUN_OPTIONS,
 };
 
 static void set_text(char **slot, const char *text)
@@ -73,7 +38,7 @@ static void set_list(struct dune_string_list *list, const struct cli_list *from)
 }
 
 /* The experiment file, then what the command line says on top of it. */
-static int load(struct cli_ctx *ctx, const struct config *cfg, struct dune_experiment **out,
+static int load(struct cli_ctx *ctx, const struct cli_run_config *cfg, struct dune_experiment **out,
                 struct dune_diag *d)
 {
     struct dune_experiment *e;
@@ -106,6 +71,8 @@ static int load(struct cli_ctx *ctx, const struct config *cfg, struct dune_exper
         e->seed = ctx->seed;
     if (cli_given(ctx, "effort"))
         e->effort = (enum dune_effort)ctx->effort;
+    else if (cfg->quick)
+        e->effort = DUNE_EFFORT_QUICK;
     e->tuned |= cfg->tuned;
     if (cfg->budget)
         rc = dune_budget_parse(cfg->budget, &e->budget, d);
@@ -114,7 +81,8 @@ static int load(struct cli_ctx *ctx, const struct config *cfg, struct dune_exper
     return rc;
 }
 
-static int run_it(struct cli_ctx *ctx, const struct config *cfg, bool final, struct dune_diag *d)
+int cli_run_experiment(struct cli_ctx *ctx, const struct cli_run_config *cfg, bool final,
+                       struct dune_diag *d)
 {
     struct dune_run_opts o = {.threads = ctx->threads, .final = final, .verdicts = cfg->verdicts,
                               .ablation = cfg->ablation,
@@ -136,14 +104,14 @@ static int run_it(struct cli_ctx *ctx, const struct config *cfg, bool final, str
 
 static int run_run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
-    return run_it(ctx, config, true, d);
+    return cli_run_experiment(ctx, config, true, d);
 }
 
 static int run_compare(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
-    const struct config *cfg = config;
+    const struct cli_run_config *cfg = config;
 
-    return run_it(ctx, cfg, cfg->final, d);
+    return cli_run_experiment(ctx, cfg, cfg->final, d);
 }
 
 const struct cli_command cmd_run = {
@@ -152,7 +120,7 @@ const struct cli_command cmd_run = {
     .args = "[EXPERIMENT.yaml]",
     .min_args = 0,
     .max_args = 1,
-    CLI_CONFIG(struct config),
+    CLI_CONFIG(struct cli_run_config),
     CLI_OPTIONS(run_options),
     .description = "Extracts the captures, plans every solution inside train, replays the test captures\n"
                    "through each plan and compares. What is in DIR already and still fits is used again, so\n"
@@ -168,7 +136,7 @@ const struct cli_command cmd_compare = {
     .args = "EXPERIMENT.yaml",
     .min_args = 0,
     .max_args = 1,
-    CLI_CONFIG(struct config),
+    CLI_CONFIG(struct cli_run_config),
     CLI_OPTIONS(compare_options),
     .description = "Compares solutions by the scores of their choice inside train; only --final reads the\n"
                    "test captures.\n",

@@ -56,6 +56,16 @@ expect 0 "it goes on from there" "$D" run e.yaml -o cut
 check "to the same plan" cmp first.json cut/plans/dune.json
 check "and the same scores" sh -c 'sed "/ns_per_packet/,/}/d" r/metrics.json >a.txt; sed "/ns_per_packet/,/}/d" cut/metrics.json >b.txt; cmp a.txt b.txt'
 
+expect 0 "demo on synthetic traffic" "$D" demo -o demo --solutions none
+has "says that it is synthetic" err 'demo/traffic is synthetic'
+expect 0 "demo on a directory of data" "$D" demo -o demo2 --data data --solutions jewel --devices 1
+has "prints the comparison" out '^jewel +1 '
+has "with the boundaries of its captures.csv" out "by bootstrap over captures"
+expect 3 "demo without test captures" "$D" demo -o demo3 --data demo/traffic/train
+has "says what a data directory has" err 'traffic/train/train: not there; .*train/, test/ and labels\.csv'
+expect 3 "demo with labels that are not there" "$D" demo -o demo3 --data data --labels none.csv
+check "no output" test ! -e demo3
+
 echo "nonsense: 1" >bad.yaml
 expect 3 "unknown key" "$D" run bad.yaml -o x
 has "file and line" err 'bad.yaml:1'

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dunectl demo: the whole job on traffic that everybody has.
+ *
+ *   DIR/traffic   synthetic captures and labels, without --data
+ *   DIR/run       the run directory
+ */
+#include <string.h>
+
+#include "cli/run_options.h"
+#include "dune/synth.h"
+
+enum { FLOWS = 6000, TRAIN_CAPTURES = 12, TEST_CAPTURES = 4, CONCURRENCY = 50 };
+
+struct config {
+    struct cli_run_config run; /* first: CLI_RUN_OPTIONS count from here */
+    const char *data;
+};
+
+static const struct cli_option options[] = {
+    {"data", 0, CLI_STR, offsetof(struct config, data), "DIR", NULL,
+     "labelled captures: a directory with train/, test/, labels.csv and perhaps captures.csv"},
+    {"output", 'o', CLI_STR, CLI_RUN_AT(out), "DIR", "out/demo", "where everything goes"},
+    CLI_RUN_OPTIONS,
+};
+
+static const char *below(struct cli_ctx *ctx, const char *dir, const char *name)
+{
+    char *path = dune_mem_printf("%s/%s", dir, name);
+    const char *kept = dune_arena_strdup(&ctx->arena, path);
+
+    dune_mem_free(path);
+    return kept;
+}
+
+static int make_traffic(struct cli_ctx *ctx, const char *dir, struct dune_diag *d)
+{
+    struct dune_synth_cfg sc = {FLOWS, TRAIN_CAPTURES, TEST_CAPTURES, CONCURRENCY,
+                                0,     ctx->seed,      ctx->threads};
+    struct dune_synth_stats st;
+    struct dune_synth *s;
+    int rc = dune_synth_parse(&s, "the built-in profile", dune_synth_default(),
+                              strlen(dune_synth_default()), d);
+
+    if (rc)
+        return rc;
+    rc = dune_synth_write(s, &sc, dir, &st, d);
+    dune_synth_free(s);
+    if (rc == 0)
+        cli_note(ctx, "the traffic in %s is synthetic; for real captures: --data DIR", dir);
+    return rc;
+}
+
+static int find_part(struct cli_ctx *ctx, const char *dir, const char *name, const char **path,
+                     struct dune_diag *d)
+{
+    if (!*path)
+        *path = below(ctx, dir, name);
+    if (dune_path_exists(*path))
+        return 0;
+    return dune_diag_set(d, DUNE_E_INPUT, *path,
+                         "not there; a data directory has train/, test/ and labels.csv");
+}
+
+static void add(struct cli_ctx *ctx, struct cli_list *l, const char *path)
+{
+    l->data = dune_arena_alloc(&ctx->arena, 1, sizeof(*l->data));
+    l->data[0] = path;
+    l->len = 1;
+}
+
+static int find_data(struct cli_ctx *ctx, struct cli_run_config *run, const char *dir,
+                     struct dune_diag *d)
+{
+    const char *train = NULL, *test = NULL, *captures = below(ctx, dir, "captures.csv");
+    int rc = find_part(ctx, dir, "train", &train, d);
+
+    if (rc == 0)
+        rc = find_part(ctx, dir, "test", &test, d);
+    if (rc == 0)
+        rc = find_part(ctx, dir, "labels.csv", &run->labels, d);
+    if (rc)
+        return rc;
+    add(ctx, &run->train, train);
+    add(ctx, &run->test, test);
+    if (!run->captures && dune_path_exists(captures))
+        run->captures = captures;
+    return 0;
+}
+
+static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
+{
+    struct config *cfg = config;
+    const char *data = cfg->data ? cfg->data : below(ctx, cfg->run.out, "traffic");
+    int rc = cfg->data ? 0 : make_traffic(ctx, data, d);
+
+    if (rc == 0)
+        rc = find_data(ctx, &cfg->run, data, d);
+    if (rc)
+        return rc;
+    cfg->run.out = below(ctx, cfg->run.out, "run");
+    cfg->run.quick = !cli_given(ctx, "effort");
+    return cli_run_experiment(ctx, &cfg->run, true, d);
+}
+
+const struct cli_command cmd_demo = {
+    .name = "demo",
+    .summary = "a first look: from captures to the comparison",
+    CLI_CONFIG(struct config),
+    CLI_OPTIONS(options),
+    .description = "Everything that run does, on synthetic traffic, or with --data on labelled captures of your\n"
+                   "own. --effort is quick unless given. An interrupted demo goes on where it stopped.\n",
+    .examples = "dunectl demo\n"
+                "dunectl demo --data captures --solutions jewel,dune --effort default\n",
+    .run = run,
+};

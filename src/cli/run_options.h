@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What run, compare and demo take, and what they do with it. */
+#ifndef DUNE_CLI_RUN_OPTIONS_H
+#define DUNE_CLI_RUN_OPTIONS_H
+
+#include "cli/run_table.h"
+
+struct cli_run_config {
+    const char *out, *budget, *profile, *features, *timeout, *labels, *captures, *gateway, *label_field,
+        *unlabelled, *engine;
+    struct cli_list train, test, solutions;
+    uint32_t devices, max_n;
+    bool tuned, verdicts, final, ablation;
+    bool quick; /* effort quick, where neither file nor command line says another */
+};
+
+#define CLI_RUN_AT(field) offsetof(struct cli_run_config, field)
+/* Rows of a table of options. */
+#define CLI_RUN_INPUTS                                                                            \
+    {"train", 0, CLI_LIST, CLI_RUN_AT(train), "PATH", NULL,                                       \
+     "training captures: a file, directory or glob (repeatable)"},                                \
+    {"test", 0, CLI_LIST, CLI_RUN_AT(test), "PATH", NULL, "test captures (repeatable)"}
+#define CLI_RUN_OPTIONS                                                                           \
+    {"labels", 'l', CLI_STR, CLI_RUN_AT(labels), "FILE", NULL, "label file"},                     \
+    {"captures", 0, CLI_STR, CLI_RUN_AT(captures), "FILE", NULL, "capture boundaries"},           \
+    {"label-field", 0, CLI_STR, CLI_RUN_AT(label_field), "NAME", NULL,                            \
+     "log of Zeek or Suricata: the field that is the class"},                                     \
+    {"gateway", 0, CLI_STR, CLI_RUN_AT(gateway), "MAC", NULL,                                     \
+     "gateway of the UNSW device list"},                                                          \
+    {"unlabelled", 0, CLI_STR, CLI_RUN_AT(unlabelled), "CLASS", NULL,                             \
+     "class of unlabelled flows instead of dropping them"},                                       \
+    {"solutions", 's', CLI_NAMES, CLI_RUN_AT(solutions), "A,B", NULL, "solutions to compare"},    \
+    {"devices", 'd', CLI_U32, CLI_RUN_AT(devices), "K", NULL, "devices in the chain", false, 1,   \
+     DUNE_MAX_BLOCKS},                                                                            \
+    {"budget", 'b', CLI_STR, CLI_RUN_AT(budget), "BUDGET", NULL,                                  \
+     "per device: tight, tiny, loose or leaves_sum=N,features_distinct=N"},                       \
+    {"profile", 'p', CLI_STR, CLI_RUN_AT(profile), "NAME", NULL, "device profile"},               \
+    {"features", 'f', CLI_STR, CLI_RUN_AT(features), "SET", NULL, "candidate features"},          \
+    {"timeout", 't', CLI_STR, CLI_RUN_AT(timeout), "SECONDS", NULL,                               \
+     "idle gap that ends a flow, or none"},                                                       \
+    {"max-n", 0, CLI_U32, CLI_RUN_AT(max_n), "N", NULL, "packets kept per flow", false, 2, 15},   \
+    {"tuned", 0, CLI_FLAG, CLI_RUN_AT(tuned), NULL, NULL, "monoliths in tuned form"},             \
+    {"ablation", 0, CLI_FLAG, CLI_RUN_AT(ablation), NULL, NULL,                                   \
+     "dune again with robust features, and without each feature that may be a shortcut"},         \
+    {"engine", 0, CLI_STR, CLI_RUN_AT(engine), "NAME", "reference", "replay engine"},             \
+    {"verdicts", 0, CLI_FLAG, CLI_RUN_AT(verdicts), NULL, NULL,                                   \
+     "write DIR/verdicts/SOLUTION.csv"}
+
+/* The experiment in the file of the first argument, or the defaults, and what cfg says on top of it, run
+ * in cfg->out; prints the comparison. final: the test captures are read. */
+int cli_run_experiment(struct cli_ctx *ctx, const struct cli_run_config *cfg, bool final,
+                       struct dune_diag *d);
+
+#endif
