@@ -79,6 +79,19 @@ int dune_trainer_fit(const struct dune_trainer *tr, struct dune_forest **out, co
                      uint32_t n_classes, const uint64_t *w, dune_feature_mask cols,
                      const struct dune_train_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
 
+/*
+ * The same forest, faster where only columns went: `from` is the growth of an earlier fit with the same
+ * classes, weights and settings whose columns include cols (NULL: none). Nodes that kept their rows and
+ * whose best cut is still possible are taken over. *kept (may be NULL) gets the growth of this fit, which
+ * borrows *out, or NULL where growth cannot be repeated (no max_leaves, sqrt_features).
+ */
+struct dune_grown;
+int dune_trainer_fit_from(const struct dune_trainer *tr, struct dune_forest **out, const uint16_t *cls,
+                          uint32_t n_classes, const uint64_t *w, dune_feature_mask cols,
+                          const struct dune_train_cfg *cfg, const struct dune_grown *from,
+                          struct dune_grown **kept, struct dune_diag *d) DUNE_MUST_USE;
+void dune_grown_free(struct dune_grown *g); /* before its forest */
+
 void dune_forest_free(struct dune_forest *f);
 /* Trained forests have no names yet (class_name is NULL): copies n_classes names into f. */
 void dune_forest_set_names(struct dune_forest *f, const char *const *names);

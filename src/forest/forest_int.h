@@ -69,6 +69,38 @@ struct dune_tuning {
 int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
                            const struct dune_tuning *tune, struct dune_diag *d) DUNE_MUST_USE;
 
+/* --- regrow.c: growth that takes over what an earlier one on more columns found ------------------- */
+struct dune_item { /* a row of the tree's sample */
+    uint64_t w;
+    uint32_t row;
+    uint16_t cls;
+    uint16_t local; /* its class among the classes of the node, while the node is searched */
+};
+enum { DUNE_NO_NODE = UINT32_MAX };
+struct dune_grown_node { /* one node of a tree, as it was searched */
+    size_t begin, end;
+    bool searched;
+    struct dune_cut cut; /* feat -1: none */
+    struct dune_gain gain;
+};
+/* How one tree grew: its rows in the order of its nodes, and the best cut of every node looked at. */
+struct dune_grown_tree {
+    struct dune_item *item;
+    size_t n_items;
+    struct dune_grown_node *node;
+    uint32_t cap_nodes;
+};
+struct dune_grown {
+    const struct dune_forest *f; /* borrowed */
+    struct dune_grown_tree *tree; /* [f->n_trees] */
+};
+struct dune_grown *dune_grown_new(const struct dune_forest *f);
+void dune_grown_note(struct dune_grown_tree *g, uint32_t id, size_t begin, size_t end, const struct dune_cut *cut,
+                     const struct dune_gain *gain);
+/* column_of[c]: the column of a forest that has only some of the columns of f, or -1. */
+void dune_grown_columns(const struct dune_grown *from, const uint8_t *feat, uint32_t n_feats,
+                         int32_t column_of[64]);
+
 /* Everything one tree needs; borrowed from the fit. */
 struct dune_grow_job {
     const uint32_t *const *col;             /* [n_cols] */
@@ -82,6 +114,9 @@ struct dune_grow_job {
     struct dune_tuning tune;
     const uint32_t *global; /* NULL, or the table's row of each row that codes and items speak of */
     uint64_t tree; /* number of the tree: key of its random draws */
+    const struct dune_grown *from; /* NULL, or the growth on more columns that this one repeats */
+    int32_t column_of[64];          /* from: column of it -> column here, -1: gone */
+    struct dune_grown_tree *note;   /* NULL, or where to leave how this tree grew */
 };
 /* The value behind a code. */
 static inline uint32_t dune_value(const struct dune_grow_job *job, uint32_t col, uint32_t row)
@@ -93,12 +128,6 @@ int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job);
 void dune_tree_fini(struct dune_tree *tr);
 
 /* --- the search for the best cut of one node ------------------------------------------------------ */
-struct dune_item { /* a row of the tree's sample */
-    uint64_t w;
-    uint32_t row;
-    uint16_t cls;
-    uint16_t local; /* its class among the classes of the node, while the node is searched */
-};
 struct dune_bin_hist;
 struct dune_part { /* the node */
     struct dune_item *item;

@@ -55,6 +55,7 @@ struct fit {
     uint32_t *code_col;
     uint32_t *used;           /* rows with weight, for bootstrap draws */
     size_t n_used;
+    struct dune_grown *kept; /* NULL: nobody wants it */
     _Atomic int rc;
 };
 
@@ -133,7 +134,9 @@ static void grow_tree(void *ctx, size_t i)
     if (atomic_load(&fit->rc))
         return;
     job.tree = i;
-    if (fit->cfg.bootstrap) {
+    if (fit->kept)
+        job.note = &fit->kept->tree[i];
+    if (fit->cfg.bootstrap && !job.from) {
         w = dune_mem_alloc(job.n_rows, sizeof(*w));
         rc = draw_sample(fit, i, w);
         job.w = w;
@@ -167,43 +170,83 @@ static void list_used(struct fit *fit)
             fit->used[fit->n_used++] = (uint32_t)r;
 }
 
-int dune_trainer_fit(const struct dune_trainer *tr, struct dune_forest **out, const uint16_t *cls,
-                     uint32_t n_classes, const uint64_t *w, dune_feature_mask cols,
-                     const struct dune_train_cfg *cfg, struct dune_diag *d)
+/* Growth can be repeated on fewer columns where every node looks at all of them and rows keep their place. */
+static bool repeatable(const struct dune_train_cfg *cfg)
+{
+    return cfg->max_leaves && !cfg->sqrt_features && (cfg->bootstrap || cfg->n_trees <= 1);
+}
+
+static void start_from(struct fit *fit, const struct dune_grown *from, bool keep)
+{
+    if (!repeatable(&fit->cfg))
+        return;
+    if (from) {
+        fit->job.from = from;
+        dune_grown_columns(from, fit->f->feat, fit->f->n_feats, fit->job.column_of);
+    }
+    if (keep)
+        fit->kept = dune_grown_new(fit->f);
+}
+
+static int fit_trees(struct fit *fit, struct dune_diag *d)
+{
+    int rc;
+
+    fit->f->tree = DUNE_NEW_N(struct dune_tree, fit->f->n_trees);
+    if (fit->cfg.bootstrap && !fit->job.from)
+        list_used(fit);
+    grow_all(fit);
+    rc = fit->rc;
+    if (rc == DUNE_E_INPUT)
+        dune_diag_set(d, rc, NULL, "row weights of a bootstrap sample add up to more than 2^60");
+    else if (rc)
+        dune_diag_set(d, rc, NULL, "training was interrupted");
+    return rc;
+}
+
+int dune_trainer_fit_from(const struct dune_trainer *tr, struct dune_forest **out, const uint16_t *cls,
+                          uint32_t n_classes, const uint64_t *w, dune_feature_mask cols,
+                          const struct dune_train_cfg *cfg, const struct dune_grown *from,
+                          struct dune_grown **kept, struct dune_diag *d)
 {
     const struct dune_table *t = tr->t;
     struct fit fit = {.cfg = *cfg, .f = DUNE_NEW(struct dune_forest)};
     int rc;
 
     *out = NULL;
+    if (kept)
+        *kept = NULL;
     fit.f->n_classes = cls ? n_classes : t->n_classes;
+    fit.f->n_trees = cfg->n_trees ? cfg->n_trees : 1;
     fit.job = (struct dune_grow_job){.n_rows = t->n_rows, .n_classes = fit.f->n_classes,
                                      .cls = cls ? cls : t->cls, .w = w ? w : t->w, .cfg = &fit.cfg,
                                      .tune = tr->tune};
-    rc = check_rows(&fit, d);
+    rc = from ? 0 : check_rows(&fit, d);
     if (!rc)
         rc = choose_columns(&fit, tr, cols, d);
     if (!rc) {
-        fit.f->n_trees = cfg->n_trees ? cfg->n_trees : 1;
-        fit.f->tree = DUNE_NEW_N(struct dune_tree, fit.f->n_trees);
-        if (cfg->bootstrap)
-            list_used(&fit);
-        grow_all(&fit);
-        rc = fit.rc;
-        if (rc == DUNE_E_INPUT)
-            dune_diag_set(d, rc, NULL, "row weights of a bootstrap sample add up to more than 2^60");
-        else if (rc)
-            dune_diag_set(d, rc, NULL, "training was interrupted");
+        start_from(&fit, from, kept != NULL);
+        rc = fit_trees(&fit, d);
     }
     dune_mem_free(fit.used);
     dune_mem_free(fit.col);
     dune_mem_free(fit.code_col);
     if (rc) {
+        dune_grown_free(fit.kept);
         dune_forest_free(fit.f);
         return rc;
     }
     *out = fit.f;
+    if (kept)
+        *kept = fit.kept;
     return 0;
+}
+
+int dune_trainer_fit(const struct dune_trainer *tr, struct dune_forest **out, const uint16_t *cls,
+                     uint32_t n_classes, const uint64_t *w, dune_feature_mask cols,
+                     const struct dune_train_cfg *cfg, struct dune_diag *d)
+{
+    return dune_trainer_fit_from(tr, out, cls, n_classes, w, cols, cfg, NULL, NULL, d);
 }
 
 int dune_forest_train(struct dune_forest **out, const struct dune_table *t,

@@ -13,6 +13,8 @@ struct pending {
     struct dune_bin_hist *kept; /* owned; NULL: none */
     struct dune_cut cut;
     struct dune_gain gain;
+    uint32_t same;  /* the node of an earlier growth with the same rows, or DUNE_NO_NODE */
+    bool same_cut;  /* and that was cut as this one will be */
 };
 struct grow {
     struct dune_grow_job *job;
@@ -32,6 +34,8 @@ struct grow {
     uint16_t *near_code;          /* [near_rows][stride] */
     uint32_t *near_global;        /* [near_rows] rows of the table */
     size_t near_rows, near_begin, near_end;
+    const struct dune_grown_tree *from; /* the earlier growth, or NULL */
+    const struct dune_tree *from_tree;
 };
 static uint32_t new_node(struct grow *g, uint32_t parent)
 {
@@ -294,30 +298,81 @@ static void hand_down(struct grow *g, struct pending *p, struct pending child[2]
     p->kept = NULL;
 }
 
-static void split(struct grow *g, struct pending *p, struct pending child[2])
+static void make_children(struct grow *g, const struct pending *p, size_t middle, struct pending child[2])
 {
-    size_t middle = partition(g, p);
-    uint32_t small = middle - p->begin > p->end - middle;
+    for (uint32_t s = 0; s < 2; s++)
+        child[s] = (struct pending){.id = new_node(g, p->id), .depth = p->depth + 1,
+                                    .begin = s ? middle : p->begin, .end = s ? p->end : middle,
+                                    .path = dune_mix64(p->path, s + 1), .constant = p->constant,
+                                    .same = DUNE_NO_NODE};
+}
 
-    for (uint32_t s = 0; s < 2; s++) {
-        struct pending *c = &child[s];
-
-        *c = (struct pending){.id = new_node(g, p->id), .depth = p->depth + 1,
-                              .begin = s ? middle : p->begin, .end = s ? p->end : middle,
-                              .path = dune_mix64(p->path, s + 1), .constant = p->constant};
-    }
-    count_children(g, p->id, child, small);
-    hand_down(g, p, child, small);
+static void note_split(struct grow *g, const struct pending *p, const struct pending child[2])
+{
     g->tree->node[p->id].feat = p->cut.feat;
     g->tree->node[p->id].threshold = p->cut.threshold;
     g->tree->node[p->id].left = child[0].id;
     g->tree->node[p->id].right = child[1].id;
 }
 
+/* A split that an earlier growth made: its rows lie as it left them, its children are known. */
+static void repeat_split(struct grow *g, struct pending *p, struct pending child[2])
+{
+    const struct dune_node *old = &g->from_tree->node[p->same];
+    uint32_t k = g->job->n_classes, of[2] = {old->left, old->right};
+
+    make_children(g, p, g->from->node[old->right].begin, child);
+    for (int s = 0; s < 2; s++) {
+        child[s].same = of[s];
+        memcpy(g->tree->hist + (size_t)child[s].id * k, g->from_tree->hist + (size_t)of[s] * k,
+               k * sizeof(*g->tree->hist));
+    }
+    p->cut.threshold = old->threshold;
+    note_split(g, p, child);
+}
+
+static void split(struct grow *g, struct pending *p, struct pending child[2])
+{
+    size_t middle;
+    uint32_t small;
+
+    if (p->same_cut && g->from_tree->node[p->same].feat >= 0) {
+        repeat_split(g, p, child);
+        return;
+    }
+    middle = partition(g, p);
+    small = middle - p->begin > p->end - middle;
+
+    make_children(g, p, middle, child);
+    count_children(g, p->id, child, small);
+    hand_down(g, p, child, small);
+    note_split(g, p, child);
+}
+
+/* The best cut among more columns is the best among fewer, if its column is still there; and where there
+ * was none there is none now. */
+static bool known_cut(const struct grow *g, struct pending *p)
+{
+    const struct dune_grown_node *old;
+
+    if (p->same == DUNE_NO_NODE || !g->from->node[p->same].searched)
+        return false;
+    old = &g->from->node[p->same];
+    p->cut = old->cut;
+    p->gain = old->gain;
+    if (p->cut.feat >= 0)
+        p->cut.feat = g->job->column_of[p->cut.feat];
+    p->same_cut = p->cut.feat >= 0;
+    return p->same_cut || old->cut.feat < 0;
+}
+
 /* Looks for the cut of a node; false where it has to stay a leaf. */
 static bool open_node(struct grow *g, struct pending *p)
 {
-    find_cut(g, p);
+    if (!known_cut(g, p))
+        find_cut(g, p);
+    if (g->job->note)
+        dune_grown_note(g->job->note, p->id, p->begin, p->end, &p->cut, &p->gain);
     if (p->kept && (p->cut.feat < 0 || !dune_bin_hist_pays(p->kept, p->end - p->begin, g->n_items))) {
         dune_bin_hist_free(p->kept);
         p->kept = NULL;
@@ -344,6 +399,8 @@ static int grow_best_first(struct grow *g, struct pending *root)
         for (int s = 0; s < 2 && leaves < g->job->cfg->max_leaves; s++)
             if (open_node(g, &child[s]))
                 heap_push(g, &child[s]);
+        for (int s = 0; s < 2 && leaves == g->job->cfg->max_leaves && g->job->note; s++)
+            dune_grown_note(g->job->note, child[s].id, child[s].begin, child[s].end, NULL, NULL);
     }
     return 0;
 }
@@ -400,17 +457,40 @@ static int grow_depth_first(struct grow *g, struct pending *root)
 
 enum { NEAR_BYTES = 512 * 1024 };
 
+static void take_rows(struct grow *g)
+{
+    const struct dune_grow_job *job = g->job;
+
+    if (g->from) {
+        g->n_items = g->from->n_items;
+        g->item = dune_mem_alloc_big(g->n_items, sizeof(*g->item));
+        memcpy(g->item, g->from->item, g->n_items * sizeof(*g->item));
+        return;
+    }
+    g->item = dune_mem_alloc_big(job->n_rows, sizeof(*g->item));
+    for (size_t r = 0; r < job->n_rows; r++)
+        if (job->w[r])
+            g->item[g->n_items++] = (struct dune_item){job->w[r], (uint32_t)r, job->cls[r], 0};
+}
+
+/* The rows, in the order in which the nodes have them, are left for a growth on fewer columns. */
+static void leave_rows(struct grow *g)
+{
+    if (!g->job->note)
+        return;
+    g->job->note->item = g->item;
+    g->job->note->n_items = g->n_items;
+    g->item = NULL;
+}
+
 static void start(struct grow *g)
 {
     const struct dune_grow_job *job = g->job;
     uint64_t all = 0;
 
-    g->item = dune_mem_alloc_big(job->n_rows, sizeof(*g->item));
-    for (size_t r = 0; r < job->n_rows; r++)
-        if (job->w[r]) {
-            g->item[g->n_items++] = (struct dune_item){job->w[r], (uint32_t)r, job->cls[r], 0};
-            all += job->w[r];
-        }
+    take_rows(g);
+    for (size_t i = 0; i < g->n_items; i++)
+        all += g->item[i].w;
     g->spare = dune_mem_alloc_big(g->n_items, sizeof(*g->spare));
     g->rows = (struct dune_row_search){
         .job = job, .key = dune_mem_alloc(g->n_items, sizeof(uint64_t)),
@@ -454,15 +534,22 @@ int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job)
 {
     struct dune_grow_job own = *job;
     struct grow g = {.job = &own, .tree = out, .table = job->codes};
-    struct pending root = {0};
+    struct pending root = {.same = DUNE_NO_NODE};
     int rc;
 
     *out = (struct dune_tree){0};
+    if (job->from) {
+        g.from = &job->from->tree[job->tree];
+        g.from_tree = &job->from->f->tree[job->tree];
+        root.same = 0;
+    }
     start(&g);
     new_node(&g, UINT32_MAX);
     add_rows(&g, 0, 0, g.n_items);
     root.end = g.n_items;
     rc = job->cfg->max_leaves ? grow_best_first(&g, &root) : grow_depth_first(&g, &root);
+    if (rc == 0)
+        leave_rows(&g);
     stop(&g);
     if (rc) {
         dune_tree_fini(out);

@@ -216,39 +216,68 @@ static double leaf_impurity(const struct dune_forest *f)
     return sum;
 }
 
+/* A forest and how it grew; growing again without some of its features starts from there. */
+struct grown {
+    struct dune_forest *f;
+    struct dune_grown *how;
+};
+
+static void grown_free(struct grown *g)
+{
+    dune_grown_free(g->how);
+    dune_forest_free(g->f);
+    *g = (struct grown){0};
+}
+
+static int grow_from(const struct problem *p, const struct dune_train_cfg *tc, dune_feature_mask mask,
+                     const struct grown *from, struct grown *out, struct dune_diag *d)
+{
+    return dune_trainer_fit_from(p->view->trainer, &out->f, p->cls, p->n_labels, p->w, mask, tc,
+                                 from ? from->how : NULL, &out->how, d);
+}
+
 /* Drops the one feature of the forest without which the regrown forest is purest. */
-static int drop_one(const struct problem *p, const struct dune_train_cfg *tc, struct dune_forest **f,
+static int drop_one(const struct problem *p, const struct dune_train_cfg *tc, struct grown *g,
                     struct dune_diag *d)
 {
-    dune_feature_mask used = used_features(*f);
-    struct dune_forest *best = NULL;
+    dune_feature_mask used = used_features(g->f);
+    struct grown best = {0};
     double best_left = 0;
 
     for (int j = 0; j < DUNE_N_FEATURES; j++) {
-        struct dune_forest *next = NULL;
+        struct grown next = {0};
         double left;
         int rc;
 
         if (!(used >> j & 1))
             continue;
-        rc = dune_trainer_fit(p->view->trainer, &next, p->cls, p->n_labels, p->w,
-                              used & ~(UINT64_C(1) << j), tc, d);
+        rc = grow_from(p, tc, used & ~(UINT64_C(1) << j), g, &next, d);
         if (rc) {
-            dune_forest_free(best);
+            grown_free(&best);
             return rc;
         }
-        left = leaf_impurity(next);
-        if (!best || left < best_left) {
-            dune_forest_free(best);
+        left = leaf_impurity(next.f);
+        if (!best.f || left < best_left) {
+            grown_free(&best);
             best = next;
             best_left = left;
         } else {
-            dune_forest_free(next);
+            grown_free(&next);
         }
     }
-    dune_forest_free(*f);
-    *f = best;
+    grown_free(g);
+    *g = best;
     return 0;
+}
+
+static int drop_last(const struct problem *p, const struct dune_fit_cfg *cfg, const struct dune_train_cfg *tc,
+                     struct grown *g, struct dune_diag *d)
+{
+    int rc = 0;
+
+    while (rc == 0 && (uint32_t)__builtin_popcountll(used_features(g->f)) > cfg->max_features)
+        rc = drop_one(p, tc, g, d);
+    return rc;
 }
 
 /* Grows with all candidates, then drops the least useful features until at most max_features are used. */
@@ -256,30 +285,35 @@ static int grow(const struct problem *p, const struct dune_fit_cfg *cfg, struct 
                 struct dune_diag *d)
 {
     struct dune_train_cfg tc = train_cfg(cfg);
+    struct grown g = {0};
     dune_feature_mask mask = cfg->features;
     double gain[DUNE_N_FEATURES];
-    int rc;
+    int rc = grow_from(p, &tc, mask, NULL, &g, d);
 
-    for (;;) {
+    while (rc == 0) {
+        struct grown next = {0};
         uint32_t n_used;
 
-        rc = dune_trainer_fit(p->view->trainer, out, p->cls, p->n_labels, p->w, mask, &tc, d);
-        if (rc)
-            return rc;
-        mask = used_features(*out);
+        mask = used_features(g.f);
         n_used = (uint32_t)__builtin_popcountll(mask);
         if (!cfg->max_features || n_used <= cfg->max_features)
-            return 0;
+            break;
         if (cfg->select == DUNE_SELECT_WRAP && n_used <= cfg->max_features + WRAP_FROM) {
-            while (rc == 0 && (uint32_t)__builtin_popcountll(used_features(*out)) > cfg->max_features)
-                rc = drop_one(p, &tc, out, d);
-            return rc;
+            rc = drop_last(p, cfg, &tc, &g, d);
+            break;
         }
-        dune_forest_feature_gain(*out, gain);
+        dune_forest_feature_gain(g.f, gain);
         mask = best_features(gain, mask, next_size(cfg->select, n_used, cfg->max_features));
-        dune_forest_free(*out);
-        *out = NULL;
+        rc = grow_from(p, &tc, mask, &g, &next, d);
+        grown_free(&g);
+        g = next;
     }
+    dune_grown_free(g.how);
+    if (rc)
+        dune_forest_free(g.f);
+    else
+        *out = g.f;
+    return rc;
 }
 
 /* Scales Other and adds pseudo-flows of the prior in every node, so that leaves are comparable between

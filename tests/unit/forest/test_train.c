@@ -425,6 +425,59 @@ static void test_trainer(void **state)
     }
 }
 
+/* Columns go one after the other: growing from what was there gives what growing anew gives. */
+static void check_regrowth(const struct dune_trainer *tr, const struct dune_table *t,
+                           const struct dune_train_cfg *cfg, struct dune_rng *r, unsigned *taken)
+{
+    dune_feature_mask cols = (UINT64_C(1) << t->n_cols) - 1;
+    struct dune_forest *old = NULL;
+    struct dune_grown *how = NULL;
+
+    while (cols) {
+        struct dune_forest *f, *anew;
+        struct dune_grown *next;
+        struct dune_diag d = {0};
+
+        assert_ok(dune_trainer_fit_from(tr, &f, NULL, 0, NULL, cols, cfg, how, &next, &d), d);
+        assert_ok(dune_trainer_fit(tr, &anew, NULL, 0, NULL, cols, cfg, &d), d);
+        assert_same_forests(f, anew);
+        assert_int_equal(next != NULL, cfg->max_leaves && !cfg->sqrt_features && (cfg->bootstrap || cfg->n_trees < 2));
+        *taken += how != NULL;
+        dune_forest_free(anew);
+        dune_grown_free(how);
+        dune_forest_free(old);
+        old = f;
+        how = next;
+        for (uint32_t k = 1 + (uint32_t)dune_rng_below(r, 2); k; k--)
+            cols &= ~(UINT64_C(1) << dune_rng_below(r, t->n_cols));
+    }
+    dune_grown_free(how);
+    dune_forest_free(old);
+}
+
+static void test_regrowth(void **state)
+{
+    struct dune_rng r;
+    unsigned taken = 0;
+
+    dune_rng_init(&r, 31, 0, 0, 0);
+    for (int round = 0; round < 300; round++) {
+        struct dune_table t;
+        struct dune_train_cfg cfg;
+        struct dune_trainer *tr;
+        struct dune_diag d = {0};
+
+        random_table(&t, &r, round % 3 ? 120 : 1500, 12, 6, 500);
+        random_cfg(&cfg, &r, 500);
+        assert_ok(dune_trainer_new(&tr, &t, 1, &d), d);
+        check_regrowth(tr, &t, &cfg, &r, &taken);
+        dune_trainer_free(tr);
+        free_table(&t);
+    }
+    assert_true(taken > 200);
+    (void)state;
+}
+
 static void test_bad_tables(void **state)
 {
     struct dune_rng r;
@@ -465,7 +518,7 @@ int main(void)
         cmocka_unit_test(test_same_as_naive), cmocka_unit_test(test_scale_of_weights),
         cmocka_unit_test(test_prefix),        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_tunings),       cmocka_unit_test(test_trainer),
-        cmocka_unit_test(test_bad_tables),
+        cmocka_unit_test(test_regrowth),      cmocka_unit_test(test_bad_tables),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
