@@ -28,15 +28,6 @@ struct dune_tree {
     uint64_t *hist; /* [n_nodes][n_classes] training weight of each class in the node */
 };
 
-struct dune_forest {
-    uint32_t n_trees, n_feats, n_classes;
-    uint8_t *feat;      /* [n_feats] catalog ids */
-    char **class_name;  /* [n_classes]; "Other" is an ordinary name here */
-    unsigned n;         /* inference point it was trained for */
-    enum dune_mode mode;
-    struct dune_tree *tree;
-};
-
 enum dune_growth { DUNE_GROW_BEST_FIRST, DUNE_GROW_DEPTH_FIRST };
 
 struct dune_train_cfg { /* zero: the default */
@@ -49,6 +40,23 @@ struct dune_train_cfg { /* zero: the default */
     bool bootstrap;          /* rows drawn with replacement per tree, keyed by (seed, tree) */
     uint64_t seed;
     unsigned threads;        /* 0: all; never changes the result */
+};
+
+/* How a forest came to be, so that it can be trained again on less: analyze judges it that way. */
+struct dune_forest_recipe {
+    bool known;
+    char rows[33]; /* hash of the data set */
+    double balance;
+    struct dune_train_cfg train; /* threads: 0 */
+};
+struct dune_forest {
+    uint32_t n_trees, n_feats, n_classes;
+    uint8_t *feat;      /* [n_feats] catalog ids */
+    char **class_name;  /* [n_classes]; "Other" is an ordinary name here */
+    unsigned n;         /* inference point it was trained for */
+    enum dune_mode mode;
+    struct dune_tree *tree;
+    struct dune_forest_recipe recipe;
 };
 
 /*

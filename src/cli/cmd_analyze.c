@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
+#include "dune/forest_search.h"
 #include "dune/importance.h"
 
 #include <string.h>
@@ -25,6 +26,7 @@ static const struct cli_option options[] = {
 /* The forest, and the validation rows as it sees them: its columns, its class ids. */
 struct job {
     struct dune_forest *f;
+    struct dune_forest *judged; /* speaks on the validation rows: f, or trained as f without their flows */
     struct dune_dataset *ds;
     struct dune_table t;
     unsigned threads;
@@ -89,6 +91,37 @@ static int build_rows(struct job *j, const int *class_of, struct dune_diag *d)
     return order_columns(j, d);
 }
 
+/*
+ * A forest that was trained on these very rows has seen the validation flows: one trained in the same way
+ * on the other train flows is judged in its place. Its columns and classes are those of f.
+ */
+static int fit_judged(struct job *j, struct dune_diag *d)
+{
+    const struct dune_forest_recipe *r = &j->f->recipe;
+    struct dune_model_spec spec = {.n = j->f->n, .mode = j->f->mode, .balance = r->balance, .train = r->train};
+    uint8_t *use;
+    int rc;
+
+    if (!r->known || strcmp(r->rows, j->ds->hash) != 0) {
+        j->judged = j->f;
+        return 0;
+    }
+    for (uint32_t i = 0; i < j->f->n_feats; i++)
+        spec.features |= (dune_feature_mask)1 << j->f->feat[i];
+    spec.train.threads = j->threads;
+    use = DUNE_NEW_N(uint8_t, j->ds->n_flows);
+    dune_validation_make(j->ds, use);
+    for (uint64_t i = 0; i < j->ds->n_flows; i++)
+        use[i] = use[i] == 0;
+    rc = dune_model_fit(&j->judged, j->ds, &spec, use, d);
+    dune_mem_free(use);
+    if (rc == 0 && (j->judged->n_feats != j->f->n_feats || j->judged->n_classes != j->f->n_classes ||
+                    memcmp(j->judged->feat, j->f->feat, j->f->n_feats) != 0))
+        rc = dune_diag_set(d, DUNE_E_INPUT, NULL, "the forest says it was trained on these rows, but their "
+                           "features and classes are not its own");
+    return rc;
+}
+
 static int load(struct job *j, const char *forest, const char *rows, struct dune_diag *d)
 {
     int *class_of, rc = dune_forest_read(&j->f, forest, d);
@@ -102,7 +135,7 @@ static int load(struct job *j, const char *forest, const char *rows, struct dune
         class_of[c] = find_name(j->f->class_name, j->f->n_classes, j->ds->class_name[c]);
     rc = build_rows(j, class_of, d);
     dune_mem_free(class_of);
-    return rc;
+    return rc ? rc : fit_judged(j, d);
 }
 
 static int predict(void *ctx, const struct dune_table *t, uint16_t *out, struct dune_diag *d)
@@ -110,7 +143,7 @@ static int predict(void *ctx, const struct dune_table *t, uint16_t *out, struct 
     struct job *j = ctx;
 
     (void)d;
-    dune_forest_predict(j->f, t, j->threads, out);
+    dune_forest_predict(j->judged, t, j->threads, out);
     return 0;
 }
 
@@ -121,7 +154,7 @@ static struct dune_scores *score(struct job *j)
     struct dune_scores *s;
 
     dune_confusion_init(&conf, j->f->n_classes);
-    dune_forest_predict(j->f, &j->t, j->threads, pred);
+    dune_forest_predict(j->judged, &j->t, j->threads, pred);
     for (size_t i = 0; i < j->t.n_rows; i++)
         dune_confusion_add(&conf, j->t.cls[i], pred[i], j->t.w[i]);
     s = dune_scores_make(&conf, j->f->class_name, DUNE_WEIGHT_ONE);
@@ -213,6 +246,9 @@ static int report(struct cli_ctx *ctx, const struct config *cfg, const struct jo
         print_json(ctx, w, s);
     else
         print_text(ctx, w, s);
+    if (!j->f->recipe.known)
+        cli_note(ctx, "the forest does not say how it was trained: if that was on these flows, its scores "
+                      "are too good");
     if (j->left_out)
         cli_note(ctx, "%llu validation flows have classes that the forest does not know",
                  (unsigned long long)j->left_out);
@@ -241,6 +277,8 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     dune_importance_free(w);
     dune_scores_free(s);
     dune_table_fini(&j.t);
+    if (j.judged != j.f)
+        dune_forest_free(j.judged);
     dune_forest_free(j.f);
     dune_dataset_free(j.ds);
     return rc;
@@ -257,7 +295,8 @@ const struct cli_command cmd_analyze = {
     .description =
         "Writes how much every feature explains every class, and how well the forest recognises the\n"
         "classes: F1 at flow level, in percent, on the validation part of the train flows (per class the\n"
-        "latest captures or flows). Scores of a forest that was trained on these flows too are too good.\n",
+        "latest captures or flows). A forest that train made from the same rows has seen them: the scores,\n"
+        "and importance by permutation, are those of one trained in the same way without them.\n",
     .examples = "dunectl analyze forest.json rows.dset -o W.csv --scores f.csv\n"
                 "dunectl analyze forest.json rows.dset -o W.csv --method permutation --seed 3\n",
     .run = run,

@@ -49,6 +49,34 @@ static void write_tree(struct dune_jsonw *w, const struct dune_tree *t, uint32_t
     dune_jsonw_end(w);
 }
 
+static void write_recipe(struct dune_jsonw *w, const struct dune_forest_recipe *r)
+{
+    char seed[24];
+
+    snprintf(seed, sizeof(seed), "%" PRIu64, r->train.seed);
+    dune_jsonw_key(w, "trained");
+    dune_jsonw_obj_inline(w);
+    dune_jsonw_key(w, "rows");
+    dune_jsonw_str(w, r->rows);
+    dune_jsonw_key(w, "trees");
+    dune_jsonw_uint(w, r->train.n_trees);
+    dune_jsonw_key(w, "leaves");
+    dune_jsonw_uint(w, r->train.max_leaves);
+    dune_jsonw_key(w, "depth");
+    dune_jsonw_uint(w, r->train.max_depth);
+    dune_jsonw_key(w, "min_leaf_weight");
+    dune_jsonw_uint(w, r->train.min_leaf_weight);
+    dune_jsonw_key(w, "sqrt");
+    dune_jsonw_bool(w, r->train.sqrt_features);
+    dune_jsonw_key(w, "bootstrap");
+    dune_jsonw_bool(w, r->train.bootstrap);
+    dune_jsonw_key(w, "balance");
+    dune_jsonw_double(w, r->balance);
+    dune_jsonw_key(w, "seed"); /* as text: 64 bits */
+    dune_jsonw_str(w, seed);
+    dune_jsonw_end(w);
+}
+
 void dune_forest_put(const struct dune_forest *f, struct dune_jsonw *w)
 {
     dune_jsonw_obj(w);
@@ -70,6 +98,8 @@ void dune_forest_put(const struct dune_forest *f, struct dune_jsonw *w)
     for (uint32_t c = 0; c < f->n_classes; c++)
         dune_jsonw_str(w, f->class_name[c]);
     dune_jsonw_end(w);
+    if (f->recipe.known)
+        write_recipe(w, &f->recipe);
     dune_jsonw_key(w, "trees");
     dune_jsonw_arr(w);
     for (uint32_t i = 0; i < f->n_trees; i++)
@@ -303,10 +333,47 @@ static int read_trees(struct reader *r, const json_t *list)
     return rc;
 }
 
+static int read_recipe(struct reader *r, json_t *v)
+{
+    struct dune_forest_recipe *to = &r->f->recipe;
+    const json_t *balance = json_object_get(v, "balance");
+    const char *rows = json_string_value(json_object_get(v, "rows"));
+    const char *seed = json_string_value(json_object_get(v, "seed"));
+    uint64_t trees, leaves, depth;
+
+    if (!v)
+        return 0;
+    at(r, ".trained");
+    if (!json_is_object(v) || json_object_size(v) != 9)
+        return BAD(r, "expected rows, trees, leaves, depth, min_leaf_weight, sqrt, bootstrap, balance and seed");
+    if (!rows || strlen(rows) != 32)
+        return BAD(r, "expected rows, the hash of a data set: 32 digits");
+    if (!read_uint(json_object_get(v, "trees"), MAX_TREES, &trees) ||
+        !read_uint(json_object_get(v, "leaves"), UINT32_MAX, &leaves) ||
+        !read_uint(json_object_get(v, "depth"), UINT32_MAX, &depth) ||
+        !read_uint(json_object_get(v, "min_leaf_weight"), DUNE_MAX_WEIGHT, &to->train.min_leaf_weight))
+        return BAD(r, "expected whole numbers for trees, leaves, depth and min_leaf_weight");
+    if (!json_is_boolean(json_object_get(v, "sqrt")) || !json_is_boolean(json_object_get(v, "bootstrap")))
+        return BAD(r, "expected true or false for sqrt and bootstrap");
+    if (!json_is_number(balance) || json_number_value(balance) < 0 || json_number_value(balance) > 4)
+        return BAD(r, "expected a balance from 0 to 4");
+    if (!seed || !dune_parse_u64(seed, &to->train.seed))
+        return BAD(r, "expected a seed, a whole number as text");
+    memcpy(to->rows, rows, sizeof(to->rows));
+    to->balance = json_number_value(balance);
+    to->train.n_trees = (uint32_t)trees;
+    to->train.max_leaves = (uint32_t)leaves;
+    to->train.max_depth = (uint32_t)depth;
+    to->train.sqrt_features = json_is_true(json_object_get(v, "sqrt"));
+    to->train.bootstrap = json_is_true(json_object_get(v, "bootstrap"));
+    to->known = true;
+    return 0;
+}
+
 static int read_head(struct reader *r, json_t *root)
 {
-    static const char *const known[] = {"format",   "version", "n",    "phase",
-                                        "features", "classes", "trees"};
+    static const char *const known[] = {"format",   "version", "n",       "phase",
+                                        "features", "classes", "trained", "trees"};
     const char *format = json_string_value(json_object_get(root, "format"));
     const char *phase = json_string_value(json_object_get(root, "phase")), *key;
     json_t *value;
@@ -338,7 +405,7 @@ static int read_head(struct reader *r, json_t *root)
     if (!phase || dune_mode_find(phase) < 0)
         return BAD(r, "expected running, published, packet or flow");
     r->f->mode = (enum dune_mode)dune_mode_find(phase);
-    return 0;
+    return read_recipe(r, json_object_get(root, "trained"));
 }
 
 int dune_forest_from_json(struct dune_forest **out, const char *name, const char *place,

@@ -5,6 +5,8 @@
 #include "dune/forest_search.h"
 #include "dune/metrics.h"
 
+#include <string.h>
+
 static uint8_t *flows_of(const struct dune_dataset *ds, enum dune_split split)
 {
     uint8_t *use = DUNE_NEW_N(uint8_t, ds->n_flows);
@@ -32,6 +34,9 @@ int dune_model_fit(struct dune_forest **out, const struct dune_dataset *ds, cons
         dune_forest_set_names(*out, ds->class_name);
         (*out)->n = s->n;
         (*out)->mode = s->mode;
+        (*out)->recipe = (struct dune_forest_recipe){.known = true, .balance = s->balance, .train = s->train};
+        (*out)->recipe.train.threads = 0;
+        memcpy((*out)->recipe.rows, ds->hash, sizeof(ds->hash));
     }
     if (t.feat)
         dune_table_fini(&t);

@@ -299,6 +299,7 @@ struct dune_forest *dune_forest_prefix(const struct dune_forest *f, uint32_t n_t
     uint32_t n_nodes = max_leaves && max_leaves < UINT32_MAX / 2 ? 2 * max_leaves - 1 : UINT32_MAX;
 
     *p = *f;
+    p->recipe = (struct dune_forest_recipe){0}; /* a part of what was trained */
     p->class_name = NULL;
     p->n_trees = n_trees ? DUNE_MIN(n_trees, f->n_trees) : f->n_trees;
     p->feat = dune_mem_alloc(f->n_feats, sizeof(*p->feat));

@@ -17,6 +17,15 @@ check "rows of W sum to 1" awk -F, 'NR > 1 { s = 0; for (i = 2; i <= NF; i++) s 
 expect 0 "again on one thread" "$D" analyze forest.json rows.dset -o W1.csv --scores f1.csv --threads 1
 check "the same W" cmp W.csv W1.csv
 check "the same f" cmp f.csv f1.csv
+expect 0 "a tree that knows its rows by heart" "$D" train rows.dset --seed 7 -o heart.json -q
+expect 0 "is judged without them" "$D" analyze heart.json rows.dset -o H.csv --scores h.csv -q
+check "so it is not perfect" awk -F, 'NR > 1 && $2 < 99 { low = 1 } END { exit !low }' h.csv
+check "one that does not say how it was trained" sh -c "grep -v '\"trained\"' heart.json >mute.json"
+expect 0 "is judged as it is" "$D" analyze mute.json rows.dset -o M.csv --scores m.csv
+has "with a remark" err 'does not say how it was trained'
+check "and looks perfect" awk -F, 'NR > 1 && $2 < 99 { low = 1 } END { exit low }' m.csv
+check "importance is that of the forest" cmp H.csv M.csv
+
 expect 0 "permutation" "$D" analyze forest.json rows.dset -o P.csv --method permutation --repeats 2 --json
 has "as JSON" out '"importance": \{"'
 expect 0 "permutation again" "$D" analyze forest.json rows.dset -o P1.csv --method permutation --repeats 2

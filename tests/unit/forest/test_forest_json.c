@@ -26,12 +26,21 @@ static void test_round_trip(void **state)
         dune_forest_set_names(a, name);
         a->n = 3;
         a->mode = (enum dune_mode)(k % DUNE_N_MODES);
+        a->recipe = (struct dune_forest_recipe){.known = k % 3 > 0, .rows = "0123456789abcdef0123456789abcdef",
+                                                .balance = k / 32.0, .train = cfg};
         assert_ok(dune_forest_write(a, path, &d), d);
         assert_ok(dune_file_read(path, &text[0], &len[0], &d), d);
         assert_ok(dune_forest_read(&b, path, &d), d);
         assert_same_forests(a, b);
         assert_int_equal(b->n, 3);
         assert_int_equal(b->mode, a->mode);
+        assert_int_equal(b->recipe.known, a->recipe.known);
+        if (a->recipe.known) {
+            assert_string_equal(b->recipe.rows, a->recipe.rows);
+            assert_true(b->recipe.balance == a->recipe.balance && b->recipe.train.seed == cfg.seed);
+            assert_int_equal(b->recipe.train.max_leaves, cfg.max_leaves);
+            assert_int_equal(b->recipe.train.sqrt_features, cfg.sqrt_features);
+        }
         for (uint32_t c = 0; c < a->n_classes; c++)
             assert_string_equal(b->class_name[c], name[c]);
         assert_ok(dune_forest_write(b, path, &d), d);
@@ -49,6 +58,10 @@ static void test_round_trip(void **state)
 #define HEAD "{\"format\":\"dune-forest\",\"version\":1,\"n\":3,\"phase\":\"running\","
 #define NAMES "\"features\":[\"ip.len\",\"ip.ttl\"],\"classes\":[\"a\",\"b\"],"
 
+#define TRAINED(balance, seed)                                                                                  \
+    "\"trained\":{\"rows\":\"0123456789abcdef0123456789abcdef\",\"trees\":1,\"leaves\":0,\"depth\":3,"                 \
+    "\"min_leaf_weight\":0,\"sqrt\":true,\"bootstrap\":false,\"balance\":" balance ",\"seed\":" seed "},"
+
 static const struct {
     const char *text, *place, *msg;
     int code;
@@ -59,6 +72,10 @@ static const struct {
     {"{\"format\":\"dune-forest\",\"version\":2}", "$.version", "version 2", DUNE_E_VERSION},
     {HEAD "\"more\":1," NAMES "\"trees\":[]}", "$.more", "unknown key", DUNE_E_INPUT},
     {HEAD NAMES "\"trees\":[]}", "$.trees", "list of 1", DUNE_E_INPUT},
+    {HEAD "\"trained\":{}," NAMES "\"trees\":[]}", "$.trained", "expected rows", DUNE_E_INPUT},
+    {HEAD TRAINED("1", "\"x1\"") NAMES "\"trees\":[]}", "$.trained", "seed", DUNE_E_INPUT},
+    {HEAD TRAINED("9", "\"1\"") NAMES "\"trees\":[]}", "$.trained", "balance", DUNE_E_INPUT},
+    {HEAD TRAINED("0.5", "\"1\"") NAMES "\"trees\":[]}", "$.trees", "list of 1", DUNE_E_INPUT},
     {HEAD "\"features\":[\"nope\"]}", "$.features[0]", "nope", DUNE_E_INPUT},
     {HEAD "\"features\":[\"ip.ttl\",\"ttl\"]}", "$.features[1]", "twice", DUNE_E_INPUT},
     {HEAD "\"features\":[\"ip.ttl\"],\"classes\":[\"a\",\"a\"]}", "$.classes[1]", "twice", DUNE_E_INPUT},
