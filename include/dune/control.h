@@ -129,6 +129,8 @@ struct dune_live_ops {
 /* The reference device, for tests and for AF_PACKET ports. o may be NULL. */
 struct dune_live_ref; /* opaque; its struct dune_live is what dune_live_ref_new returns */
 struct dune_live *dune_live_ref_new(const struct dune_chain_opts *o);
+/* What the owner of the ports has measured, for the reports. */
+void dune_live_ref_set_hop(struct dune_live *l, uint64_t p50_ns, uint64_t p99_ns, uint64_t lost);
 /* One packet. in->port and in->out_port as for dune_ref_device_process. */
 void dune_live_ref_process(struct dune_live *l, const struct dune_device_in *in, struct dune_device_out *out);
 
@@ -171,6 +173,14 @@ struct dune_bus_faults {
     bool down;
 };
 void dune_bus_hub_set_faults(struct dune_bus_hub *h, const struct dune_bus_faults *f);
+
+/* A hub for other processes of this machine, behind a Unix socket that only root and this user may use. */
+struct dune_bus_server; /* opaque */
+int dune_bus_server_start(struct dune_bus_server **out, struct dune_bus_hub *hub, const char *path,
+                          struct dune_diag *d) DUNE_MUST_USE;
+void dune_bus_server_stop(struct dune_bus_server *s); /* NULL is fine */
+/* An end point of that hub. The server need not be there yet, and may come and go. No store. */
+int dune_bus_unix_connect(struct dune_bus **out, const char *path, struct dune_diag *d) DUNE_MUST_USE;
 
 /* --- agent ----------------------------------------------------------------------------------------- */
 struct dune_agent_cfg { /* zero: the default */

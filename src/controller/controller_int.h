@@ -85,9 +85,10 @@ void dune_ctl_lease_step(struct dune_controller *c);
 int dune_ctl_state_save(struct dune_controller *c, struct dune_diag *d);
 int dune_ctl_state_read(struct dune_controller *c, struct dune_diag *d);
 void dune_ctl_plan_fini(struct ctl_plan *p);
-/* Parses text, gives it the generation and keeps the text that devices get. */
+/* Parses text, gives it the generation (0: it keeps its own) and at least so many devices, and keeps the text
+ * that devices get. */
 int dune_ctl_plan_init(struct ctl_plan *p, const char *name, const char *text, size_t len, uint16_t generation,
-                       struct dune_diag *d);
+                       uint32_t n_devices, struct dune_diag *d);
 int dune_ctl_pin_parse(struct ctl_pin *p, const char *what, const char *cls, struct dune_diag *d);
 
 /* --- ctl_update.c: phases and reconciling ----------------------------------------------------------------- */

@@ -150,8 +150,23 @@ void dune_ctl_plan_fini(struct ctl_plan *p)
     memset(p, 0, sizeof(*p));
 }
 
+/* A plan may need fewer devices than the chain has: those behind pass on what they get. */
+static void add_devices(struct dune_plan *p, uint32_t n)
+{
+    const char *profile = p->n_devices ? p->device[p->n_devices - 1].profile : "engine";
+
+    if (p->n_devices >= n)
+        return;
+    profile = dune_profile_find(profile)->name;
+    p->device = dune_mem_realloc(p->device, n, sizeof(*p->device));
+    for (uint32_t i = p->n_devices; i < n; i++)
+        p->device[i] = (struct dune_plan_device){.name = dune_mem_printf("device-%u", i + 1),
+                                                 .profile = dune_mem_strdup(profile)};
+    p->n_devices = n;
+}
+
 int dune_ctl_plan_init(struct ctl_plan *p, const char *name, const char *text, size_t len, uint16_t generation,
-                       struct dune_diag *d)
+                       uint32_t n_devices, struct dune_diag *d)
 {
     struct dune_plan *plan = NULL;
     int rc = dune_plan_parse(&plan, name, text, len, d);
@@ -161,6 +176,7 @@ int dune_ctl_plan_init(struct ctl_plan *p, const char *name, const char *text, s
         return rc;
     if (generation)
         plan->generation = generation;
+    add_devices(plan, n_devices);
     rc = dune_plan_format(plan, &p->text, &p->len, d);
     if (rc == 0 && p->len > DUNE_CTL_PLAN_MAX)
         rc = dune_diag_set(d, DUNE_E_INFEASIBLE, name, "a plan of %zu bytes, devices take up to %u", p->len,
@@ -371,7 +387,7 @@ static int read_plan(struct dune_controller *c, struct ctl_plan *p, uint16_t gen
         text.len = 0;
         rc = get_text(c, keys[i], &text, d);
         if (rc == 0 && text.len)
-            rc = dune_ctl_plan_init(p, keys[i], text.data, text.len, 0, d);
+            rc = dune_ctl_plan_init(p, keys[i], text.data, text.len, 0, 0, d);
         if (rc == 0 && p->generation != generation)
             dune_ctl_plan_fini(p);
     }

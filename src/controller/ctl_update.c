@@ -290,12 +290,17 @@ static uint16_t new_generation(struct dune_controller *c)
     return c->last_generation;
 }
 
+static uint32_t chain_length(const struct dune_controller *c)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < c->n_devices; i++)
+        n = DUNE_MAX(n, c->device[i].position + 1u);
+    return n;
+}
+
 static int check_fits(struct dune_controller *c, const struct ctl_plan *p, struct dune_diag *d)
 {
-    for (uint32_t i = 0; i < c->n_devices; i++)
-        if (c->device[i].position >= p->plan->n_devices)
-            return dune_diag_set(d, DUNE_E_USAGE, NULL, "device %s stands at position %u, the plan has %u devices",
-                                 c->device[i].name, c->device[i].position + 1u, p->plan->n_devices);
     for (uint32_t s = 0; s < p->plan->n_submodels; s++) {
         bool found = false;
 
@@ -326,7 +331,7 @@ int dune_ctl_start(struct dune_controller *c, const char *name, const char *text
                    struct dune_diag *d)
 {
     struct ctl_plan p;
-    int rc = dune_ctl_plan_init(&p, name, text, len, new_generation(c), d);
+    int rc = dune_ctl_plan_init(&p, name, text, len, new_generation(c), chain_length(c), d);
 
     if (rc == 0)
         rc = check_fits(c, &p, d);
@@ -368,7 +373,7 @@ int dune_controller_apply(struct dune_controller *c, const char *name, const cha
         return rc;
     if (c->phase == DUNE_PHASE_STEADY || c->phase == DUNE_PHASE_EMPTY)
         return dune_ctl_start(c, name, text, len, share, d);
-    rc = dune_ctl_plan_init(&p, name, text, len, 0, d);
+    rc = dune_ctl_plan_init(&p, name, text, len, 0, chain_length(c), d);
     if (rc == 0)
         rc = check_fits(c, &p, d);
     if (rc == 0) {
@@ -428,7 +433,7 @@ int dune_controller_shadow(struct dune_controller *c, const char *name, const ch
     int rc = need_lease(c, d);
 
     if (rc == 0 && text)
-        rc = dune_ctl_plan_init(&p, name, text, len, new_generation(c), d);
+        rc = dune_ctl_plan_init(&p, name, text, len, new_generation(c), chain_length(c), d);
     if (rc)
         return rc;
     dune_ctl_plan_fini(&c->shadow);

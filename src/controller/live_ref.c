@@ -18,6 +18,7 @@ struct dune_live_ref {
     uint16_t ethertype; /* of shims, also when bare */
     dune_digest_fn fn;
     void *ctx;
+    uint64_t hop_p50_ns, hop_p99_ns, lost;
     uint8_t *buf; /* frames of a bare device */
     size_t buf_cap;
 };
@@ -121,6 +122,9 @@ static void status(const struct dune_live *l, struct dune_live_status *out)
     out->n_held = r->n_held;
     memcpy(out->held, r->held, sizeof(out->held));
     out->position = r->position;
+    out->hop_p50_ns = r->hop_p50_ns;
+    out->hop_p99_ns = r->hop_p99_ns;
+    out->lost = r->lost;
     out->stamped = r->stamped;
     out->share = r->dev ? r->share : 0;
     out->drain_until = r->dev && r->n_held == 2 ? dune_ref_device_drain_until(r->dev) : 0;
@@ -142,6 +146,15 @@ static void close_live(struct dune_live *l)
     dune_ref_device_free(ref_of(l)->dev);
     dune_mem_free(ref_of(l)->buf);
     dune_mem_free(l);
+}
+
+void dune_live_ref_set_hop(struct dune_live *l, uint64_t p50_ns, uint64_t p99_ns, uint64_t lost)
+{
+    struct dune_live_ref *r = ref_of(l);
+
+    r->hop_p50_ns = p50_ns;
+    r->hop_p99_ns = p99_ns;
+    r->lost = lost;
 }
 
 /* --- packets ------------------------------------------------------------------------------------------- */

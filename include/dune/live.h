@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Devices on interfaces of this host, and a testbed of such devices in network namespaces.
+ *
+ *   source --> [switch] --shim--> [switch] --shim--> [switch] --> sink
+ *                 \_______________ bus ______________/
+ *                              controller
+ */
+#ifndef DUNE_LIVE_H
+#define DUNE_LIVE_H
+
+#include "dune/capture.h"
+#include "dune/controller.h"
+#include "dune/labels.h"
+#include "dune/metrics.h"
+
+/* --- one switch --------------------------------------------------------------------------------------- */
+struct dune_switch_port {
+    const char *ifname;
+    int kind; /* DUNE_PORT_EDGE, DUNE_PORT_CHAIN */
+};
+enum { DUNE_SWITCH_PORTS = 32 };
+struct dune_switch_cfg { /* zero: the default */
+    const char *name;      /* of the device; required */
+    const char *engine;    /* "reference" on AF_PACKET ports, or "xdp"; NULL: reference */
+    struct dune_switch_port in[DUNE_SWITCH_PORTS]; /* what comes in here leaves by out, and the other way
+                                                      round what is for that port's side: see back */
+    uint32_t n_in;
+    struct dune_switch_port out;
+    bool back;             /* what comes in at out leaves by in[0] as it is; shims are dropped */
+    bool fix;              /* MTU and offloads that are wrong are set, and restored at the end */
+    struct dune_chain_opts opts; /* slots, ways, keep_shim, drop_edge_shim, rules_max, digest_rate */
+    void (*note)(void *ctx, const char *text);
+    void *note_ctx;
+};
+/* Runs until dune_interrupted(). Errors: DUNE_E_ENV (privilege, interface, MTU, offload). */
+int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d) DUNE_MUST_USE;
+
+/* --- interfaces --------------------------------------------------------------------------------------- */
+#define DUNE_IFACE_OFFLOADS 6
+struct dune_iface { /* what was changed on an interface, to be undone */
+    char name[16];
+    uint32_t mtu;      /* before; 0: not changed */
+    int offload[DUNE_IFACE_OFFLOADS]; /* before; -1: not changed */
+};
+/* Is the interface fit for frames with a shim? mtu 0: any. Offloads that merge or split frames must be off.
+ * fix: sets what is wrong and remembers it in saved. DUNE_E_ENV names interface, setting and command. */
+int dune_iface_check(const char *name, uint32_t mtu, bool fix, struct dune_iface *saved,
+                     struct dune_diag *d) DUNE_MUST_USE;
+void dune_iface_restore(const struct dune_iface *saved);
+int dune_iface_mtu(const char *name, uint32_t *mtu, struct dune_diag *d) DUNE_MUST_USE;
+
+/* --- testbed ------------------------------------------------------------------------------------------ */
+enum { DUNE_TESTBED_LEVELS = 32, DUNE_TESTBED_DEVICES = 40 };
+/*
+ * A topology as YAML:
+ *
+ *     name: lab            # of namespaces and files; letters, digits, - ; default "dune"
+ *     levels: [4, 2, 1]    # devices at every position of the chain, source side first: a tree towards the
+ *                          # sink, evenly spread. A row of three devices: [1, 1, 1]
+ *     mtu: 1500            # of the edges; chain links get 8 more
+ */
+struct dune_testbed_cfg {
+    char name[32];
+    uint32_t n_levels;
+    uint32_t level[DUNE_TESTBED_LEVELS];
+    uint32_t mtu;
+};
+int dune_testbed_parse(struct dune_testbed_cfg *cfg, const char *file, const char *text, size_t len,
+                       struct dune_diag *d) DUNE_MUST_USE;
+int dune_testbed_read(struct dune_testbed_cfg *cfg, const char *path, struct dune_diag *d) DUNE_MUST_USE;
+void dune_testbed_row(struct dune_testbed_cfg *cfg, uint32_t n_devices); /* a row of devices, name "dune" */
+
+/* Namespaces and links. What an earlier run of that name left is removed first. */
+int dune_testbed_up(const struct dune_testbed_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
+/* Ends the switches of that name and removes its namespaces; fine when there are none. */
+int dune_testbed_down(const char *name, struct dune_diag *d) DUNE_MUST_USE;
+
+struct dune_testbed_now {
+    double seconds;
+    uint64_t sent, arrived;
+    struct dune_f1 flow; /* of what arrived so far */
+};
+struct dune_testbed_run_cfg { /* zero: the default */
+    const struct dune_plan *plan;
+    const char *dunectl;         /* the program that runs a switch; required */
+    const char *engine;          /* of the switches; NULL: reference */
+    const char *const *pcaps;    /* source; all start at the same moment */
+    size_t n_pcaps;
+    const struct dune_labels *labels;
+    double seconds;              /* of traffic; 0: to the end of the captures */
+    double speed;                /* 1: as captured; 0: 1 */
+    double pps;                  /* > 0: packets per second instead of the captured pace */
+    bool top_speed;              /* as fast as the link takes them */
+    bool tcpreplay;              /* sent by tcpreplay, one per first device */
+    bool strip;                  /* the last device strips; verdicts then come from the digests alone */
+    bool no_rules;
+    const char *record;          /* capture of what arrived; NULL: none */
+    struct dune_chain_opts opts; /* of the switches */
+    void (*note)(void *ctx, const char *text);
+    void *note_ctx;
+    /* every second */
+    void (*tick)(void *ctx, const struct dune_testbed_now *now);
+    void *tick_ctx;
+};
+struct dune_testbed_result {
+    uint64_t sent, refused, arrived, lost;
+    uint64_t unknown; /* arrived, but not byte for byte what was sent */
+    uint64_t inferable, claimed, settled;
+    double seconds;
+    struct dune_f1 flow, packet;  /* flow level and packet level, of what arrived (verdicts in the shim) */
+    struct dune_f1 digest;        /* of the flows that the controller heard of */
+    uint64_t flows, labelled_flows, digests;
+    uint64_t chain_p50_ns, chain_p99_ns; /* from source to sink */
+    uint32_t n_devices;
+    struct dune_testbed_device {
+        char name[DUNE_CTL_NAME];
+        uint64_t hop_p50_ns, hop_p99_ns, lost;
+        struct dune_counters counters;
+    } device[DUNE_TESTBED_DEVICES];
+    struct dune_controller_stats controller;
+};
+/* Runs switches, controller, source and sink on a testbed that is up. Interrupted: DUNE_E_INTERRUPTED, with
+ * nothing left running. */
+int dune_testbed_run(const struct dune_testbed_cfg *cfg, const struct dune_testbed_run_cfg *run,
+                     struct dune_testbed_result *out, struct dune_diag *d) DUNE_MUST_USE;
+/* Removes the testbed when this process ends, however it ends: a child waits for that. Once per process. */
+int dune_testbed_guard(const char *name, struct dune_diag *d) DUNE_MUST_USE;
+
+#endif

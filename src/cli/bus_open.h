@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Buses as the command line names them. */
+#ifndef DUNE_CLI_BUS_OPEN_H
+#define DUNE_CLI_BUS_OPEN_H
+
+#include "dune/control.h"
+
+/* "unix:PATH" or "nats://HOST:PORT" ("tls://" with TLS); creds may be NULL. */
+int cli_bus_open(struct dune_bus **out, const char *spec, const char *creds, struct dune_diag *d) DUNE_MUST_USE;
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "cli/bus_open.h"
+#include "dune/live.h"
+
+struct config {
+    const char *bus, *creds;
+    const char *engine, *out;
+    struct cli_list in;
+    uint32_t slots, ways, rules_max, digest_rate;
+    unsigned edge_shim;
+    bool back, fix, keep_shim;
+};
+
+static const struct cli_option options[] = {
+    {"bus", 'b', CLI_STR, offsetof(struct config, bus), "BUS", "unix:/run/dune/bus",
+     "where the controller is: unix:PATH, or nats://HOST:PORT"},
+    {"creds", 0, CLI_STR, offsetof(struct config, creds), "FILE", NULL, "NATS credentials"},
+    {"in", 'i', CLI_LIST, offsetof(struct config, in), "KIND:IFACE", NULL,
+     "a port where frames come in, edge:IFACE or chain:IFACE; may be given several times"},
+    {"out", 'o', CLI_STR, offsetof(struct config, out), "KIND:IFACE", NULL,
+     "the port where they leave, chain:IFACE or edge:IFACE", true},
+    {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|xdp", "reference", "what runs the plan"},
+    {"back", 0, CLI_FLAG, offsetof(struct config, back), NULL, NULL,
+     "frames that come in at the out port leave by the first in port, as they are"},
+    {"fix", 0, CLI_FLAG, offsetof(struct config, fix), NULL, NULL,
+     "set MTU and offloads that are wrong, and set them back at the end"},
+    {"edge-shim", 0, CLI_CHOICE, offsetof(struct config, edge_shim), "wrap|drop", "wrap",
+     "what an edge port does with packets that already carry a shim"},
+    {"keep-shim", 0, CLI_FLAG, offsetof(struct config, keep_shim), NULL, NULL,
+     "leave the shim on packets at an edge out port (for a sink that reads verdicts)"},
+    {"slots", 0, CLI_U32, offsetof(struct config, slots), "N", NULL, "flow table slots instead of the plan's", false, 1, 0},
+    {"ways", 0, CLI_U32, offsetof(struct config, ways), "N", NULL, "ways instead of the plan's", false, 1, 8},
+    {"rules-max", 0, CLI_U32, offsetof(struct config, rules_max), "N", NULL, "rules it holds (65536)", false, 1, 0},
+    {"digest-rate", 0, CLI_U32, offsetof(struct config, digest_rate), "N", "20000", "digests per second it may send",
+     false, 1, 0},
+};
+
+static int parse_port(const char *text, struct dune_switch_port *p, struct dune_diag *d)
+{
+    if (strncmp(text, "edge:", 5) == 0 && text[5])
+        *p = (struct dune_switch_port){text + 5, DUNE_PORT_EDGE};
+    else if (strncmp(text, "chain:", 6) == 0 && text[6])
+        *p = (struct dune_switch_port){text + 6, DUNE_PORT_CHAIN};
+    else
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a port is edge:IFACE or chain:IFACE, not \"%.64s\"", text);
+    return 0;
+}
+
+static void note(void *ctx, const char *text)
+{
+    cli_note(ctx, "%s", text);
+}
+
+static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
+{
+    struct config *cfg = config;
+    struct dune_switch_cfg s = {.name = ctx->args[0], .engine = cfg->engine, .back = cfg->back, .fix = cfg->fix,
+                                .note = note, .note_ctx = ctx};
+    struct dune_bus *bus = NULL;
+    int rc;
+
+    if (cfg->in.len < 1 || cfg->in.len > DUNE_SWITCH_PORTS)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "--in is needed, 1 to %d times", DUNE_SWITCH_PORTS);
+    s.opts = (struct dune_chain_opts){.slots = cfg->slots, .ways = cfg->ways, .rules_max = cfg->rules_max,
+                                      .digest_rate = cfg->digest_rate, .keep_shim = cfg->keep_shim,
+                                      .drop_edge_shim = cfg->edge_shim == 1};
+    rc = parse_port(cfg->out, &s.out, d);
+    for (size_t i = 0; rc == 0 && i < cfg->in.len; i++)
+        rc = parse_port(cfg->in.data[i], &s.in[s.n_in++], d);
+    if (rc == 0)
+        rc = cli_bus_open(&bus, cfg->bus, cfg->creds, d);
+    if (rc == 0)
+        rc = dune_switch_run(&s, bus, d);
+    if (bus)
+        bus->ops->close(bus);
+    return rc;
+}
+
+const struct cli_command cmd_switch = {
+    .name = "switch",
+    .summary = "runs one device on real interfaces",
+    .args = "NAME",
+    .min_args = 1,
+    .max_args = 1,
+    CLI_CONFIG(struct config),
+    CLI_OPTIONS(options),
+    .description =
+        "Runs the device NAME of a chain: frames that come in leave by the out port with what this device and\n"
+        "those before it know about them. It gets its plan and rules from the controller and goes on forwarding\n"
+        "without one. Edge ports face hosts, chain ports other devices: chain links carry a shim of 8 bytes and\n"
+        "need an MTU that is larger by so much, and no offload that merges or splits frames.\n"
+        "\n"
+        "Ends on SIGINT or SIGTERM. Needs root or CAP_NET_RAW and CAP_NET_ADMIN.\n",
+    .examples = "dunectl switch s1 --in edge:eth0 --out chain:eth1\n"
+                "dunectl switch s2 --in chain:eth0 --in chain:eth1 --out edge:eth2 --fix\n",
+    .run = run,
+};

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the live stage share. */
+#ifndef DUNE_LIVE_LIVE_INT_H
+#define DUNE_LIVE_LIVE_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "base/base.h"
+#include "dune/io.h"
+#include "dune/live.h"
+#include "dune/replay.h"
+
+/* --- hist.c: times in bins, four per power of two ------------------------------------------------------- */
+#define LIVE_BINS 256
+struct live_hist {
+    uint64_t n, bin[LIVE_BINS];
+};
+void dune_live_hist_add(struct live_hist *h, uint64_t ns);
+/* The upper end of the bin where a share q of the times is reached; 0: none. */
+uint64_t dune_live_hist_quantile(const struct live_hist *h, double q);
+uint64_t dune_live_now_ns(void); /* since the epoch, as packets are stamped */
+
+/* --- netns.c ---------------------------------------------------------------------------------------------- */
+/* Runs a program and waits; its output is kept for the message. */
+int dune_netns_command(struct dune_diag *d, const char *const *argv) DUNE_MUST_USE;
+#define NETNS_RUN(d, ...) dune_netns_command(d, (const char *const[]){__VA_ARGS__, NULL})
+/* Moves this thread into a namespace, and back. */
+int dune_netns_enter(const char *name, int *old, struct dune_diag *d) DUNE_MUST_USE;
+void dune_netns_leave(int old);
+int dune_netns_open_port(struct dune_port **out, const char *netns, const char *ifname, struct dune_diag *d) DUNE_MUST_USE;
+/* Starts a program inside a namespace; it ends when this process does. out: file for its output, or NULL. */
+int dune_netns_spawn(pid_t *pid, const char *netns, const char *out, const char *const *argv,
+                     struct dune_diag *d) DUNE_MUST_USE;
+/* Asks it to end, waits, and kills it after two seconds. *status as of waitpid. */
+void dune_netns_stop(pid_t pid, int *status);
+
+/* --- testbed.c ---------------------------------------------------------------------------------------------- */
+uint32_t dune_testbed_n_devices(const struct dune_testbed_cfg *cfg);
+/* Level and place in it of device i, and the device it sends to (UINT32_MAX: the sink). */
+void dune_testbed_place(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t *level, uint32_t *next);
+void dune_testbed_netns(const struct dune_testbed_cfg *cfg, const char *what, char out[64]);
+void dune_testbed_device_name(uint32_t i, char out[16]);
+/* Directory of sockets, logs and process ids of a testbed. */
+void dune_testbed_dir(const char *name, char out[128]);
+int dune_testbed_note_pid(const char *name, pid_t pid, struct dune_diag *d) DUNE_MUST_USE;
+
+/* --- traffic.c: what is sent, and what became of it ----------------------------------------------------------- */
+struct live_packet {
+    const uint8_t *data;
+    uint32_t len, truth;   /* truth: class, UINT32_MAX none */
+    uint64_t at_ns;        /* from the start */
+    uint64_t flow;         /* DUNE_NO_FLOW: none */
+    uint64_t hash;
+    uint32_t next_same;    /* the next packet with these bytes, UINT32_MAX: none */
+    uint32_t leaf;         /* first device it goes to */
+    _Atomic uint64_t sent_ns;
+    uint64_t arrived_ns;   /* 0: not yet */
+    struct dune_shim shim; /* as it arrived */
+    bool has_shim;
+};
+struct live_traffic {
+    struct live_packet *pkt; /* by time */
+    size_t n;
+    struct dune_truth *truth;
+    uint32_t n_classes;
+    char **class_name;       /* of labels and plan */
+    uint32_t of_plan[256];   /* plan class id -> class */
+    uint32_t *head;          /* [n_heads]: by hash, first packet not yet arrived */
+    uint32_t n_heads;
+    struct dune_reader **reader;
+    size_t n_readers;
+    struct dune_confusion flow, packet;
+    struct dune_confusion digest;
+    struct live_key {
+        struct dune_flow_key key; /* len 0: empty */
+        uint32_t truth;
+    } *key;                  /* [n_keys]: class of a flow by its 5-tuple */
+    uint32_t n_keys;
+    uint64_t labelled_flows;
+    struct live_hist chain;  /* from source to sink */
+    uint64_t arrived, unknown, inferable, claimed, settled, digests;
+};
+int dune_live_traffic_load(struct live_traffic *t, const struct dune_testbed_run_cfg *run, uint32_t n_leaves,
+                           struct dune_diag *d) DUNE_MUST_USE;
+void dune_live_traffic_free(struct live_traffic *t);
+/* A frame that arrived at the sink; shim: it may carry one. */
+void dune_live_traffic_arrived(struct live_traffic *t, const uint8_t *data, uint32_t len, uint64_t ts_ns);
+/* A digest with its class, NULL: unclaimed. */
+void dune_live_traffic_digest(struct live_traffic *t, const struct dune_flow_key *key, const char *cls);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One device on AF_PACKET ports: frames in, the reference device, frames out; between bursts the agent.
+ * Forwarding never waits for the controller.
+ */
+#include "live/live_int.h"
+
+#include <poll.h>
+#include <string.h>
+
+enum { TX_TRIES = 200, AGENT_NS = 1000000 };
+
+struct lsw {
+    const struct dune_switch_cfg *cfg;
+    struct dune_port *in[DUNE_SWITCH_PORTS], *out;
+    struct dune_iface saved[DUNE_SWITCH_PORTS + 1];
+    uint32_t n_saved;
+    struct dune_live *live;
+    struct dune_agent *agent;
+    struct live_hist hop;
+    uint64_t lost, last_agent_ns, last_hop_ns;
+    uint8_t *buf; /* frames of a burst on their way out */
+    size_t buf_cap;
+};
+
+/* --- ports --------------------------------------------------------------------------------------------- */
+
+static int check_port(struct lsw *s, const struct dune_switch_port *p, uint32_t edge_mtu, struct dune_diag *d)
+{
+    uint32_t want = p->kind == DUNE_PORT_CHAIN ? edge_mtu + DUNE_SHIM_BYTES : 0;
+    int rc = dune_iface_check(p->ifname, want, s->cfg->fix, &s->saved[s->n_saved], d);
+
+    if (rc == 0)
+        s->n_saved++;
+    return rc;
+}
+
+/* The widest frame that can come in without shim decides what chain links must carry. */
+static int edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct dune_diag *d)
+{
+    uint32_t one;
+    int rc = 0;
+
+    *mtu = 0;
+    for (uint32_t i = 0; rc == 0 && i < cfg->n_in; i++)
+        if (cfg->in[i].kind == DUNE_PORT_EDGE) {
+            rc = dune_iface_mtu(cfg->in[i].ifname, &one, d);
+            *mtu = rc == 0 ? DUNE_MAX(*mtu, one) : *mtu;
+        }
+    if (rc == 0 && cfg->out.kind == DUNE_PORT_EDGE && *mtu == 0)
+        rc = dune_iface_mtu(cfg->out.ifname, mtu, d);
+    if (cfg->opts.keep_shim && cfg->in[0].kind == DUNE_PORT_CHAIN) /* frames leave with their shim */
+        *mtu -= DUNE_MIN(*mtu, DUNE_SHIM_BYTES);
+    if (rc == 0 && *mtu == 0)
+        *mtu = 1500;
+    return rc;
+}
+
+static int open_port(struct dune_port **out, const char *ifname, struct dune_diag *d)
+{
+    struct dune_port_opts o = {.promiscuous = true};
+    char spec[64];
+
+    snprintf(spec, sizeof(spec), "af_packet:%s", ifname);
+    return dune_port_open(out, spec, &o, d);
+}
+
+static int open_ports(struct lsw *s, struct dune_diag *d)
+{
+    const struct dune_switch_cfg *cfg = s->cfg;
+    uint32_t mtu;
+    int rc = edge_mtu(cfg, &mtu, d);
+
+    for (uint32_t i = 0; rc == 0 && i < cfg->n_in; i++)
+        rc = check_port(s, &cfg->in[i], mtu, d);
+    if (rc == 0)
+        rc = check_port(s, &cfg->out, mtu, d);
+    for (uint32_t i = 0; rc == 0 && i < cfg->n_in; i++)
+        rc = open_port(&s->in[i], cfg->in[i].ifname, d);
+    return rc ? rc : open_port(&s->out, cfg->out.ifname, d);
+}
+
+/* --- frames --------------------------------------------------------------------------------------------- */
+
+static int send_all(struct lsw *s, struct dune_port *to, const struct dune_frame *f, unsigned n, struct dune_diag *d)
+{
+    unsigned done = 0, sent;
+    int rc = 0;
+
+    for (int tries = 0; rc == 0 && done < n && tries < TX_TRIES; tries++) {
+        sent = 0;
+        rc = dune_port_tx(to, f + done, n - done, &sent, d);
+        done += sent;
+    }
+    s->lost += n - done;
+    return rc;
+}
+
+static void reserve(struct lsw *s, size_t len)
+{
+    if (len <= s->buf_cap)
+        return;
+    s->buf_cap = len * 2;
+    s->buf = dune_mem_realloc(s->buf, s->buf_cap, 1);
+}
+
+/* The device lends one frame at a time: a burst is copied together. */
+static unsigned process(struct lsw *s, uint32_t port, const struct dune_frame *f, unsigned n, struct dune_frame *to_send)
+{
+    const struct dune_switch_port *p = &s->cfg->in[port];
+    size_t at = 0, room = 0;
+    unsigned k = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        room += f[i].cap_len + DUNE_SHIM_BYTES;
+    reserve(s, room);
+    for (unsigned i = 0; i < n; i++) {
+        struct dune_device_in in = {.data = f[i].data, .cap_len = f[i].cap_len, .wire_len = f[i].wire_len,
+                                    .tick = f[i].tick, .port = p->kind, .out_port = s->cfg->out.kind};
+        struct dune_chain_packet copy = {f[i].data, f[i].cap_len, f[i].wire_len, f[i].tick};
+        struct dune_device_out o;
+
+        if (p->kind == DUNE_PORT_EDGE)
+            dune_agent_shadow(s->agent, &copy);
+        dune_live_ref_process(s->live, &in, &o);
+        if (!o.data)
+            continue;
+        memcpy(s->buf + at, o.data, o.cap_len);
+        to_send[k++] = (struct dune_frame){.data = s->buf + at, .cap_len = o.cap_len, .wire_len = o.wire_len,
+                                           .ts_ns = f[i].ts_ns};
+        at += o.cap_len;
+    }
+    return k;
+}
+
+static int forward(struct lsw *s, uint32_t port, bool *busy, struct dune_diag *d)
+{
+    struct dune_frame f[DUNE_IO_BURST_MAX], out[DUNE_IO_BURST_MAX];
+    unsigned got = 0, k;
+    uint64_t now;
+    int rc = dune_port_rx(s->in[port], f, DUNE_IO_BURST_MAX, &got, d);
+
+    if (rc || got == 0)
+        return rc;
+    *busy = true;
+    k = process(s, port, f, got, out);
+    rc = send_all(s, s->out, out, k, d);
+    now = dune_live_now_ns();
+    for (unsigned i = 0; i < k; i++)
+        dune_live_hist_add(&s->hop, now > out[i].ts_ns ? now - out[i].ts_ns : 0);
+    return rc;
+}
+
+/* Backwards frames pass as they are; a shim in them can only be forged. */
+static int backward(struct lsw *s, bool *busy, struct dune_diag *d)
+{
+    struct dune_frame f[DUNE_IO_BURST_MAX];
+    unsigned got = 0, k = 0;
+    uint32_t at;
+    int rc = dune_port_rx(s->out, f, DUNE_IO_BURST_MAX, &got, d);
+
+    if (rc || got == 0)
+        return rc;
+    *busy = true;
+    for (unsigned i = 0; i < got; i++)
+        if (s->cfg->back && !dune_shim_find(f[i].data, f[i].cap_len, 2, DUNE_ETHERTYPE_SHIM_DEFAULT, &at))
+            f[k++] = f[i];
+    return k ? send_all(s, s->in[0], f, k, d) : 0;
+}
+
+/* --- the loop --------------------------------------------------------------------------------------------- */
+
+static void measure(struct lsw *s, uint64_t now)
+{
+    struct dune_port_stats st;
+    uint64_t lost = s->lost;
+
+    if (now - s->last_hop_ns < 250000000)
+        return;
+    s->last_hop_ns = now;
+    for (uint32_t i = 0; i < s->cfg->n_in; i++) {
+        dune_port_stats(s->in[i], &st);
+        lost += st.rx_dropped;
+    }
+    dune_port_stats(s->out, &st);
+    lost += st.tx_refused;
+    dune_live_ref_set_hop(s->live, dune_live_hist_quantile(&s->hop, 0.5), dune_live_hist_quantile(&s->hop, 0.99), lost);
+}
+
+static void wait_for_work(struct lsw *s, struct dune_bus *bus)
+{
+    struct pollfd p[DUNE_SWITCH_PORTS + 2];
+    nfds_t n = 0;
+    int fd = bus->ops->fd(bus);
+
+    for (uint32_t i = 0; i < s->cfg->n_in; i++)
+        p[n++] = (struct pollfd){.fd = s->in[i]->fd, .events = POLLIN};
+    p[n++] = (struct pollfd){.fd = s->out->fd, .events = POLLIN};
+    if (fd >= 0)
+        p[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
+    poll(p, n, 20);
+}
+
+static int loop(struct lsw *s, struct dune_bus *bus, struct dune_diag *d)
+{
+    int rc = 0;
+
+    while (rc == 0 && !dune_interrupted()) {
+        bool busy = false;
+        uint64_t now;
+
+        for (uint32_t i = 0; rc == 0 && i < s->cfg->n_in; i++)
+            rc = forward(s, i, &busy, d);
+        if (rc == 0)
+            rc = backward(s, &busy, d);
+        now = dune_live_now_ns();
+        if (now - s->last_agent_ns >= AGENT_NS) {
+            s->last_agent_ns = now;
+            measure(s, now);
+            dune_agent_step(s->agent, now);
+        }
+        if (!busy)
+            wait_for_work(s, bus);
+    }
+    return rc;
+}
+
+static int check_cfg(const struct dune_switch_cfg *cfg, struct dune_diag *d)
+{
+    if (cfg->n_in == 0 || cfg->n_in > DUNE_SWITCH_PORTS || !cfg->out.ifname)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a switch has 1 to %d ports where frames come in, and one where "
+                             "they leave", DUNE_SWITCH_PORTS);
+    for (uint32_t i = 0; i < cfg->n_in; i++)
+        if (strcmp(cfg->in[i].ifname, cfg->out.ifname) == 0)
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "%s is named twice: frames would go back where they came from",
+                                 cfg->out.ifname);
+    if (cfg->engine && strcmp(cfg->engine, "reference") != 0)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a switch runs engine \"reference\", not \"%.32s\"", cfg->engine);
+    return 0;
+}
+
+static void close_ports(struct lsw *s)
+{
+    for (uint32_t i = 0; i < s->cfg->n_in; i++)
+        dune_port_close(s->in[i]);
+    dune_port_close(s->out);
+    for (uint32_t i = 0; i < s->n_saved; i++)
+        dune_iface_restore(&s->saved[i]);
+}
+
+int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d)
+{
+    struct lsw *s;
+    struct dune_agent_cfg agent = {.device = cfg->name};
+    int rc = check_cfg(cfg, d);
+
+    if (rc)
+        return rc;
+    s = DUNE_NEW(struct lsw);
+    s->cfg = cfg;
+    s->live = dune_live_ref_new(&cfg->opts);
+    rc = open_ports(s, d);
+    if (rc == 0)
+        rc = dune_agent_new(&s->agent, &agent, s->live, bus, d);
+    if (rc == 0 && cfg->note)
+        cfg->note(cfg->note_ctx, "forwarding");
+    if (rc == 0)
+        rc = loop(s, bus, d);
+    close_ports(s);
+    dune_agent_free(s->agent);
+    s->live->ops->close(s->live);
+    dune_mem_free(s->buf);
+    dune_mem_free(s);
+    return rc;
+}

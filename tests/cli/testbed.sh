@@ -1,0 +1,85 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Switches, controller, source and sink in network namespaces. Needs root.
+. "$(dirname "$0")/tap.sh"
+if [ "$(id -u)" != 0 ]; then
+    echo "1..0 # SKIP needs root"
+    exit
+fi
+if ! command -v ip >/dev/null || ! unshare -n true 2>/dev/null; then
+    echo "1..0 # SKIP network namespaces cannot be made here"
+    exit
+fi
+N=t$$
+PLAN=$ROOT/tests/golden/plan/seven_nodes.json
+nothing_left() { # no namespace, no directory, no switch of this testbed
+    ! ip netns list | grep -q "^$N\." && [ ! -e /run/dune-testbed.$N ] && ! pgrep -f "dune-testbed.$N" >/dev/null
+}
+wait_for() { # COMMAND...: up to 20 s
+    i=0
+    while [ $i -lt 200 ]; do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.1
+        i=$((i + 1))
+    done
+    return 1
+}
+up_now() { ip netns list | grep -q "^$N\.s3" && pgrep -f "switch s3 --bus unix:/run/dune-testbed.$N" >/dev/null; }
+
+"$D" synth --flows 60 --train-captures 1 --test-captures 1 --force -q -o "$T/tr" >/dev/null 2>&1
+printf 'name: %s\nlevels: [1, 1, 1]\n' "$N" >"$T/row.yaml"
+printf 'name: %s\nlevels: [3, 2, 1]\n' "$N" >"$T/tree.yaml"
+
+expect 0 "a row of three" "$D" testbed run "$T/row.yaml" --plan "$PLAN" --pcap "$T/tr/test" \
+    --labels "$T/tr/labels.csv" --pps 2000 --json --quiet
+has "every packet arrives" out '"lost": 0,'
+has "byte for byte" out '"unknown": 0,'
+expect 0 "the offline replay of the same" "$D" replay "$PLAN" "$T/tr/test" --json --quiet
+check "nothing is left" nothing_left
+
+expect 0 "a tree, stripped" "$D" testbed run "$T/tree.yaml" --plan "$PLAN" --pcap "$T/tr/test" \
+    --labels "$T/tr/labels.csv" --pps 5000 --strip --record "$T/sink.pcap" --json --quiet
+has "every packet arrives, without shim" out '"unknown": 0,'
+has "none lost" out '"lost": 0,'
+check "the sink's capture can be read" "$D" replay "$PLAN" "$T/sink.pcap" --quiet
+check "nothing is left of the tree" nothing_left
+
+if command -v tcpreplay >/dev/null; then
+    expect 0 "tcpreplay sends" "$D" testbed run "$T/row.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 2000 \
+        --seconds 1 --tcpreplay --json --quiet
+    has "and all arrives" out '"lost": 0,'
+else
+    skip "tcpreplay sends" "tcpreplay is not installed"
+    skip "and all arrives" "tcpreplay is not installed"
+fi
+
+for sig in INT KILL; do
+    "$D" testbed run "$T/row.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 50 --quiet >/dev/null 2>&1 &
+    pid=$!
+    check "it runs (before SIG$sig)" wait_for up_now
+    kill -s $sig $pid
+    wait $pid 2>/dev/null
+    check "nothing is left after SIG$sig" wait_for nothing_left
+done
+
+"$D" testbed run "$T/row.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 50 --quiet >/dev/null 2>"$T/err" &
+pid=$!
+wait_for up_now
+kill -9 "$(pgrep -f "switch s2 --bus unix:/run/dune-testbed.$N" | head -n 1)"
+wait $pid
+check "a switch that dies ends the run" test $? != 0
+has "with its name" err 'switch s2 ended'
+check "nothing is left after that" wait_for nothing_left
+
+expect 0 "up" "$D" testbed up "$T/row.yaml"
+check "namespaces are there" ip netns exec "$N.s2" ip link show in0
+expect 0 "up again replaces it" "$D" testbed up "$T/row.yaml"
+expect 0 "down" "$D" testbed down --name "$N"
+check "nothing is left after down" nothing_left
+expect 0 "down again is fine" "$D" testbed down --name "$N"
+
+printf 'levels: [1, 2]\n' >"$T/bad.yaml"
+expect 3 "a tree that gets wider is refused" "$D" testbed up "$T/bad.yaml"
+has "with its line" err 'bad.yaml:1: .*narrower'
+expect 2 "run needs a plan" "$D" testbed run
+tap_done
