@@ -2,17 +2,6 @@
 /* Steps 6 to 8 of one packet on one device, once the forests have answered; and the digest. */
 #include "targets/fast/fast_int.h"
 
-enum dune_answer_kind dune_fast_kind(const struct fast_sub *sub, uint32_t count)
-{
-    if (sub->mode == DUNE_MODE_PACKET)
-        return DUNE_ANSWER_PL;
-    if (count > sub->n)
-        return DUNE_ANSWER_STORED;
-    if (count == sub->n)
-        return DUNE_ANSWER_FL;
-    return sub->mode == DUNE_MODE_FLOW ? DUNE_ANSWER_NONE : DUNE_ANSWER_PL;
-}
-
 static void make_final(struct fast_counts *n, struct fast_pkt *pk)
 {
     pk->became_final = true;
@@ -100,7 +89,7 @@ void dune_fast_answers(struct fast_chain *c, struct fast_worker *w, uint32_t dev
 
     for (uint32_t k = 0; k < m->n_sub; k++) {
         const struct fast_sub *sub = &m->sub[k];
-        enum dune_answer_kind kind = dune_fast_kind(sub, pk->count);
+        enum dune_answer_kind kind = fast_kind(sub, pk->count);
         bool open = !(pk->shim.flags & DUNE_SHIM_FINAL);
         uint32_t a;
 

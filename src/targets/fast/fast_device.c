@@ -23,7 +23,7 @@ static void ask_for(struct fast_worker *w, const struct fast_model *m, struct fa
 
     for (uint32_t k = 0; k < m->n_sub; k++) {
         const struct fast_sub *sub = &m->sub[k];
-        enum dune_answer_kind kind = dune_fast_kind(sub, pk->count);
+        enum dune_answer_kind kind = fast_kind(sub, pk->count);
         bool regs = kind == DUNE_ANSWER_FL || sub->mode == DUNE_MODE_RUNNING;
         uint32_t i = w->n_asked[k];
 
@@ -51,7 +51,7 @@ static bool take_slot(struct fast_gen *g, struct fast_counts *n, uint32_t dev, s
         if (busy)
             return false;
         if (pk->slot) {
-            dune_core_update(pk->slot, &m->layout, &pk->core, pk->now);
+            fast_slot_update(pk->slot, m, &pk->core, pk->now);
             dune_fast_table_touch(t, pk->index, way, pk->slot);
             pk->count = pk->slot->count;
         } else {
@@ -95,7 +95,7 @@ static bool first_pass(struct fast_chain *c, struct fast_worker *w, uint32_t dev
 
 /* --- pass 2 -------------------------------------------------------------------------------------------- */
 
-static void ask_forests(struct fast_worker *w, const struct fast_model *m)
+void dune_fast_ask_forests(struct fast_worker *w, const struct fast_model *m)
 {
     uint32_t answer[FAST_CHUNK];
 
@@ -230,7 +230,7 @@ void dune_fast_device_run(struct fast_chain *c, struct fast_worker *w, uint32_t 
         while (to < w->n_live && w->live[to]->gen == gen &&
                first_pass(c, w, dev, to, to == from ? UINT64_MAX : oldest))
             to++;
-        ask_forests(w, &c->gen[gen].model[dev]);
+        dune_fast_ask_forests(w, &c->gen[gen].model[dev]);
         for (uint32_t i = from; i < to; i++)
             third_pass(c, w, dev, i);
         from = to;

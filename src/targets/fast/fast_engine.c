@@ -104,6 +104,7 @@ static void settle_in(struct fast_chain *c)
             c->max_vlan = DUNE_MAX(c->max_vlan, c->gen[g].plan->parser.max_vlan);
     c->one_by_one = c->opts.rules || c->opts.trace || two;
     c->full_parse = c->one_by_one || c->gen[c->stamp].filters;
+    c->straight = !c->full_parse && !c->opts.digest_rate && !c->gen[c->stamp].acts;
     for (unsigned i = 0; i < c->n_workers; i++)
         size_vectors(c, c->worker[i]);
 }
@@ -348,6 +349,13 @@ int dune_fast_run(struct dune_chain *base, const struct dune_chain_packet *pkt, 
     c->frames_len = 0;
     for (size_t at = 0; at < n; at += step) {
         step = c->one_by_one ? 1 : DUNE_MIN(n - at, c->n_pkt);
+        if (c->straight && !c->pool) {
+            dune_fast_lane_run(c, c->worker[0], pkt + at, c->pkt, (uint32_t)step, v + at, out_frame);
+            c->packets += step;
+            for (size_t i = 0; out_frame && i < step; i++)
+                dune_fast_frame(c, &pkt[at + i], &c->pkt[i], &out_frame[at + i]);
+            continue;
+        }
         if (c->one_by_one)
             run_one(c, c->worker[0], &pkt[at], c->pkt);
         else if (c->pool)

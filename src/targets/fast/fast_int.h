@@ -27,13 +27,16 @@ struct fast_hash {
     enum dune_hash_kind kind;
     uint8_t key[16];
     uint64_t v[4]; /* SipHash state after the key */
-    bool sse42;
+    bool sse42, avx2;
 };
 void dune_fast_hash_init(struct fast_hash *h, const struct dune_plan *p);
 /* The low 32 bits give the slot index, the high ones the id (never 0). */
 uint64_t dune_fast_hash_any(const struct fast_hash *h, const uint8_t *key, uint32_t len);
 /* The same for 13 bytes: addresses (8), ports (4) as they lie in memory, protocol. */
 uint64_t dune_fast_hash_v4(const struct fast_hash *h, uint64_t addr, uint32_t ports, uint8_t proto);
+/* The same for n <= FAST_CHUNK keys; rest: ports, protocol << 32. Reads and writes up to 3 entries more. */
+void dune_fast_hash_many(const struct fast_hash *h, const uint64_t *addr, const uint64_t *rest, uint64_t *out,
+                         uint32_t n);
 /* Plain C, whatever the processor has; for tests. */
 uint64_t dune_fast_crc_plain(const uint8_t *key, uint32_t len);
 
@@ -69,15 +72,41 @@ struct fast_sub {
     struct dune_core_fields fields;
     struct fast_forest forest;
 };
+/* How a sub-model answers packet `count` of a flow; 0: without state. */
+static inline enum dune_answer_kind fast_kind(const struct fast_sub *sub, uint32_t count)
+{
+    if (sub->mode == DUNE_MODE_PACKET)
+        return DUNE_ANSWER_PL;
+    if (count > sub->n)
+        return DUNE_ANSWER_STORED;
+    if (count == sub->n)
+        return DUNE_ANSWER_FL;
+    return sub->mode == DUNE_MODE_FLOW ? DUNE_ANSWER_NONE : DUNE_ANSWER_PL;
+}
 struct fast_model {
     uint32_t n_sub;
     struct fast_sub *sub;
     bool keeps_state, digests; /* digests: a verdict can become final here */
+    uint32_t last_read;        /* number of the last packet of a flow whose registers are read */
+    uint32_t last_asked;       /* and of the last one that asks a forest; UINT32_MAX: all do */
     struct dune_core_layout layout;
     struct dune_core_node *node; /* all trees of all sub-models */
 };
 int dune_fast_model_init(struct fast_model *m, const struct dune_plan *p, uint16_t device, struct dune_diag *d);
 void dune_fast_model_fini(struct fast_model *m);
+
+/* Step 5. Once all answers of the device are stored, nothing reads a register but last and count. */
+static inline void fast_slot_update(struct dune_core_slot *s, const struct fast_model *m,
+                                    const struct dune_core_packet *core, uint64_t now)
+{
+    if (s->count < m->last_read) {
+        dune_core_update(s, &m->layout, core, now);
+        return;
+    }
+    if (now > s->last || s->count == 0)
+        s->last = now;
+    s->count += s->count != UINT32_MAX;
+}
 
 /* --- fast_table.c: slots x ways of one generation on one device ------------------------------------------ */
 /*
@@ -171,7 +200,23 @@ struct fast_counts { /* of one device, of one worker; what adds up from these is
     uint64_t dropped_action, mirrored, steered, marked, shim_missing, settled_here;
 };
 
+/* Packets of a chunk on the straight way (fast_lane.c), by column. */
+struct fast_lane {
+    uint32_t n;                  /* live */
+    uint8_t from[FAST_CHUNK];    /* which of the chunk */
+    uint32_t index[FAST_CHUNK], id[FAST_CHUNK], count[FAST_CHUNK];
+    uint64_t now[FAST_CHUNK];
+    struct dune_core_slot *slot[FAST_CHUNK]; /* on the device in hand; NULL: no state */
+    struct dune_core_shim shim[FAST_CHUNK];
+    uint16_t device[FAST_CHUNK]; /* where the verdict became final */
+    struct dune_core_packet core[FAST_CHUNK];
+    uint64_t addr[FAST_CHUNK], rest[FAST_CHUNK], hash[FAST_CHUNK]; /* of the key */
+    uint8_t on[FAST_CHUNK];      /* those that a device still has to look at */
+    uint32_t n_on;
+};
+
 struct fast_worker { /* what one thread writes */
+    struct fast_lane lane;
     struct fast_pkt *live[FAST_CHUNK]; /* packets of the chunk that carry a shim */
     uint32_t n_live;
     struct fast_counts plain; /* packets without shim: the same on every device */
@@ -198,6 +243,7 @@ struct fast_chain {
     uint16_t shim_ethertype;
     uint8_t max_vlan;
     bool one_by_one; /* rules or a trace: chunks of one packet */
+    bool straight;   /* one generation and nothing that needs struct fast_pkt: fast_lane.c */
     bool full_parse; /* someone needs struct dune_packet: a filter, rules, a second generation */
     unsigned n_workers;
     struct fast_worker **worker;
@@ -223,10 +269,13 @@ void dune_fast_receive_plain(struct fast_chain *c, struct fast_worker *w, const 
 /* fast_device.c: steps 3 to 9 of device dev for the live packets of the worker; those that nothing can
  * change any more leave the list. */
 void dune_fast_device_run(struct fast_chain *c, struct fast_worker *w, uint32_t dev);
+void dune_fast_ask_forests(struct fast_worker *w, const struct fast_model *m);
+/* fast_lane.c: n <= FAST_CHUNK packets all the way; verdicts to v, and to pk what frames need. */
+void dune_fast_lane_run(struct fast_chain *c, struct fast_worker *w, const struct dune_chain_packet *in,
+                        struct fast_pkt *pk, uint32_t n, struct dune_verdict *v, bool frames);
 /* fast_answers.c: steps 6 to 8 of one packet, its fresh answers being in w->answer. */
 void dune_fast_answers(struct fast_chain *c, struct fast_worker *w, uint32_t dev, struct fast_pkt *pk,
                        uint32_t at);
-enum dune_answer_kind dune_fast_kind(const struct fast_sub *sub, uint32_t count);
 /* fast_rules.c */
 void dune_fast_rules_open(struct fast_gen *g, uint32_t n_dev, uint32_t max);
 void dune_fast_rules_close(struct fast_gen *g, uint32_t n_dev);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Flow tables in memory that may be huge pages, and step 4 with few looks at slots. */
-#include "targets/fast/fast_int.h"
+#include "targets/fast/fast_bucket.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { WORD_MAX = 0xffffff, UNITS_PER_TIMEOUT = 64, UNIT_SHIFT_MAX = 39 /* 24 + 39 bits fit */ };
+enum { UNITS_PER_TIMEOUT = 64, UNIT_SHIFT_MAX = 39 /* 24 + 39 bits fit */ };
 #define HUGE_PAGE ((size_t)2 << 20)
 
 /* Zeroed and aligned to a cache line; *map is what to unmap, 0 for memory of the heap. */
@@ -83,35 +83,15 @@ void dune_fast_table_clear(struct fast_table *t)
         memset(t->slot, 0, n_ways(t) * t->slot_bytes);
 }
 
-static inline struct dune_core_slot *slot_at(const struct fast_table *t, size_t i)
-{
-    return (struct dune_core_slot *)(void *)(t->slot + i * t->slot_bytes);
-}
-
-static inline uint32_t tag_of(uint32_t id)
-{
-    return id >> 24 ? id >> 24 : 1;
-}
-
-static inline uint32_t units_of(const struct fast_table *t, uint64_t last)
-{
-    uint64_t u;
-
-    if (last < t->base)
-        return 0; /* not known */
-    u = ((last - t->base) >> t->shift) + 1;
-    return u < WORD_MAX ? (uint32_t)u : WORD_MAX;
-}
-
-/* Is the flow of way i surely or really expired? Units 0 and WORD_MAX say nothing. */
+/* Is the flow of way i surely or really expired? Units 0 and FAST_WORD_MAX say nothing. */
 static bool way_expired(const struct fast_table *t, size_t i, uint64_t now)
 {
-    uint32_t u = t->word[i] & WORD_MAX;
+    uint32_t u = t->word[i] & FAST_WORD_MAX;
     uint64_t since;
 
     if (t->timeout == DUNE_TIMEOUT_NONE)
         return false;
-    if (u > 0 && u < WORD_MAX) {
+    if (u > 0 && u < FAST_WORD_MAX) {
         if (now <= t->base || now - t->base <= t->timeout)
             return false;
         since = now - t->base - t->timeout; /* last - base below this: expired */
@@ -120,12 +100,12 @@ static bool way_expired(const struct fast_table *t, size_t i, uint64_t now)
         if ((uint64_t)(u - 1) << t->shift >= since)
             return false;
     }
-    return dune_core_expired(now, slot_at(t, i)->last, t->timeout);
+    return dune_core_expired(now, fast_slot_at(t, i)->last, t->timeout);
 }
 
 static struct dune_core_slot *reset(const struct fast_table *t, size_t i, uint32_t id)
 {
-    struct dune_core_slot *s = slot_at(t, i);
+    struct dune_core_slot *s = fast_slot_at(t, i);
 
     memset(s, 0, 64);
     if (t->slot_bytes > 64)
@@ -137,7 +117,7 @@ static struct dune_core_slot *reset(const struct fast_table *t, size_t i, uint32
 static struct dune_core_slot *take_only_way(struct fast_table *t, size_t i, uint32_t id, uint64_t now,
                                             uint64_t keep, enum dune_slot_outcome *outcome, bool *busy)
 {
-    struct dune_core_slot *s = slot_at(t, i);
+    struct dune_core_slot *s = fast_slot_at(t, i);
     bool expired = s->id && dune_core_expired(now, s->last, t->timeout);
 
     if (s->id == id && !expired) {
@@ -158,17 +138,25 @@ static struct dune_core_slot *take_free(struct fast_table *t, size_t i, uint32_t
                                         uint64_t keep, enum dune_slot_outcome *outcome, uint32_t *way,
                                         bool *busy)
 {
-    for (uint32_t k = 0; k < t->ways; k++) {
+    uint32_t look = t->ways < 8 ? (1u << t->ways) - 1 : 0;
+
+    if (t->ways == 8) {
+        struct fast_bits b = fast_bucket_look(&t->word[i], 0, fast_limit_of(t, now));
+
+        look = b.empty | b.maybe;
+    }
+    for (; look; look &= look - 1) {
+        uint32_t k = (uint32_t)__builtin_ctz(look);
         bool empty = t->word[i + k] == 0;
 
         if (!empty && !way_expired(t, i + k, now))
             continue;
         *outcome = empty ? DUNE_SLOT_NEW : DUNE_SLOT_EXPIRED;
-        *busy = !empty && slot_at(t, i + k)->last >= keep;
+        *busy = !empty && fast_slot_at(t, i + k)->last >= keep;
         if (*busy)
             return NULL;
         *way = k;
-        t->word[i + k] = tag_of(id) << 24 | units_of(t, now);
+        t->word[i + k] = fast_tag_of(id) << 24 | fast_units_of(t, now);
         return reset(t, i + k, id);
     }
     *outcome = DUNE_SLOT_COLLISION;
@@ -190,7 +178,7 @@ struct dune_core_slot *dune_fast_table_take(struct fast_table *t, uint32_t index
                                             bool *busy)
 {
     size_t i = (size_t)(index & t->mask) * t->ways;
-    uint32_t tag = tag_of(id);
+    uint32_t tag = fast_tag_of(id);
 
     *way = 0;
     *busy = false;
@@ -202,7 +190,7 @@ struct dune_core_slot *dune_fast_table_take(struct fast_table *t, uint32_t index
 
         if (t->word[i + k] >> 24 != tag)
             continue;
-        s = slot_at(t, i + k);
+        s = fast_slot_at(t, i + k);
         if (s->id == id && !dune_core_expired(now, s->last, t->timeout)) {
             *outcome = DUNE_SLOT_HIT;
             *way = k;
@@ -218,7 +206,7 @@ struct dune_core_slot *dune_fast_table_find(const struct fast_table *t, uint32_t
     size_t i = (size_t)(index & t->mask) * t->ways;
 
     for (uint32_t k = 0; k < t->ways; k++) {
-        struct dune_core_slot *s = slot_at(t, i + k);
+        struct dune_core_slot *s = fast_slot_at(t, i + k);
 
         if ((!t->word || t->word[i + k]) && s->id == id && !dune_core_expired(now, s->last, t->timeout))
             return s;
@@ -228,20 +216,14 @@ struct dune_core_slot *dune_fast_table_find(const struct fast_table *t, uint32_t
 
 void dune_fast_table_touch(struct fast_table *t, uint32_t index, uint32_t way, const struct dune_core_slot *s)
 {
-    uint32_t *word, u;
-
-    if (!t->word || t->timeout == DUNE_TIMEOUT_NONE)
-        return;
-    word = &t->word[(size_t)(index & t->mask) * t->ways + way];
-    u = units_of(t, s->last);
-    if ((*word & WORD_MAX) != u)
-        *word = (*word & ~(uint32_t)WORD_MAX) | u;
+    if (t->word)
+        fast_bucket_touch(t, (size_t)(index & t->mask) * t->ways + way, s);
 }
 
 void dune_fast_table_prefetch_slot(const struct fast_table *t, uint32_t index, uint32_t id)
 {
     size_t i = (size_t)(index & t->mask) * t->ways;
-    uint32_t tag = tag_of(id), k = 0;
+    uint32_t tag = fast_tag_of(id), k = 0;
     const uint8_t *s;
 
     if (t->word) {

@@ -14,6 +14,14 @@ const char *dune_fast_walk_name(enum dune_fast_walk w)
     return (unsigned)w < DUNE_FAST_N_WALKS ? names[w] : "?";
 }
 
+/* dune_core_step as compilers for processors like it: compare, then add with carry. */
+DUNE_CORE_INLINE uint32_t step(const struct dune_core_node *node, uint32_t at, const uint32_t *x)
+{
+    const struct dune_core_node *v = &node[at];
+
+    return v->left + (uint32_t)(v->threshold < x[v->feat]);
+}
+
 /* --- packets in step down one tree ----------------------------------------------------------------------- */
 
 DUNE_CORE_INLINE void walk_packets(const struct fast_tree *tr, const uint32_t *x, const uint32_t stride,
@@ -27,7 +35,7 @@ DUNE_CORE_INLINE void walk_packets(const struct fast_tree *tr, const uint32_t *x
         for (uint32_t s = 0; s < STEPS; s++) {
 #pragma GCC unroll 8
             for (uint32_t i = 0; i < lanes; i++)
-                at[i] = dune_core_step(node, at[i], x + i * stride);
+                at[i] = step(node, at[i], x + i * stride);
         }
         inner = 0;
 #pragma GCC unroll 8
@@ -81,7 +89,7 @@ DUNE_CORE_INLINE void walk_trees(const struct fast_tree *tr, const uint32_t *x, 
         for (uint32_t s = 0; s < STEPS; s++) {
 #pragma GCC unroll 8
             for (uint32_t i = 0; i < lanes; i++)
-                at[i] = dune_core_step(tr[i].node, at[i], x);
+                at[i] = step(tr[i].node, at[i], x);
         }
         inner = 0;
 #pragma GCC unroll 8
@@ -118,6 +126,34 @@ bool dune_fast_forest_can(const struct fast_forest *f, enum dune_fast_walk walk)
     return walk != DUNE_FAST_WALK_QUICK || f->quick;
 }
 
+/* The class two of three name, else the first of them that is not 0; the sum of its weights. */
+static inline uint32_t pick3(const uint32_t cls[3], const uint32_t *leaf, uint32_t shift, uint32_t *conf)
+{
+    uint32_t first = cls[0] ? cls[0] : cls[1] ? cls[1] : cls[2];
+    uint32_t best = cls[1] == cls[2] && cls[1] ? cls[1] : first, sum = 0;
+
+    for (uint32_t t = 0; t < 3; t++)
+        sum += cls[t] == best ? leaf[t] >> shift & 0xff : 0;
+    *conf = best ? DUNE_MIN(sum, 255u) : 0;
+    return best;
+}
+
+/* dune_core_vote for three trees. */
+static inline uint32_t vote3(const uint32_t *leaf)
+{
+    uint32_t cls[3], own[3], best, conf;
+
+    for (uint32_t t = 0; t < 3; t++) {
+        cls[t] = leaf[t] & 0xff;
+        own[t] = cls[t] == DUNE_CORE_OTHER ? leaf[t] >> 16 & 0xff : 0;
+    }
+    best = pick3(cls, leaf, 8, &conf);
+    if (best != DUNE_CORE_OTHER)
+        return DUNE_CORE_ANSWER(best, conf, best != 0);
+    best = pick3(own, leaf, 24, &conf);
+    return DUNE_CORE_ANSWER(best, conf, 0);
+}
+
 static void ask(const struct fast_forest *f, enum dune_fast_walk walk, const uint32_t *x, uint32_t n,
                 uint32_t *answer)
 {
@@ -130,7 +166,7 @@ static void ask(const struct fast_forest *f, enum dune_fast_walk walk, const uin
     else
         dune_fast_quick_ask(f->quick, x, f->stride, n, leaf, f->n_trees);
     for (uint32_t i = 0; i < n; i++)
-        answer[i] = dune_core_vote(leaf + i * f->n_trees, f->n_trees);
+        answer[i] = f->n_trees == 3 ? vote3(leaf + i * 3) : dune_core_vote(leaf + i * f->n_trees, f->n_trees);
 }
 
 void dune_fast_forest_ask(const struct fast_forest *f, const uint32_t *x, uint32_t n, uint32_t *answer)
