@@ -34,6 +34,15 @@ int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct d
 /* The same for TNA programs that hold so many generations (1 or 2); v1model programs always hold 2. */
 int dune_p4_generate_for(const struct dune_plan *p, enum dune_p4_arch arch, uint32_t generations,
                          struct dune_p4_files *out, struct dune_diag *d) DUNE_MUST_USE;
+/*
+ * The entries of a retrained plan for the v1model programs of another one. DUNE_E_INFEASIBLE says what the
+ * programs have no room for: more thresholds, leaves or trees, other features, other parser limits ...
+ */
+int dune_p4_generate_entries(const struct dune_plan *p, const struct dune_plan *program,
+                             struct dune_p4_files *out, struct dune_diag *d) DUNE_MUST_USE;
+/* As dune_p4_generate for one device, without the dissector. */
+int dune_p4_generate_device(const struct dune_plan *p, uint32_t device, enum dune_p4_arch arch,
+                            struct dune_p4_files *out, struct dune_diag *d) DUNE_MUST_USE;
 /* The file of that name, or NULL. */
 const struct dune_p4_file *dune_p4_file_find(const struct dune_p4_files *f, const char *name);
 /* Writes them below dir; scripts (.sh) become executable. */

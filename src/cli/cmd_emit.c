@@ -7,7 +7,7 @@
 #include "dune/p4.h"
 
 struct config {
-    const char *target, *out;
+    const char *target, *out, *program;
     uint32_t generations;
 };
 
@@ -15,6 +15,8 @@ static const struct cli_option options[] = {
     {"target", 't', CLI_STR, offsetof(struct config, target), "NAME", NULL,
      "p4-v1model or p4-tna", true},
     {"output", 'o', CLI_STR, offsetof(struct config, out), "DIR", NULL, "where the files go", true},
+    {"for", 0, CLI_STR, offsetof(struct config, program), "PLAN", NULL,
+     "entries only, for the p4-v1model programs of this plan", false},
     {"generations", 0, CLI_U32, offsetof(struct config, generations), "N", "1",
      "p4-tna: generations a program holds, 1 or 2", false},
 };
@@ -54,6 +56,23 @@ static void print(struct cli_ctx *ctx, const char *dir, const struct dune_p4_fil
     dune_buf_fini(&b);
 }
 
+static int generate(const struct config *cfg, const struct dune_plan *p, enum dune_p4_arch arch,
+                    struct dune_p4_files *files, struct dune_diag *d)
+{
+    struct dune_plan *program = NULL;
+    int rc;
+
+    if (!cfg->program)
+        return dune_p4_generate_for(p, arch, cfg->generations, files, d);
+    if (arch != DUNE_P4_V1MODEL)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "--for: p4-v1model only");
+    rc = dune_plan_read(&program, cfg->program, d);
+    if (rc == 0)
+        rc = dune_p4_generate_entries(p, program, files, d);
+    dune_plan_free(program);
+    return rc;
+}
+
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
@@ -67,7 +86,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     if (rc == 0)
         rc = dune_plan_read(&p, ctx->args[0], d);
     if (rc == 0)
-        rc = dune_p4_generate_for(p, arch, cfg->generations, &files, d);
+        rc = generate(cfg, p, arch, &files, d);
     if (rc == 0)
         rc = dune_p4_files_write(&files, cfg->out, d);
     if (rc == 0)
@@ -89,10 +108,12 @@ const struct cli_command cmd_emit = {
         "Per device of the plan: a P4-16 program, its entries, scripts that compile and start it, and\n"
         "a resource report; once, a Wireshark dissector of the shim. The program depends on shape\n"
         "limits only (features, trees, code-word bits): a retrained model within them is new entries.\n"
+        "--for writes the entries of a retrained model for programs that are there already.\n"
         "p4-tna: a program holds one generation, or two with the plan's slots each; what a pipe cannot hold\n"
         "is refused before anything is written.\n"
         "Exit status 3: the plan is wrong; 4: a device cannot hold it, or an unknown architecture.\n",
     .examples = "dunectl compile sequence.json --profile bmv2 -o plan.json\n"
-                "dunectl emit plan.json --target p4-v1model -o p4\n",
+                "dunectl emit plan.json --target p4-v1model -o p4\n"
+                "dunectl emit retrained.json --target p4-v1model --for plan.json -o entries\n",
     .run = run,
 };

@@ -150,13 +150,11 @@ static void put_scripts(struct dune_p4_files *out, const struct p4_shape *s, con
     p4_vars_fini(&v);
 }
 
-static void put_v1(struct dune_p4_files *out, const struct p4_shape *s, const char *name)
+static void put_v1_entries(struct dune_p4_files *out, const struct p4_shape *s, const char *name)
 {
     struct p4_entries e = {.prefix = "DuneIngress."};
     struct dune_buf b = {0};
 
-    p4_v1_program(&b, s);
-    p4_file_add(out, &b, "%s/%s.p4", name, name);
     p4_rows_device(&e, s, 0);
     p4_rows_votes(&e, s);
     p4_rows_model(&e, s, 0);
@@ -165,6 +163,15 @@ static void put_v1(struct dune_p4_files *out, const struct p4_shape *s, const ch
     p4_write_runtime(&b, &e);
     p4_file_add(out, &b, "%s/%s.p4runtime.txt", name, name);
     p4_entries_fini(&e);
+}
+
+static void put_v1(struct dune_p4_files *out, const struct p4_shape *s, const char *name)
+{
+    struct dune_buf b = {0};
+
+    p4_v1_program(&b, s);
+    p4_file_add(out, &b, "%s/%s.p4", name, name);
+    put_v1_entries(out, s, name);
     put_scripts(out, s, name);
 }
 
@@ -188,6 +195,39 @@ static void put_tna(struct dune_p4_files *out, const struct p4_shape *s, const c
     p4_vars_fini(&v);
 }
 
+static int put_device(struct dune_p4_files *out, const struct dune_plan *p, uint32_t device,
+                      enum dune_p4_arch arch, uint32_t generations, struct dune_diag *d)
+{
+    struct p4_shape *s = DUNE_NEW(struct p4_shape);
+    struct dune_buf b = {0};
+    char name[80];
+    int rc = p4_shape_make(s, p, device, arch, generations, d);
+
+    safe_name(name, p, device);
+    if (rc == 0) {
+        if (arch == DUNE_P4_TNA)
+            put_tna(out, s, name);
+        else
+            put_v1(out, s, name);
+        put_report(&b, s, name);
+        p4_file_add(out, &b, "%s/report.txt", name);
+    }
+    dune_mem_free(s);
+    return rc;
+}
+
+int dune_p4_generate_device(const struct dune_plan *p, uint32_t device, enum dune_p4_arch arch,
+                            struct dune_p4_files *out, struct dune_diag *d)
+{
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    rc = put_device(out, p, device, arch, 1, d);
+    if (rc)
+        dune_p4_files_fini(out);
+    return rc;
+}
+
 int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct dune_p4_files *out,
                      struct dune_diag *d)
 {
@@ -197,29 +237,71 @@ int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct d
 int dune_p4_generate_for(const struct dune_plan *p, enum dune_p4_arch arch, uint32_t generations,
                          struct dune_p4_files *out, struct dune_diag *d)
 {
-    struct p4_shape *s = DUNE_NEW(struct p4_shape);
     int rc = 0;
 
     memset(out, 0, sizeof(*out));
-    for (uint32_t i = 0; i < p->n_devices && rc == 0; i++) {
-        struct dune_buf b = {0};
-        char name[80];
-
-        rc = p4_shape_make(s, p, i, arch, generations, d);
-        if (rc)
-            break;
-        safe_name(name, p, i);
-        if (arch == DUNE_P4_TNA)
-            put_tna(out, s, name);
-        else
-            put_v1(out, s, name);
-        put_report(&b, s, name);
-        p4_file_add(out, &b, "%s/report.txt", name);
-    }
+    for (uint32_t i = 0; i < p->n_devices && rc == 0; i++)
+        rc = put_device(out, p, i, arch, generations, d);
     if (rc == 0)
         put_dissector(out, p);
     else
         dune_p4_files_fini(out);
+    return rc;
+}
+
+/* --- entries of a retrained model for a program that is there -------------------------------------------------- */
+
+int p4_shape_in(struct p4_shape *s, const struct p4_shape *program, const char *text, struct dune_diag *d)
+{
+    struct dune_buf own = {0};
+    bool same;
+    int rc = p4_shape_widen(s, program, d);
+
+    if (rc)
+        return rc;
+    p4_v1_program(&own, s);
+    same = strcmp(own.data, text) == 0;
+    dune_buf_fini(&own);
+    return same ? 0 : dune_diag_set(d, DUNE_E_INFEASIBLE, NULL,
+                                    "device %s: parser limits, slots, claim rule, phase modes or the last "
+                                    "sub-model's device are not those of the program",
+                                    s->plan->device[s->device].name);
+}
+
+static int put_entries_in(struct dune_p4_files *out, const struct dune_plan *p, const struct dune_plan *program,
+                          uint32_t device, struct dune_diag *d)
+{
+    struct p4_shape *s = DUNE_NEW_N(struct p4_shape, 2);
+    struct dune_buf text = {0};
+    char name[80];
+    int rc = p4_shape_make(&s[0], p, device, DUNE_P4_V1MODEL, 1, d);
+
+    if (rc == 0)
+        rc = p4_shape_make(&s[1], program, device, DUNE_P4_V1MODEL, 1, d);
+    if (rc == 0) {
+        p4_v1_program(&text, &s[1]);
+        rc = p4_shape_in(&s[0], &s[1], text.data, d);
+    }
+    safe_name(name, program, device);
+    if (rc == 0)
+        put_v1_entries(out, &s[0], name);
+    dune_buf_fini(&text);
     dune_mem_free(s);
+    return rc;
+}
+
+int dune_p4_generate_entries(const struct dune_plan *p, const struct dune_plan *program,
+                             struct dune_p4_files *out, struct dune_diag *d)
+{
+    int rc = 0;
+
+    memset(out, 0, sizeof(*out));
+    if (p->n_devices != program->n_devices)
+        return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "%u devices, the programs are for %u", p->n_devices,
+                             program->n_devices);
+    for (uint32_t i = 0; i < p->n_devices && rc == 0; i++)
+        rc = put_entries_in(out, p, program, i, d);
+    if (rc)
+        dune_p4_files_fini(out);
     return rc;
 }

@@ -36,13 +36,18 @@ extern const char p4_tna_head[], p4_tna_parser[], p4_tna_arrive[], p4_tna_flow[]
 /* --- p4_shape.c: what a program depends on ---------------------------------------------------------- */
 struct p4_feature {
     uint8_t feat;
+    int32_t from;                     /* index into the sub-model's features; -1: it does not read it */
     uint32_t bits[DUNE_P4_MAX_TREES]; /* code-word width per tree */
     uint32_t rows;                    /* of the feature table, of one generation */
+    uint32_t room;                    /* rows the table was made for */
 };
 struct p4_sub {
     const struct dune_submodel *sm;
     bool last; /* of the chain */
     bool stores;
+    uint32_t n_trees;
+    enum dune_mode mode;
+    uint32_t leaves[DUNE_P4_MAX_TREES]; /* the code tables have room for */
     uint32_t n_feats;
     struct p4_feature feat[DUNE_N_FEATURES];
 };
@@ -62,6 +67,11 @@ struct p4_shape {
 };
 int p4_shape_make(struct p4_shape *s, const struct dune_plan *p, uint32_t device,
                   enum dune_p4_arch arch, uint32_t generations, struct dune_diag *d) DUNE_MUST_USE;
+/* Widens the shape of a retrained model to that of the program it shall run in, which holds fewer features,
+ * code words, rows or leaves nowhere. DUNE_E_INFEASIBLE says where it does. v1model only. */
+int p4_shape_widen(struct p4_shape *s, const struct p4_shape *program, struct dune_diag *d) DUNE_MUST_USE;
+/* p4_shape_widen, and the program's text is the same then. */
+int p4_shape_in(struct p4_shape *s, const struct p4_shape *program, const char *text, struct dune_diag *d) DUNE_MUST_USE;
 /* "len.max" -> "len_max". */
 void p4_ident(char out[32], uint8_t feat);
 bool p4_uses(const struct p4_shape *s, uint8_t feat);
@@ -120,7 +130,14 @@ uint32_t dune_range_rows_ternary(const struct dune_range_row *row, uint32_t n_ro
 /* --- p4_rows.c: the entries of a plan on a device ---------------------------------------------------- */
 void p4_rows_model(struct p4_entries *e, const struct p4_shape *s, uint32_t g);
 void p4_rows_votes(struct p4_entries *e, const struct p4_shape *s);
+void p4_rows_ports(struct p4_entries *e, const struct p4_shape *s);
+/* Ports, what is stamped, and the generation in set g of the tables. */
 void p4_rows_device(struct p4_entries *e, const struct p4_shape *s, uint32_t g);
+void p4_rows_generation(struct p4_entries *e, const struct p4_shape *s, uint32_t g);
+void p4_row_stamp(struct p4_entries *e, uint16_t generation, bool drop_forged, bool draining,
+                  uint16_t older, uint64_t drain_until);
+/* rate 0: no limit; burst 0: the rate. */
+void p4_row_digest_rate(struct p4_entries *e, uint32_t rate, uint32_t burst);
 /* All sets of trees that can agree: fn gets the group of every tree (0: takes no part). */
 typedef void (*p4_pattern_fn)(void *ctx, const uint8_t *group);
 void p4_patterns(uint32_t n_trees, bool partial, p4_pattern_fn fn, void *ctx);

@@ -3,6 +3,8 @@
  * same tables in the same order, so that one interpreter reads both. */
 #include "targets/p4/p4_int.h"
 
+#include "dune/device.h"
+
 #include <string.h>
 
 /* --- votes ------------------------------------------------------------------------------------------- */
@@ -97,64 +99,45 @@ static void feature_begin(struct p4_entries *e, uint32_t g, uint32_t k, const ch
 static void feature_words(struct p4_entries *e, const struct p4_sub *sub, uint32_t j, uint32_t r,
                           uint32_t priority)
 {
-    const struct dune_plan_feature *pf = &sub->sm->feat[j];
+    int32_t from = sub->feat[j].from;
     char name[16];
 
-    for (uint32_t t = 0; t < sub->sm->n_trees; t++) {
-        uint32_t n = pf->n_bits[t];
+    for (uint32_t t = 0; t < sub->n_trees; t++) {
+        const struct dune_plan_feature *pf = from < 0 ? NULL : &sub->sm->feat[from];
+        uint32_t n = pf ? pf->n_bits[t] : 0;
 
         snprintf(name, sizeof(name), "c%u", t);
         if (sub->feat[j].bits[t])
-            p4_value_text(e, name, sub->feat[j].bits[t], pf->code[t] + (size_t)r * n, n);
+            p4_value_text(e, name, sub->feat[j].bits[t], n ? pf->code[t] + (size_t)r * n : "", n);
     }
     p4_priority(e, priority);
-}
-
-/*
- * Too wide for a range key of a TCAM: aligned blocks in threshold order. Earlier rows have taken what is
- * below lo, so the blocks of [0, hi] that reach into the row are enough: at most one per bit.
- */
-static void prefix_cover(struct p4_entries *e, const struct p4_sub *sub, uint32_t g, uint32_t k,
-                         uint32_t j, uint32_t r, uint32_t *priority)
-{
-    const struct dune_plan_feature *pf = &sub->sm->feat[j];
-    uint64_t end = (uint64_t)pf->row[r].hi + 1, start = 0;
-    uint32_t bits = dune_catalog[pf->feat].bits;
-    char ident[32];
-
-    p4_ident(ident, pf->feat);
-    for (int bit = (int)bits; bit >= 0; bit--) {
-        uint64_t size = UINT64_C(1) << bit;
-
-        if (!(end & size))
-            continue;
-        if (start + size > pf->row[r].lo) {
-            feature_begin(e, g, k, ident);
-            p4_ternary(e, ident, bits, start, ~(size - 1));
-            feature_words(e, sub, j, r, ++*priority);
-        }
-        start += size;
-    }
 }
 
 static void feature_rows(struct p4_entries *e, const struct p4_shape *s, uint32_t g, uint32_t k,
                          uint32_t j)
 {
     const struct p4_sub *sub = &s->sub[k];
-    const struct dune_plan_feature *pf = &sub->sm->feat[j];
-    uint32_t bits = dune_catalog[pf->feat].bits, priority = 0;
+    uint8_t feat = sub->feat[j].feat;
+    const struct dune_range_row all = {0, dune_feature_max(feat)};
+    const struct dune_range_row *row = sub->feat[j].from < 0 ? &all : sub->sm->feat[sub->feat[j].from].row;
     char ident[32];
 
-    p4_ident(ident, pf->feat);
-    for (uint32_t r = 0; r < pf->n_rows; r++) {
-        if (s->arch == DUNE_P4_TNA && bits > P4_TNA_RANGE_BITS) {
-            prefix_cover(e, sub, g, k, j, r, &priority);
-            continue;
-        }
+    p4_ident(ident, feat);
+    for (uint32_t r = 0; r < sub->feat[j].rows; r++) {
         feature_begin(e, g, k, ident);
-        p4_range(e, ident, bits, pf->row[r].lo, pf->row[r].hi);
-        feature_words(e, sub, j, r, ++priority);
+        p4_range(e, ident, dune_catalog[feat].bits, row[r].lo, row[r].hi);
+        feature_words(e, sub, j, r, r + 1);
     }
+}
+
+/* Where the code words of a feature start in the key of a tree. */
+static uint32_t key_offset(const struct dune_submodel *sm, uint32_t from, uint32_t t)
+{
+    uint32_t bits = 0;
+
+    for (uint32_t j = 0; j < from; j++)
+        bits += sm->feat[j].n_bits[t];
+    return bits;
 }
 
 static void code_row(struct p4_entries *e, const struct p4_shape *s, uint32_t g, uint32_t k, uint32_t t,
@@ -164,24 +147,27 @@ static void code_row(struct p4_entries *e, const struct p4_shape *s, uint32_t g,
     const struct dune_plan_tree *tr = &sub->sm->tree[t];
     const char *match = tr->match + (size_t)i * tr->key_bits;
     char ident[32], name[48];
+    bool ternary = false;
 
     snprintf(name, sizeof(name), "leaf_%u", t);
     p4_begin(e, name, "sub_%u.t_%u", k, t);
     p4_exact(e, "meta.g", 1, g);
     for (uint32_t j = 0; j < sub->n_feats; j++) {
-        uint32_t n = sub->sm->feat[j].n_bits[t];
+        int32_t from = sub->feat[j].from;
+        uint32_t n = from < 0 ? 0 : sub->sm->feat[from].n_bits[t];
 
+        if (sub->feat[j].bits[t] == 0)
+            continue;
+        ternary = true;
         p4_ident(ident, sub->feat[j].feat);
         snprintf(name, sizeof(name), "w%u_%s", t, ident);
-        if (sub->feat[j].bits[t])
-            p4_ternary_text(e, name, sub->feat[j].bits[t], match, n);
-        match += n;
+        p4_ternary_text(e, name, sub->feat[j].bits[t], n ? match + key_offset(sub->sm, (uint32_t)from, t) : "", n);
     }
     p4_value(e, "cls", 8, tr->leaf[i].cls);
     p4_value(e, "conf", 8, tr->leaf[i].conf);
     p4_value(e, "own", 8, tr->leaf[i].own);
     p4_value(e, "own_conf", 8, tr->leaf[i].own_conf);
-    if (tr->key_bits) /* a tree of one leaf has an exact table */
+    if (ternary) /* the table of a tree of one leaf is exact */
         p4_priority(e, i + 1);
 }
 
@@ -213,8 +199,8 @@ void p4_rows_model(struct p4_entries *e, const struct p4_shape *s, uint32_t g)
         p4_exact(e, "meta.g", 1, g);
         p4_value(e, "submodel", 8, sm->id);
         p4_value(e, "inference_point", 16, sm->n);
-        for (uint32_t j = 0; j < sm->n_feats; j++) {
-            p4_comment(e, "%s -> code words", dune_catalog[sm->feat[j].feat].name);
+        for (uint32_t j = 0; j < s->sub[k].n_feats; j++) {
+            p4_comment(e, "%s -> code words", dune_catalog[s->sub[k].feat[j].feat].name);
             feature_rows(e, s, g, k, j);
         }
         for (uint32_t t = 0; t < sm->n_trees; t++) {
@@ -315,7 +301,7 @@ static void action_rows(struct p4_entries *e, const struct p4_shape *s, uint32_t
 }
 
 /* Port 0 looks to the start of the chain, port 1 to its end; inner links are chain ports. */
-static void port_rows(struct p4_entries *e, const struct p4_shape *s)
+void p4_rows_ports(struct p4_entries *e, const struct p4_shape *s)
 {
     bool first = s->device == 0, last = s->device + 1 == s->plan->n_devices;
 
@@ -333,16 +319,33 @@ static void port_rows(struct p4_entries *e, const struct p4_shape *s)
     }
 }
 
-void p4_rows_device(struct p4_entries *e, const struct p4_shape *s, uint32_t g)
+void p4_row_stamp(struct p4_entries *e, uint16_t generation, bool drop_forged, bool draining,
+                  uint16_t older, uint64_t drain_until)
+{
+    p4_begin(e, "stamp_with", "arrive.stamp");
+    p4_value(e, "generation", 16, generation);
+    p4_value(e, "drop_forged", 1, drop_forged);
+    p4_value(e, "draining", 1, draining);
+    p4_value(e, "older", 16, older);
+    p4_value(e, "drain_until", 64, drain_until);
+}
+
+void p4_row_digest_rate(struct p4_entries *e, uint32_t rate, uint32_t burst)
+{
+    uint64_t full = (uint64_t)(burst ? burst : rate) * DUNE_DIGEST_REPEAT;
+
+    p4_begin(e, "limit", "digests.limits");
+    p4_value(e, "per_second", 64, rate);
+    p4_value(e, "capacity", 64, full);
+    p4_value(e, "most_ticks", 64, rate ? full / rate + 1 : 0);
+}
+
+void p4_rows_generation(struct p4_entries *e, const struct p4_shape *s, uint32_t g)
 {
     const struct dune_plan *p = s->plan;
     uint64_t max_len = p->chain_mtu ? p->chain_mtu - DUNE_MIN(p->chain_mtu, DUNE_SHIM_BYTES) : UINT32_MAX;
 
-    port_rows(e, s);
     p4_comment(e, "generation %u in set %u of the tables", p->generation, g);
-    p4_begin(e, "stamp_with", "arrive.stamp");
-    p4_value(e, "generation", 16, p->generation);
-    p4_value(e, "drop_forged", 1, 0);
     p4_begin(e, "hold", "arrive.generations");
     p4_exact(e, "generation", 16, p->generation);
     p4_value(e, "g", 1, g);
@@ -352,4 +355,12 @@ void p4_rows_device(struct p4_entries *e, const struct p4_shape *s, uint32_t g)
     p4_value(e, "max_ip_len", 32, max_len);
     filter_rows(e, p, g);
     action_rows(e, s, g);
+}
+
+void p4_rows_device(struct p4_entries *e, const struct p4_shape *s, uint32_t g)
+{
+    p4_rows_ports(e, s);
+    p4_comment(e, "what packets without shim get");
+    p4_row_stamp(e, s->plan->generation, false, false, 0, 0);
+    p4_rows_generation(e, s, g);
 }

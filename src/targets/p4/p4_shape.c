@@ -37,7 +37,7 @@ static void set_widths(struct p4_feature *f, const struct dune_submodel *sm,
     uint32_t most = 0, max = dune_feature_max(pf->feat);
 
     f->feat = pf->feat;
-    f->rows = pf->n_rows;
+    f->rows = f->room = pf->n_rows;
     for (uint32_t t = 0; t < sm->n_trees; t++)
         most = DUNE_MAX(most, pf->n_bits[t]);
     most = (most + 7) / 8 * 8;
@@ -51,11 +51,16 @@ static void add_submodel(struct p4_shape *s, const struct dune_submodel *sm, boo
 
     out->sm = sm;
     out->last = last;
+    out->n_trees = sm->n_trees;
+    out->mode = sm->mode;
     out->stores = sm->mode != DUNE_MODE_PACKET;
+    for (uint32_t t = 0; t < sm->n_trees; t++)
+        out->leaves[t] = sm->tree[t].n_leaves;
     s->state |= out->stores;
     out->n_feats = sm->n_feats;
     for (uint32_t j = 0; j < sm->n_feats; j++) {
         set_widths(&out->feat[j], sm, &sm->feat[j], s->arch);
+        out->feat[j].from = (int32_t)j;
         s->used |= (dune_feature_mask)1 << sm->feat[j].feat;
     }
 }
@@ -152,4 +157,91 @@ int p4_shape_make(struct p4_shape *s, const struct dune_plan *p, uint32_t device
     if (rc == 0 && arch == DUNE_P4_TNA)
         rc = shape_pipe(s, dev, d);
     return rc ? rc : check_profile(s, dev, d);
+}
+
+/* --- a retrained model in the program of another one --------------------------------------------------------- */
+
+static int too_much(const struct p4_shape *s, const struct p4_sub *sub, struct dune_diag *d, const char *what,
+                    uint32_t has, uint32_t room)
+{
+    return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL,
+                         "device %s: sub-model %u has %u %s, the program has room for %u",
+                         s->plan->device[s->device].name, sub->sm->id, has, what, room);
+}
+
+static const struct p4_feature *find_feature(const struct p4_sub *sub, uint8_t feat)
+{
+    for (uint32_t j = 0; j < sub->n_feats; j++)
+        if (sub->feat[j].feat == feat)
+            return &sub->feat[j];
+    return NULL;
+}
+
+static int widen_feature(const struct p4_shape *s, const struct p4_sub *sub, const struct p4_feature *f,
+                         const struct p4_feature *room, struct dune_diag *d)
+{
+    const char *name = dune_catalog[f->feat].name;
+    uint32_t rows = p4_round_up(2 * room->room, 64) / 2; /* of one generation */
+    char text[64];
+
+    snprintf(text, sizeof(text), "range rows of %s", name);
+    if (f->rows > rows)
+        return too_much(s, sub, d, text, f->rows, rows);
+    snprintf(text, sizeof(text), "code-word bits of %s", name);
+    for (uint32_t t = 0; t < sub->n_trees; t++)
+        if (sub->sm->feat[f->from].n_bits[t] > room->bits[t])
+            return too_much(s, sub, d, text,
+                            sub->sm->feat[f->from].n_bits[t], room->bits[t]);
+    return 0;
+}
+
+static int widen_submodel(const struct p4_shape *s, struct p4_sub *sub, const struct p4_sub *room,
+                          struct dune_diag *d)
+{
+    struct p4_sub old = *sub;
+
+    if (sub->n_trees != room->n_trees)
+        return too_much(s, sub, d, "trees", sub->n_trees, room->n_trees);
+    for (uint32_t t = 0; t < sub->n_trees; t++) {
+        uint32_t leaves = p4_round_up(2 * room->leaves[t], 64) / 2;
+
+        if (sub->leaves[t] > leaves)
+            return too_much(s, sub, d, "leaves in a tree", sub->leaves[t], leaves);
+        sub->leaves[t] = room->leaves[t];
+    }
+    for (uint32_t j = 0; j < old.n_feats; j++) {
+        const struct p4_feature *r = find_feature(room, old.feat[j].feat);
+        int rc;
+
+        if (!r)
+            return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL,
+                                 "device %s: sub-model %u reads %s, the program has no table for it there",
+                                 s->plan->device[s->device].name, sub->sm->id,
+                                 dune_catalog[old.feat[j].feat].name);
+        rc = widen_feature(s, sub, &old.feat[j], r, d);
+        if (rc)
+            return rc;
+    }
+    sub->n_feats = room->n_feats;
+    for (uint32_t j = 0; j < room->n_feats; j++) {
+        const struct p4_feature *own = find_feature(&old, room->feat[j].feat);
+
+        sub->feat[j] = room->feat[j];
+        sub->feat[j].from = own ? own->from : -1;
+        sub->feat[j].rows = own ? own->rows : 1;
+    }
+    return 0;
+}
+
+int p4_shape_widen(struct p4_shape *s, const struct p4_shape *program, struct dune_diag *d)
+{
+    int rc = 0;
+
+    if (s->n_sub != program->n_sub)
+        return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "device %s: %u sub-models, the program has %u",
+                             s->plan->device[s->device].name, s->n_sub, program->n_sub);
+    for (uint32_t k = 0; k < s->n_sub && rc == 0; k++)
+        rc = widen_submodel(s, &s->sub[k], &program->sub[k], d);
+    s->used = program->used;
+    return rc;
 }

@@ -82,6 +82,9 @@ void p4_v1_parser_vars(struct p4_vars *v, const struct p4_shape *s)
     p4_set_flag(v, "VLAN2", l->max_vlan >= 2);
     p4_set(v, "TAG_AFTER_0", "%s", l->max_vlan >= 1 ? "first_tag" : "too_many_tags");
     p4_set(v, "TAG_AFTER_1", "%s", l->max_vlan >= 2 ? "second_tag" : "too_many_tags");
+    for (uint32_t n = 0; n < l->max_vlan; n++)
+        dune_buf_printf(&b, "            (TYPE_VLAN, %u): tag_in_shim;\n            (TYPE_QINQ, %u): tag_in_shim;\n", n, n);
+    p4_set_buf(v, "TAGS_IN_SHIM", &b);
     p4_set_flag(v, "IPV4_OPTIONS", l->max_ipv4_options > 0);
     p4_set(v, "IPV4_OPTION_BITS", "%u", l->max_ipv4_options * 8u);
     p4_set_flag(v, "IPV6", l->ipv6);
@@ -141,6 +144,7 @@ void p4_shape_comment(struct p4_vars *v, const struct p4_shape *s)
 
 static void instances(struct p4_vars *v, const struct p4_shape *s)
 {
+    static const char *const answers[] = {"answers_pl", "answers_fl", "answers_stored", "claims"};
     struct dune_buf b = {0};
 
     for (uint32_t k = 0; k < s->n_sub; k++)
@@ -149,6 +153,11 @@ static void instances(struct p4_vars *v, const struct p4_shape *s)
     for (uint32_t k = 0; k < s->n_sub; k++)
         dune_buf_printf(&b, "            sub_%u.apply(meta);\n", k);
     p4_set_buf(v, "SUB_APPLY", &b);
+    for (uint32_t i = 0; i < 4; i++)
+        for (uint32_t k = 0; k < s->n_sub; k++)
+            dune_buf_printf(&b, "        if (meta.%s > %u) {\n            counts.count(%u);\n        }\n",
+                            answers[i], k, 96 + i);
+    p4_set_buf(v, "COUNT_ANSWERS", &b);
 }
 
 /* P4Runtime ids stand in front of tables and actions; they are made from the names. */

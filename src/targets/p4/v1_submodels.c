@@ -31,12 +31,12 @@ static void value_of(char out[48], uint8_t feat)
 /* Flow features that packets before n must not see go through a local that stays 0 for them. */
 static bool has_view(const struct p4_sub *sub, uint8_t feat)
 {
-    return dune_catalog[feat].phase == DUNE_PHASE_FL && sub->sm->mode != DUNE_MODE_RUNNING;
+    return dune_catalog[feat].phase == DUNE_PHASE_FL && sub->mode != DUNE_MODE_RUNNING;
 }
 
 static void locals(struct dune_buf *b, const struct p4_sub *sub)
 {
-    uint32_t n = sub->sm->n_trees;
+    uint32_t n = sub->n_trees;
     char ident[32];
 
     for (uint32_t j = 0; j < sub->n_feats; j++) {
@@ -68,14 +68,14 @@ static void feature_table(struct dune_buf *b, const struct p4_sub *sub, const st
     p4_ident(ident, f->feat);
     value_of(value, f->feat);
     dune_buf_printf(b, "    action codes_%s(", ident);
-    for (uint32_t t = 0; t < sub->sm->n_trees; t++) {
+    for (uint32_t t = 0; t < sub->n_trees; t++) {
         if (!f->bits[t])
             continue;
         dune_buf_printf(b, "%sbit<%u> c%u", sep, f->bits[t], t);
         sep = ", ";
     }
     dune_buf_puts(b, ") {\n");
-    for (uint32_t t = 0; t < sub->sm->n_trees; t++)
+    for (uint32_t t = 0; t < sub->n_trees; t++)
         if (f->bits[t])
             dune_buf_printf(b, IN1 "w%u_%s = c%u;\n", t, ident, t);
     dune_buf_printf(b, "    }\n    table f_%s {\n" IN1 "key = { meta.g: exact; ", ident);
@@ -85,7 +85,7 @@ static void feature_table(struct dune_buf *b, const struct p4_sub *sub, const st
         dune_buf_printf(b, "%s: range; }\n", value);
     dune_buf_printf(b, IN1 "actions = { codes_%s; NoAction; }\n" IN1 "size = %u;\n" IN1
                            "default_action = NoAction();\n    }\n",
-                    ident, p4_round_up(2 * f->rows, 64));
+                    ident, p4_round_up(2 * f->room, 64));
 }
 
 static void code_table(struct dune_buf *b, const struct p4_sub *sub, uint32_t t)
@@ -103,7 +103,7 @@ static void code_table(struct dune_buf *b, const struct p4_sub *sub, uint32_t t)
     }
     dune_buf_printf(b, IN1 "}\n" IN1 "actions = { leaf_%u; NoAction; }\n" IN1 "size = %u;\n" IN1
                            "default_action = NoAction();\n    }\n",
-                    t, p4_round_up(2 * sub->sm->tree[t].n_leaves, 64));
+                    t, p4_round_up(2 * sub->leaves[t], 64));
 }
 
 static void vote_table(struct dune_buf *b, uint32_t n, bool own)
@@ -144,7 +144,7 @@ static void views_text(struct dune_buf *b, const struct p4_sub *sub)
     for (uint32_t j = 0; j < sub->n_feats; j++) {
         uint8_t feat = sub->feat[j].feat;
 
-        if (!has_view(sub, feat) || sub->sm->mode == DUNE_MODE_PACKET)
+        if (!has_view(sub, feat) || sub->mode == DUNE_MODE_PACKET)
             continue;
         if (!any)
             dune_buf_puts(b, IN2 "if (kind == K_FL) { // packets before see flow features 0\n");
@@ -165,7 +165,7 @@ static void apply_text(struct dune_buf *b, const struct p4_sub *sub)
         p4_ident(ident, sub->feat[j].feat);
         dune_buf_printf(b, IN2 "f_%s.apply();\n", ident);
     }
-    for (uint32_t t = 0; t < sub->sm->n_trees; t++)
+    for (uint32_t t = 0; t < sub->n_trees; t++)
         dune_buf_printf(b, IN2 "t_%u.apply();\n", t);
 }
 
@@ -212,8 +212,8 @@ static void settle_text(struct dune_buf *b, enum dune_mode mode)
 
 static void summary(struct p4_vars *v, const struct p4_sub *sub)
 {
-    p4_set(v, "SUMMARY", "%u %s, %u features, mode %s", sub->sm->n_trees,
-           sub->sm->n_trees == 1 ? "tree" : "trees", sub->n_feats, dune_mode_name(sub->sm->mode));
+    p4_set(v, "SUMMARY", "%u %s, %u features, mode %s", sub->n_trees,
+           sub->n_trees == 1 ? "tree" : "trees", sub->n_feats, dune_mode_name(sub->mode));
 }
 
 static void carry_text(struct dune_buf *b)
@@ -239,24 +239,24 @@ static void put_submodel(struct dune_buf *out, const struct p4_shape *s, uint32_
     for (uint32_t j = 0; j < sub->n_feats; j++)
         feature_table(&b, sub, &sub->feat[j]);
     p4_set_buf(&v, "FEATURE_TABLES", &b);
-    for (uint32_t t = 0; t < sub->sm->n_trees; t++)
+    for (uint32_t t = 0; t < sub->n_trees; t++)
         code_table(&b, sub, t);
     p4_set_buf(&v, "CODE_TABLES", &b);
-    if (sub->sm->n_trees > 1) {
+    if (sub->n_trees > 1) {
         dune_buf_puts(&b, "    // Votes: which trees agree -> the trees of the winner.\n");
-        vote_table(&b, sub->sm->n_trees, false);
-        vote_table(&b, sub->sm->n_trees, true);
+        vote_table(&b, sub->n_trees, false);
+        vote_table(&b, sub->n_trees, true);
     }
     p4_set_buf(&v, "VOTE_TABLES", &b);
-    kind_text(&b, sub->sm->mode);
+    kind_text(&b, sub->mode);
     p4_set_buf(&v, "KIND", &b);
     views_text(&b, sub);
     p4_set_buf(&v, "VIEWS", &b);
     apply_text(&b, sub);
     p4_set_buf(&v, "APPLY_TABLES", &b);
-    vote_text(&b, sub->sm->n_trees);
+    vote_text(&b, sub->n_trees);
     p4_set_buf(&v, "VOTE", &b);
-    settle_text(&b, sub->sm->mode);
+    settle_text(&b, sub->mode);
     p4_set_buf(&v, "SETTLE", &b);
     carry_text(&b);
     p4_set_buf(&v, "CARRY", &b);

@@ -29,6 +29,8 @@ const bit<32> ALL_SLOTS = 131072; // of both generations: the generation is the 
 const bit<32> RULES = 65536;
 const bit<32> CPU_SESSION = 100; // clone session of the digests
 const bit<64> DIGEST_REPEAT = 976562; // ticks until a digest is sent again
+const bit<32> CLONED = 1; // instance types
+const bit<32> RESUBMITTED = 6;
 const bit<8> OTHER = 255; // class of a leaf: none of the sub-model's own
 
 // Why a packet is not inferable.
@@ -59,6 +61,8 @@ const bit<8> F_INFERRED = 6;
 const bit<8> F_DROPPED_EDGE_SHIM = 7;
 const bit<8> F_DROPPED_BAD_SHIM = 8;
 const bit<8> F_OPEN = 255; // not decided yet
+const bit<8> F_NO_PORT = 254; // came in where no port is configured
+const bit<8> F_AGAIN = 253; // not a flow of the older generation: once more with the newest
 
 // How the packet met its slot.
 const bit<8> S_NONE = 0;
@@ -190,8 +194,11 @@ struct headers_t {
     ethernet_t eth;
     tag_t      tag_0;
     tag_t      tag_1;
-    shim_t     own;  // the shim this device writes
-    shim_t     shim; // one that came with the packet
+    shim_t     own;   // the shim this device writes
+    shim_t     shim;  // one that came with the packet
+    tag_t      in_0;  // tags behind it, which our own neighbours do not send
+    tag_t      in_1;
+    shim_t     inner; // the shim this device writes behind these
     ipv4_t     ipv4;
     ipv4_options_t ipv4_options;
     ipv6_t     ipv6;
@@ -206,8 +213,15 @@ struct headers_t {
 struct meta_t {
     bit<8>   reason;     // R_
     bit<8>   fate;       // F_
-    bit<16>  ether_type; // behind VLAN tags and our shim
+    bit<16>  ether_type; // behind all VLAN tags and our shim
+    bit<16>  shim_type;  // behind the shim that was taken off
+    bit<2>   tags;
+    @field_list(2)
+    bit<9>   port;       // where it came in
     bit<1>   shim_seen;
+    bit<1>   shim_read;  // a good one
+    bit<1>   shim_kept;
+    bit<1>   forged;     // a shim where none may be
     bit<1>   chain_in;   // came in by a chain port
     bit<1>   chain_out;
     bit<1>   shim_bad;
@@ -215,11 +229,17 @@ struct meta_t {
     bit<1>   shim_fresh;
     bit<1>   drop_forged;
     bit<1>   drop_it;
-    @field_list(1)
+    @field_list(1, 2)
     bit<64>  now;
 
     // the generation
-    bit<16>  stamped;
+    bit<16>  stamped;    // the newest
+    bit<1>   draining;   // flows that still live in `older` keep it, until drain_until
+    bit<16>  older;
+    bit<64>  drain_until;
+    bit<1>   probing;    // does this flow still live in the older one?
+    @field_list(2)
+    bit<1>   newest;     // it does not: second try
     bit<1>   held;
     bit<1>   g;          // which of the two sets of tables and slots
     bit<64>  timeout;
@@ -278,6 +298,16 @@ struct meta_t {
     bit<1>   became_final; // on this device
     bit<1>   send_digest;
 
+    // for the counters
+    bit<1>   digest_dropped;
+    bit<1>   rule_expired;
+    bit<1>   marked;
+    bit<1>   steered;
+    bit<32>  answers_pl;
+    bit<32>  answers_fl;
+    bit<32>  answers_stored;
+    bit<32>  claims;
+
     // the verdict as it arrived
     bit<1>   a_final;
     bit<1>   a_tentative;
@@ -316,6 +346,7 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     state first_tag {
         pkt.extract(hdr.tag_0);
         meta.ether_type = hdr.tag_0.ether_type;
+        meta.tags = 1;
         transition select(hdr.tag_0.ether_type) {
             TYPE_VLAN: second_tag;
             TYPE_QINQ: second_tag;
@@ -326,6 +357,7 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     state second_tag {
         pkt.extract(hdr.tag_1);
         meta.ether_type = hdr.tag_1.ether_type;
+        meta.tags = 2;
         transition select(hdr.tag_1.ether_type) {
             TYPE_VLAN: too_many_tags;
             TYPE_QINQ: too_many_tags;
@@ -350,7 +382,46 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
         pkt.extract(hdr.shim);
         meta.ether_type = hdr.shim.ether_type;
         meta.reason = R_NOT_IP;
-        transition select(hdr.shim.ether_type) {
+        transition select(hdr.shim.ether_type, meta.tags) {
+            (TYPE_VLAN, 0): tag_in_shim;
+            (TYPE_QINQ, 0): tag_in_shim;
+            (TYPE_VLAN, 1): tag_in_shim;
+            (TYPE_QINQ, 1): tag_in_shim;
+            (TYPE_VLAN, _): too_many_tags;
+            (TYPE_QINQ, _): too_many_tags;
+            (TYPE_SHIM, _): shim_inside;
+            (TYPE_IPV4, _): ipv4;
+            (TYPE_IPV6, _): ipv6;
+            default: accept;
+        }
+    }
+
+    // Our own neighbours write the shim behind all tags; the limit counts those on both sides.
+    state tag_in_shim {
+        meta.reason = R_SHORT_L2;
+        pkt.extract(hdr.in_0);
+        meta.ether_type = hdr.in_0.ether_type;
+        meta.reason = R_NOT_IP;
+        transition select(hdr.in_0.ether_type, meta.tags) {
+            (TYPE_VLAN, 0): second_tag_in_shim;
+            (TYPE_QINQ, 0): second_tag_in_shim;
+            (TYPE_VLAN, _): too_many_tags;
+            (TYPE_QINQ, _): too_many_tags;
+            (TYPE_SHIM, _): shim_inside;
+            (TYPE_IPV4, _): ipv4;
+            (TYPE_IPV6, _): ipv6;
+            default: accept;
+        }
+    }
+
+    state second_tag_in_shim {
+        meta.reason = R_SHORT_L2;
+        pkt.extract(hdr.in_1);
+        meta.ether_type = hdr.in_1.ether_type;
+        meta.reason = R_NOT_IP;
+        transition select(hdr.in_1.ether_type) {
+            TYPE_VLAN: too_many_tags;
+            TYPE_QINQ: too_many_tags;
             TYPE_SHIM: shim_inside;
             TYPE_IPV4: ipv4;
             TYPE_IPV6: ipv6;
@@ -625,25 +696,29 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
     }
     @id(0x014B782D)
     action no_port() {
-        meta.drop_it = 1;
+        meta.fate = F_NO_PORT;
     }
     @id(0x023AD7A3)
     table ports {
-        key = { sm.ingress_port: exact; }
+        key = { meta.port: exact; }
         actions = { port_in; no_port; }
         size = 512;
         default_action = no_port();
     }
 
     @id(0x0115B5C5)
-    action stamp_with(bit<16> generation, bit<1> drop_forged) {
+    action stamp_with(bit<16> generation, bit<1> drop_forged, bit<1> draining, bit<16> older,
+                      bit<64> drain_until) {
         meta.stamped = generation;
         meta.drop_forged = drop_forged;
+        meta.draining = draining;
+        meta.older = older;
+        meta.drain_until = drain_until;
     }
     @id(0x026B9867)
-    table stamp { // the newest generation
+    table stamp { // the newest generation, and the one before while flows live in it
         actions = { stamp_with; }
-        default_action = stamp_with(0, 0);
+        default_action = stamp_with(0, 0, 0, 0, 0);
     }
 
     @id(0x016EC5F5)
@@ -663,25 +738,27 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
         default_action = NoAction();
     }
 
-    bit<1> forged = 0;
-
     apply {
+        if (sm.instance_type != RESUBMITTED) { // else port and time came along
+            meta.port = sm.ingress_port;
 #ifdef DUNE_TEST_CLOCK
-        meta.now = hdr.clock.tick;
+            meta.now = hdr.clock.tick;
 #else
-        // microseconds to ticks of 1024 ns: us * 1000 / 1024
-        meta.now = ((bit<64>)sm.ingress_global_timestamp * 125) >> 7;
+            // microseconds to ticks of 1024 ns: us * 1000 / 1024
+            meta.now = ((bit<64>)sm.ingress_global_timestamp * 125) >> 7;
 #endif
+        }
         ports.apply();
         stamp.apply();
         meta.generation = meta.stamped;
         if (meta.shim_seen == 1 && meta.chain_in == 0) {
-            forged = 1;
+            meta.forged = 1;
         } else if (meta.shim_seen == 1 && !hdr.shim.isValid()) {
             meta.fate = F_DROPPED_BAD_SHIM; // nobody could restore this packet
             meta.shim_bad = 1;
         } else if (meta.shim_seen == 1) {
-            // Take it off: the last tag gets its EtherType back.
+            // Take it off: the tag in front of it gets its EtherType back.
+            meta.shim_type = hdr.shim.ether_type;
             if (hdr.tag_1.isValid()) {
                 hdr.tag_1.ether_type = hdr.shim.ether_type;
             } else if (hdr.tag_0.isValid()) {
@@ -691,11 +768,12 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
             }
             if (hdr.shim.version != SHIM_VERSION) {
                 meta.shim_bad = 1;
-                if (hdr.shim.ether_type == TYPE_SHIM) {
-                    forged = 1; // removing the outer one must not promote the inner one
+                if (meta.reason == R_SHIM_INSIDE) {
+                    meta.forged = 1; // removing the outer one must not promote the inner one
                 }
             } else {
                 meta.has_shim = 1;
+                meta.shim_read = 1;
                 meta.v_final = hdr.shim.final_;
                 meta.v_tentative = hdr.shim.tentative;
                 meta.v_settled = hdr.shim.settled;
@@ -712,9 +790,9 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
             }
             hdr.shim.setInvalid();
         }
-        if (forged == 1) { // wrapped in a fresh shim, or dropped
+        if (meta.forged == 1) { // wrapped in a fresh shim, or dropped
             meta.reason = R_SHIM_INSIDE;
-            meta.ether_type = TYPE_SHIM;
+            meta.ether_type = TYPE_SHIM; // what stands behind the fresh one
             if (meta.drop_forged == 1) {
                 meta.fate = F_DROPPED_EDGE_SHIM;
             } else {
@@ -723,9 +801,17 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
                 meta.v_settled = ~meta.chain_in;
             }
         }
+        if (meta.has_shim == 0 && meta.reason == R_OK && meta.draining == 1 && meta.newest == 0 &&
+            meta.now <= meta.drain_until) {
+            meta.probing = 1;
+            meta.generation = meta.older;
+        }
         generations.apply();
         if (meta.fate == F_OPEN && meta.held == 0) {
             meta.fate = F_GENERATION_MISSING;
+            if (meta.probing == 1) {
+                meta.fate = F_AGAIN;
+            }
         }
     }
 }
@@ -777,11 +863,26 @@ control Fields(inout headers_t hdr, inout meta_t meta) {
     }
 }
 
+// A packet without shim gets a fresh one, unless it would be too long for the chain's links.
+control Admit(inout meta_t meta) {
+    apply {
+        if (meta.has_shim == 0 && (bit<32>)meta.ip_len > meta.max_ip_len) {
+            meta.fate = F_TOO_BIG;
+        } else if (meta.has_shim == 0) {
+            meta.shim_missing = meta.chain_in;
+            meta.has_shim = 1;
+            meta.shim_fresh = 1;
+            meta.v_settled = ~meta.chain_in;
+        }
+    }
+}
+
 // Step 2, second half: is it target traffic? One hit in every list; an empty list is one row for all.
 control Filter(inout headers_t hdr, inout meta_t meta) {
     bit<1> prefix_ok = 0;
     bit<1> port_ok = 0;
     bit<1> proto_ok = 0;
+    Admit() admit;
 
     @id(0x01260DE1)
     action in_prefix() {
@@ -835,13 +936,11 @@ control Filter(inout headers_t hdr, inout meta_t meta) {
         protos.apply();
         if (prefix_ok == 0 || port_ok == 0 || proto_ok == 0) {
             meta.fate = F_FILTERED;
-        } else if (meta.has_shim == 0 && (bit<32>)meta.ip_len > meta.max_ip_len) {
-            meta.fate = F_TOO_BIG;
-        } else if (meta.has_shim == 0) {
-            meta.shim_missing = meta.chain_in;
-            meta.has_shim = 1;
-            meta.shim_fresh = 1;
-            meta.v_settled = ~meta.chain_in;
+            if (meta.probing == 1) {
+                meta.fate = F_AGAIN;
+            }
+        } else if (meta.probing == 0) {
+            admit.apply(meta);
         }
     }
 }
@@ -862,6 +961,7 @@ control Known(inout headers_t hdr, inout meta_t meta) {
     bit<1> fl_ = 0;
     bit<8> submodel_ = 0;
     bit<8> conf_ = 0;
+    Admit() admit;
 
     @id(0x0158F84F)
     action known(bit<32> rule, bit<64> since, bit<8> cls, bit<1> tentative, bit<1> fl,
@@ -923,10 +1023,15 @@ control Known(inout headers_t hdr, inout meta_t meta) {
                     hit = 0;
                 } else if (meta.now > last && meta.now - last > meta.timeout) {
                     last_hit.write(index, 0xFFFFFFFFFFFFFFFF);
+                    meta.rule_expired = 1;
                     hit = 0;
                 }
             }
-            if (hit == 1) {
+            if (hit == 1 && meta.probing == 1) { // a flow of the older generation
+                meta.probing = 0;
+                admit.apply(meta);
+            }
+            if (hit == 1 && meta.fate == F_OPEN) {
                 if (last < meta.now) {
                     last = meta.now;
                 }
@@ -961,6 +1066,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     bit<64> last = 0;
     bit<64> delta = 0;
     bit<1> expired = 0;
+    Admit() admit;
 
     apply {
         if (meta.is_ipv6 == 0) {
@@ -1000,9 +1106,17 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             meta.has_slot = 1;
         } else {
             meta.slot = S_COLLISION;
+        }
+        if (meta.probing == 1 && meta.slot != S_HIT) {
+            meta.fate = F_AGAIN;
+        } else if (meta.probing == 1) { // a flow of the older generation
+            meta.probing = 0;
+            admit.apply(meta);
+        }
+        if (meta.fate == F_OPEN && meta.slot == S_COLLISION) {
             meta.v_collision = 1;
         }
-        if (meta.has_slot == 1) {
+        if (meta.fate == F_OPEN && meta.has_slot == 1) {
             if (meta.fresh == 1) {
                 slot_id.write(meta.at, id);
             } else {
@@ -1024,12 +1138,37 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     }
 }
 
-// The digest of a settled verdict: once per slot, again after DIGEST_REPEAT.
-control Digest(inout meta_t meta) {
+/*
+ * The digest of a settled verdict: once per slot, again after DIGEST_REPEAT. The rate of the device is a
+ * token bucket in units of 1 / DIGEST_REPEAT, so that the refill is exact; what finds no token tries again
+ * with the slot's next packet.
+ */
+control Digests(inout meta_t meta) {
     register<bit<1>>(ALL_SLOTS) digest_sent;
     register<bit<64>>(ALL_SLOTS) digest_tick;
+    register<bit<64>>(1) bucket_level;
+    register<bit<64>>(1) bucket_tick;
+    register<bit<1>>(1) bucket_started;
     bit<1> sent = 0;
     bit<64> tick = 0;
+    bit<64> rate = 0;
+    bit<64> full = 0;
+    bit<64> most = 0;
+    bit<64> level = 0;
+    bit<64> at = 0;
+    bit<1> started = 0;
+
+    @id(0x01423DAB)
+    action limit(bit<64> per_second, bit<64> capacity, bit<64> most_ticks) {
+        rate = per_second;
+        full = capacity;
+        most = most_ticks; // after these the bucket is full
+    }
+    @id(0x0208F757)
+    table limits {
+        actions = { limit; }
+        default_action = limit(0, 0, 0); // no limit
+    }
 
     apply {
         if (meta.has_slot == 1) {
@@ -1039,10 +1178,44 @@ control Digest(inout meta_t meta) {
             }
             if (meta.became_final == 1 && meta.v_settled == 1) {
                 if (sent == 0 || (meta.now > tick && meta.now - tick >= DIGEST_REPEAT)) {
-                    sent = 1;
-                    tick = meta.now;
                     meta.send_digest = 1;
                 }
+            }
+            if (meta.send_digest == 1) {
+                limits.apply();
+            }
+            if (rate != 0) {
+                bucket_started.read(started, 0);
+                bucket_level.read(level, 0);
+                bucket_tick.read(at, 0);
+                if (started == 0) {
+                    level = full;
+                    at = meta.now;
+                }
+                if (meta.now > at) {
+                    at = meta.now - at;
+                    if (at > most) {
+                        at = most;
+                    }
+                    level = level + at * rate;
+                    if (level > full) {
+                        level = full;
+                    }
+                    at = meta.now;
+                }
+                if (level < DIGEST_REPEAT) {
+                    meta.send_digest = 0;
+                    meta.digest_dropped = 1;
+                } else {
+                    level = level - DIGEST_REPEAT;
+                }
+                bucket_started.write(0, 1);
+                bucket_level.write(0, level);
+                bucket_tick.write(0, at);
+            }
+            if (meta.send_digest == 1) {
+                sent = 1;
+                tick = meta.now;
             }
             digest_sent.write(meta.at, sent);
             digest_tick.write(meta.at, tick);
@@ -1177,6 +1350,7 @@ control SubModel_0(inout meta_t meta) {
             kind = K_NONE; // spared; the answer of packet n is needed later
         }
         if (kind == K_STORED) {
+            meta.answers_stored = meta.answers_stored + 1;
             stored.read(kept, meta.at);
             a_claim = kept[16:16];
             a_cls = kept[15:8];
@@ -1197,7 +1371,14 @@ control SubModel_0(inout meta_t meta) {
             }
         }
         if (kind == K_FL) {
+            meta.answers_fl = meta.answers_fl + 1;
             stored.write(meta.at, 7w0 ++ a_claim ++ a_cls ++ a_conf);
+        }
+        if (kind == K_PL) {
+            meta.answers_pl = meta.answers_pl + 1;
+        }
+        if (kind != K_NONE && a_claim == 1) {
+            meta.claims = meta.claims + 1;
         }
         if (meta.v_final == 0) {
             // Step 8: could a later packet of the flow get another answer from this sub-model?
@@ -1269,6 +1450,7 @@ control Act(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t sm
     @id(0x01306961)
     action do_steer(bit<9> port) {
         sm.egress_spec = port;
+        meta.steered = 1;
     }
     @id(0x021B080B)
     table last_actions { // mark and steer: on the last device only
@@ -1312,6 +1494,7 @@ control Act(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t sm
     apply {
         if (meta.v_final == 1 && meta.v_tentative == 0 && meta.v_cls != 0) {
             last_actions.apply();
+            meta.marked = mark_it;
             guard_actions.apply();
             if (guards == 1 && (any == 1 || meta.v_settled == 1)) {
                 acts = 1;
@@ -1363,6 +1546,7 @@ control Leave(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t 
     apply {
         out_ports.apply();
         if (meta.has_shim == 1 && meta.chain_out == 1) {
+            meta.shim_kept = 1;
             hdr.own.setValid();
             hdr.own.version = SHIM_VERSION;
             hdr.own.final_ = meta.v_final;
@@ -1375,6 +1559,18 @@ control Leave(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t 
             hdr.own.conf = meta.v_conf;
             hdr.own.generation = meta.generation;
             hdr.own.ether_type = meta.ether_type;
+            if (meta.shim_read == 1) { // back to where it was
+                hdr.own.ether_type = meta.shim_type;
+            }
+            if (hdr.in_0.isValid() && meta.shim_fresh == 1 && !hdr.shim.isValid()) {
+                hdr.inner = hdr.own;
+                hdr.own.setInvalid();
+                if (hdr.in_1.isValid()) {
+                    hdr.in_1.ether_type = TYPE_SHIM;
+                } else {
+                    hdr.in_0.ether_type = TYPE_SHIM;
+                }
+            } else
             if (hdr.tag_1.isValid()) {
                 hdr.tag_1.ether_type = TYPE_SHIM;
             } else if (hdr.tag_0.isValid()) {
@@ -1388,15 +1584,21 @@ control Leave(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t 
 
 // Packets by fate, by reason (32 +), by slot (64 +), and what happened on the way (80 +).
 control Count(in meta_t meta) {
-    counter(96, CounterType.packets) counts;
+    counter(128, CounterType.packets) counts;
 
     apply {
-        counts.count((bit<32>)meta.fate);
+        counts.count((bit<32>)(meta.fate & 0x1F)); // 30: no port
         if (meta.fate == F_NOT_INFERABLE) {
             counts.count(32 + (bit<32>)meta.reason);
         }
         if (meta.fate == F_INFERRED) {
             counts.count(64 + (bit<32>)meta.slot);
+            if (meta.became_final == 1) {
+                counts.count(83);
+                if (meta.v_settled == 1) {
+                    counts.count(84);
+                }
+            }
         }
         if (meta.shim_fresh == 1) {
             counts.count(80);
@@ -1407,12 +1609,6 @@ control Count(in meta_t meta) {
         if (meta.shim_bad == 1) {
             counts.count(82);
         }
-        if (meta.became_final == 1 && meta.fate == F_INFERRED) {
-            counts.count(83);
-            if (meta.v_settled == 1) {
-                counts.count(84);
-            }
-        }
         if (meta.send_digest == 1) {
             counts.count(85);
         }
@@ -1421,6 +1617,39 @@ control Count(in meta_t meta) {
         }
         if (meta.mirror_session != 0) {
             counts.count(87);
+        }
+        if (meta.shim_read == 1) {
+            counts.count(88);
+        }
+        if (meta.shim_kept == 1 && meta.drop_it == 0) {
+            counts.count(89);
+        }
+        if (meta.forged == 1) {
+            counts.count(90);
+        }
+        if (meta.marked == 1) {
+            counts.count(91);
+        }
+        if (meta.steered == 1) {
+            counts.count(92);
+        }
+        if (meta.rule_expired == 1) {
+            counts.count(93);
+        }
+        if (meta.digest_dropped == 1) {
+            counts.count(94);
+        }
+        if (meta.answers_pl > 0) {
+            counts.count(96);
+        }
+        if (meta.answers_fl > 0) {
+            counts.count(97);
+        }
+        if (meta.answers_stored > 0) {
+            counts.count(98);
+        }
+        if (meta.claims > 0) {
+            counts.count(99);
         }
     }
 }
@@ -1431,7 +1660,7 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, inout standard_metad
     Filter() filter;
     Known() known;
     FlowState() flow;
-    Digest() digests;
+    Digests() digests;
     SubModel_0() sub_0;
     Act() act;
     Leave() leave;
@@ -1450,26 +1679,34 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, inout standard_metad
             known.apply(hdr, meta);
         }
         if (meta.fate == F_OPEN) {
-            meta.fate = F_INFERRED;
             flow.apply(hdr, meta);
+        }
+        if (meta.fate == F_OPEN) {
+            meta.fate = F_INFERRED;
             sub_0.apply(meta);
             digests.apply(meta);
         }
-        if (meta.fate == F_DROPPED_EDGE_SHIM || meta.fate == F_DROPPED_BAD_SHIM) {
+        if (meta.fate == F_DROPPED_EDGE_SHIM || meta.fate == F_DROPPED_BAD_SHIM ||
+            meta.fate == F_NO_PORT) {
             meta.drop_it = 1;
-        } else {
+        } else if (meta.fate != F_AGAIN) {
             if (meta.fate == F_PASSED_SETTLED || meta.fate == F_RULE_HIT ||
                 meta.fate == F_INFERRED || (meta.fate == F_FILTERED && meta.has_shim == 1)) {
                 act.apply(hdr, meta, sm);
             }
             leave.apply(hdr, meta, sm);
         }
-        count.apply(meta);
-        if (meta.send_digest == 1) {
-            clone_preserving_field_list(CloneType.I2E, CPU_SESSION, 1);
-        }
-        if (meta.drop_it == 1) {
-            mark_to_drop(sm);
+        if (meta.fate == F_AGAIN) {
+            meta.newest = 1;
+            resubmit_preserving_field_list(2);
+        } else {
+            count.apply(meta);
+            if (meta.send_digest == 1) {
+                clone_preserving_field_list(CloneType.I2E, CPU_SESSION, 1);
+            }
+            if (meta.drop_it == 1) {
+                mark_to_drop(sm);
+            }
         }
     }
 }
@@ -1477,7 +1714,7 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, inout standard_metad
 // The clone of a digest is parsed anew and keeps only the fields of list 1; it becomes a digest.
 control DuneEgress(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t sm) {
     apply {
-        if (sm.instance_type == 1) {
+        if (sm.instance_type == CLONED) {
             hdr.digest_.setValid();
             hdr.digest_.magic = 0x44554E45;
             hdr.digest_.device = DEVICE;
@@ -1531,6 +1768,9 @@ control DuneDeparser(packet_out pkt, in headers_t hdr) {
         pkt.emit(hdr.tag_1);
         pkt.emit(hdr.own);
         pkt.emit(hdr.shim);
+        pkt.emit(hdr.in_0);
+        pkt.emit(hdr.in_1);
+        pkt.emit(hdr.inner);
         pkt.emit(hdr.ipv4);
         pkt.emit(hdr.ipv4_options);
         pkt.emit(hdr.ipv6);

@@ -451,6 +451,63 @@ static void test_program_is_shape_only(void **state)
     (void)state;
 }
 
+/* A model with fewer thresholds, and without one of the features, in the program of a larger one: the same
+ * text, and entries that answer as the model does. */
+static void test_retrained_model(void **state)
+{
+    static const uint8_t feat[] = {DUNE_F_IP_LEN, DUNE_F_IP_TTL, DUNE_F_LEN_MAX, DUNE_F_SRCPORT};
+    uint8_t to_plan[] = {1, 2, DUNE_PLAN_OTHER};
+
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct dune_plan *p[2];
+        struct dune_p4_files f;
+        struct dune_p4_tables *t = NULL;
+        struct dune_diag d = {0};
+        struct dune_rng r;
+        int rc;
+
+        dune_rng_init(&r, seed, 5, 0, 0);
+        for (uint32_t k = 0; k < 2; k++) {
+            struct forest_shape shape = {.trees = 1 + 2 * (seed % 2), .leaves = k ? 1 + seed : 400, .classes = 3,
+                                         .n_feats = k ? 1 + seed % 4 : 4, .feat = feat};
+            struct dune_forest forest;
+
+            p[k] = kit_plan(2, 1);
+            random_forest(&r, &forest, &shape);
+            assert_ok(dune_submodel_from_forest(kit_add(p[k], 3, 0, 2, DUNE_MODE_RUNNING), &forest, shape.trees, 0,
+                                                to_plan, &d), d);
+            random_forest_fini(&forest);
+            fit(p[k], "bmv2");
+        }
+        rc = dune_p4_generate_entries(p[1], p[0], &f, &d);
+        assert_ok(rc, d);
+        assert_ok(dune_p4_tables_parse(&t, DUNE_P4_V1MODEL, "d1", f.data[0].text, f.data[0].len, &d), d);
+        for (int i = 0; i < 300; i++) {
+            uint32_t vec[DUNE_N_FEATURES];
+            struct dune_sub_answer a, b = {0};
+
+            for (int q = 0; q < DUNE_N_FEATURES; q++)
+                vec[q] = (uint32_t)dune_rng_below(&r, (uint64_t)dune_feature_max(q) + 1);
+            assert_ok(dune_p4_tables_answer(t, 0, 0, vec, &a, &d), d);
+            b = dune_submodel_walk(&p[1]->sub[0], vec);
+            assert_int_equal(a.cls, b.cls);
+            assert_int_equal(a.conf, b.conf);
+            assert_int_equal(a.claim, b.claim);
+        }
+        dune_p4_tables_free(t);
+        dune_p4_files_fini(&f);
+        assert_int_equal(dune_p4_generate_entries(p[0], p[1], &f, &d), DUNE_E_INFEASIBLE);
+        assert_non_null(strstr(d.msg, "device d1: sub-model 3 "));
+        d = (struct dune_diag){0};
+        p[1]->slots *= 2;
+        assert_int_equal(dune_p4_generate_entries(p[1], p[0], &f, &d), DUNE_E_INFEASIBLE);
+        assert_non_null(strstr(d.msg, "slots"));
+        dune_plan_free(p[0]);
+        dune_plan_free(p[1]);
+    }
+    (void)state;
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_random_plans),
     cmocka_unit_test(test_tna_random_plans),
@@ -458,6 +515,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_every_value),
     cmocka_unit_test(test_votes),
     cmocka_unit_test(test_program_is_shape_only),
+    cmocka_unit_test(test_retrained_model),
     cmocka_unit_test(test_shared_aalto),
     cmocka_unit_test(test_shared_ustc),
 };
