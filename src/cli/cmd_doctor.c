@@ -177,7 +177,7 @@ static void check_tools(struct checkup *c)
         {"ip", "the testbed and tests of suite priv"},
         {"nats-server", "the message bus across machines"},
         {"simple_switch", "running P4 plans on the software switch"},
-        {"p4c", "compiling P4 plans"},
+        {"p4c-bm2-ss", "compiling P4 plans for the software switch"},
         {"python3", "the comparison with scikit-learn (test)"},
     };
     size_t i;
