@@ -202,5 +202,6 @@ int dune_engine_get(const struct dune_engine_ops **out, const char *name,
                     struct dune_diag *d) DUNE_MUST_USE;
 extern const struct dune_engine_ops dune_engine_reference;
 extern const struct dune_engine_ops dune_engine_fast;
+extern const struct dune_engine_ops dune_engine_xdp;
 
 #endif

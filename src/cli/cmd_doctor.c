@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looks at the machine and says what the lack of something disables. Changes nothing. */
 #include "cli/cli.h"
+#include "targets/xdp/dune_xdp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,6 +109,7 @@ static void check_machine(struct checkup *c)
 static void check_kernel(struct checkup *c)
 {
     unsigned long long caps = 0;
+    const char *why;
     char line[160];
     struct check *k;
 
@@ -128,6 +130,10 @@ static void check_kernel(struct checkup *c)
         k->state = LACKS;
     else
         snprintf(k->found, sizeof(k->found), "bpf_jit_enable = %.20s", line);
+    why = dune_xdp_available();
+    k = add(c, "xdp", "engine xdp, running plans on interfaces");
+    k->state = why ? LACKS : HAS;
+    snprintf(k->found, sizeof(k->found), "%s", why ? why : "programs can be loaded");
     k = add(c, "root", "./run setup without sudo, interfaces, tests of suite priv");
     if (geteuid() == 0)
         snprintf(k->found, sizeof(k->found), "uid 0");
@@ -173,7 +179,7 @@ static void check_tools(struct checkup *c)
         {"tshark", "the field-by-field check of the packet parser (test)"},
         {"ctags", "the test of function lengths"},
         {"clang", "XDP programs and fuzzing"},
-        {"bpftool", "looking at loaded XDP programs"},
+        {"bpftool", "building XDP programs, looking at loaded ones"},
         {"ip", "the testbed and tests of suite priv"},
         {"nats-server", "the message bus across machines"},
         {"simple_switch", "running P4 plans on the software switch"},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 #include "cli/build_info.h"
+#include "targets/xdp/dune_xdp.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -16,7 +17,7 @@ struct library {
 static const struct library *libraries(size_t *n)
 {
     static char yaml_version[32];
-    static struct library list[4];
+    static struct library list[5];
     int a, b, c;
 
     yaml_get_version(&a, &b, &c);
@@ -25,7 +26,8 @@ static const struct library *libraries(size_t *n)
     list[1] = (struct library){"libyaml", DUNE_BUILD_YAML, yaml_version};
     list[2] = (struct library){"zlib", ZLIB_VERSION, zlibVersion()};
     list[3] = (struct library){"zstd", ZSTD_VERSION_STRING, ZSTD_versionString()};
-    *n = DUNE_ARRAY_LEN(list);
+    list[4].name = "libbpf";
+    *n = dune_xdp_library(&list[4].built, &list[4].loaded) ? 5 : 4;
     return list;
 }
 

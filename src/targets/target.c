@@ -13,7 +13,7 @@ static const struct {
 } engines[] = {
     {"reference", &dune_engine_reference},
     {"fast", &dune_engine_fast},
-    {"xdp", NULL},
+    {"xdp", &dune_engine_xdp},
 };
 
 const struct dune_engine_ops *dune_engine_find(const char *name)

@@ -6,6 +6,20 @@
 #include "targets/fast/dune_fast.h"
 #include "unit/targets/random_chain.h"
 
+/* The engine that is compared with the reference. */
+static const struct dune_engine_ops *equal_engine = &dune_engine_fast;
+
+/* Sets it by name. False: it cannot run here, and a skip with the reason is printed. */
+static inline bool equal_with(const char *name)
+{
+    struct dune_diag d = {0};
+
+    if (dune_engine_get(&equal_engine, name, &d) == 0)
+        return true;
+    printf("1..0 # SKIP %s\n", d.msg);
+    return false;
+}
+
 struct equal {
     const struct dune_plan *plan;
     struct dune_chain *ref, *fast;
@@ -131,7 +145,7 @@ static inline void equal_open(struct equal *e, const struct dune_plan *p, const 
         ref.trace_ctx = fast.trace_ctx = e;
     }
     assert_ok(dune_engine_reference.open(&e->ref, p, &ref, &d), d);
-    assert_ok(dune_engine_fast.open(&e->fast, p, &fast, &d), d);
+    assert_ok(equal_engine->open(&e->fast, p, &fast, &d), d);
 }
 
 static inline void equal_burst(struct equal *e, const struct dune_chain_packet *pkt, unsigned n, bool frames)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: (Apache-2.0 OR BSD-2-Clause OR GPL-2.0-only) */
 /* Steps 7 and 8 of design section 5: combining answers with the shim, settling, the final verdict. */
 #ifndef DUNE_TARGETS_CORE_COMBINE_H
 #define DUNE_TARGETS_CORE_COMBINE_H

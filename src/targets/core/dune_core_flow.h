@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: (Apache-2.0 OR BSD-2-Clause OR GPL-2.0-only) */
 /* The registers of a flow in a slot, and vectors made of them. Same integers as src/features. */
 #ifndef DUNE_TARGETS_CORE_FLOW_H
 #define DUNE_TARGETS_CORE_FLOW_H

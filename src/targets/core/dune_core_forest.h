@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: (Apache-2.0 OR BSD-2-Clause OR GPL-2.0-only) */
 /*
  * Trees as arrays of 8-byte nodes and the vote of a forest (design section 4).
  *
@@ -25,10 +25,25 @@ DUNE_CORE_INLINE uint32_t dune_core_step(const struct dune_core_node *tree, uint
     return v->left + (uint32_t)(difference >> 63);
 }
 
+/* The class that a leaf names at shift; 0: it abstains. only: leaves of any other class do; 0: none. */
+DUNE_CORE_INLINE uint32_t dune_core_named(uint32_t leaf, uint32_t shift, uint32_t only)
+{
+    return !only || (leaf & 0xff) == only ? leaf >> shift & 0xff : 0;
+}
+
+/* 1 where a == b, without a branch. */
+DUNE_CORE_INLINE uint32_t dune_core_same(uint32_t a, uint32_t b)
+{
+    uint64_t difference = (uint64_t)(a ^ b) - 1;
+
+    DUNE_CORE_OPAQUE(difference);
+    return (uint32_t)(difference >> 63);
+}
+
 /*
- * The class most entries name, on a tie the tied class of the earliest entry; the sum of its weights.
- * leaf[t] holds the class at shift and its weight 8 bits higher; 0 abstains. only: leaves of any
- * other class abstain as well; 0: none.
+ * The class most leaves name at shift, on a tie the tied class of the earliest leaf; the sum of its
+ * weights, which lie 8 bits higher. Where a verifier reads along, n has to be a constant; leaves of 0
+ * abstain.
  */
 DUNE_CORE_INLINE uint32_t dune_core_count_votes(const uint32_t *leaf, uint32_t n, uint32_t shift,
                                                 uint32_t only, uint32_t *conf)
@@ -36,19 +51,19 @@ DUNE_CORE_INLINE uint32_t dune_core_count_votes(const uint32_t *leaf, uint32_t n
     uint32_t best = 0, most = 0, sum = 0;
 
     for (uint32_t t = 0; t < DUNE_CORE_MAX_TREES && t < n; t++) {
-        uint32_t cls = leaf[t] >> shift & 0xff, votes = 0;
+        uint32_t cls = dune_core_named(leaf[t], shift, only), votes = 0;
 
-        if (cls == 0 || cls == best || (only && (leaf[t] & 0xff) != only))
+        if (cls == 0 || cls == best)
             continue;
         for (uint32_t u = 0; u < DUNE_CORE_MAX_TREES && u < n; u++)
-            votes += (leaf[u] >> shift & 0xff) == cls && (!only || (leaf[u] & 0xff) == only);
+            votes += dune_core_same(dune_core_named(leaf[u], shift, only), cls);
         if (votes > most) {
             best = cls;
             most = votes;
         }
     }
     for (uint32_t t = 0; t < DUNE_CORE_MAX_TREES && t < n; t++)
-        if (best && (leaf[t] >> shift & 0xff) == best && (!only || (leaf[t] & 0xff) == only))
+        if (best && dune_core_named(leaf[t], shift, only) == best)
             sum += leaf[t] >> (shift + 8) & 0xff;
     *conf = sum > 255 ? 255 : sum;
     return best;

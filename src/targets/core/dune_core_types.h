@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: (Apache-2.0 OR BSD-2-Clause OR GPL-2.0-only) */
 /*
  * The per-packet core of compiled targets: what it works on. These headers are plain C for gcc and for
  * clang -target bpf: integers only, no libc, no recursion, every loop bounded by a constant, every
@@ -106,7 +106,7 @@ struct dune_core_node {
     uint16_t left; /* x[feat] <= threshold; the right child is the next node */
     uint16_t feat; /* index in the vector */
 };
-enum { DUNE_CORE_MAX_TREES = 64, DUNE_CORE_NODE_MASK = 8191 };
+enum { DUNE_CORE_MAX_TREES = 64, DUNE_CORE_NODE_MASK = 65535 }; /* left has 16 bits */
 
 /* The answer of a sub-model: class, confidence, claim bit. 0: none. */
 #define DUNE_CORE_ANSWER(cls, conf, claim) ((uint32_t)(cls) | (uint32_t)(conf) << 8 | (uint32_t)(claim) << 16)

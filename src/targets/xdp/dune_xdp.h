@@ -19,9 +19,12 @@ struct dune_xdp; /* opaque */
 /* NULL: XDP programs can be loaded here. Else what is missing: in this build, or on this machine. */
 const char *dune_xdp_available(void);
 
+/* Versions of libbpf, built with and loaded; false: not in this build. */
+bool dune_xdp_library(const char **built, const char **loaded);
+
 struct dune_xdp_opts { /* zero: defaults */
     uint32_t slots, ways;    /* instead of those of the plans */
-    uint64_t state_bytes;    /* slots of one generation; 0: enough for the first plan */
+    uint64_t state_bytes;    /* room for the slots of one generation; 0: 32 MiB. See dune_xdp_state_bytes */
     uint32_t rules_max;      /* flows with a rule, both generations together; 0: 65536 */
     uint32_t digest_rate;    /* digests per second; 0: no limit */
     uint32_t digest_burst;   /* 0: the rate */
@@ -33,6 +36,8 @@ struct dune_xdp_opts { /* zero: defaults */
 
 /* Loads the program. Errors: DUNE_E_ENV with the reason (privilege, kernel, not in this build). */
 int dune_xdp_open(struct dune_xdp **out, const struct dune_xdp_opts *o, struct dune_diag *d) DUNE_MUST_USE;
+/* What the slots of a device of this plan need, with the slots and ways of o (may be NULL). */
+uint64_t dune_xdp_state_bytes(const struct dune_plan *p, uint16_t device, const struct dune_xdp_opts *o);
 enum dune_xdp_end {
     DUNE_XDP_DETACH, /* interfaces as they were */
     DUNE_XDP_STRIP   /* a minimal program stays: forwards as before, takes the shim off at edge ports */
@@ -73,8 +78,8 @@ struct dune_xdp_port {
 };
 /*
  * Attaches the device to an interface. The port it sends to may be attached later: until then packets are dropped.
- * AUTO tries native and falls back to generic; dune_xdp_port_mode tells. An interface with somebody else's XDP program is
- * refused; a program that an earlier dunectl left is replaced without a gap. Errors: DUNE_E_ENV (no such
+ * AUTO tries native and falls back to generic; dune_xdp_port_mode tells. An interface with somebody else's XDP
+ * program is refused; a program that an earlier dunectl left is replaced without a gap. Errors: DUNE_E_ENV (no such
  * interface, MTU too small, offload on, mode not possible), DUNE_E_USAGE (number in use).
  */
 int dune_xdp_attach(struct dune_xdp *x, const struct dune_xdp_port *p, struct dune_diag *d) DUNE_MUST_USE;
@@ -88,8 +93,8 @@ int dune_xdp_clean(const char *ifname, struct dune_diag *d) DUNE_MUST_USE;
 int dune_xdp_poll(struct dune_xdp *x, int timeout_ms, dune_digest_fn fn, void *ctx, struct dune_diag *d);
 /* For poll(2) in an event loop. */
 int dune_xdp_digest_fd(const struct dune_xdp *x);
-/* A known-flow rule; one of the same flow is replaced. Counted as rules, or rules_full. from: for packets at this tick or
- * later. Ignored for a generation that is not held. */
+/* A known-flow rule; one of the same flow is replaced. Counted as rules, or rules_full. from: for packets at
+ * this tick or later. Ignored for a generation that is not held. */
 void dune_xdp_add_rule(struct dune_xdp *x, const struct dune_digest *dg, uint64_t from);
 void dune_xdp_remove_rule(struct dune_xdp *x, uint16_t generation, const struct dune_flow_key *key);
 /* Removes rules that have expired; returns how many are left. Call it now and then. */

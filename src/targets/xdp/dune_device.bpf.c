@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * One device as an XDP program: the steps of design section 5 in order, as src/targets/ref/ref_device.c
+ * has them. Large steps are functions that the verifier checks one by one; what they share about the
+ * packet lies in a value per CPU (struct xdp_pass).
+ *
+ *   receive -> admit -> known -> infer -> act -> leave
+ *
+ * A shim that came in stays where it is until the packet leaves: overwritten on a chain port, removed on
+ * an edge port. So most devices move no bytes.
+ */
+#include "targets/xdp/xdp_bpf_answer.h"
+#include "targets/xdp/xdp_bpf_frame.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+enum next { NEXT, SEND, GONE };
+
+/* --- step 1 ------------------------------------------------------------------------------------------------ */
+
+/* Settled starts as 1 at an edge, as 0 where packets of the flow may have been missed. */
+static __always_inline void fresh_shim(struct xdp_pass *p, struct xdp_counts *n, uint16_t generation)
+{
+    p->has_shim = 1;
+    p->generation = generation;
+    p->shim = (struct dune_core_shim){.flags = p->in_kind == XDP_EDGE ? DUNE_CORE_SETTLED : 0};
+    p->arrived = p->shim;
+    n->shim_added++;
+}
+
+/* A shim where none may be: inside a fresh one it cannot be mistaken for ours. */
+static __always_inline enum next wrap_forged(struct xdp_pass *p, struct xdp_settings *s, struct xdp_counts *n)
+{
+    uint32_t gen = s->stamp & 1;
+
+    n->shim_at_edge++;
+    if (s->drop_edge_shim) {
+        p->reason = XDP_SHIM_INSIDE;
+        p->fate = XDP_FATE_DROPPED_EDGE_SHIM;
+        n->dropped_edge_shim++;
+        return GONE;
+    }
+    p->key.gen = gen;
+    p->gen_ok = s->held[gen] != 0;
+    fresh_shim(p, n, (uint16_t)s->generation[gen]);
+    return NEXT;
+}
+
+static __always_inline bool find_generation(struct xdp_pass *p, const struct xdp_settings *s)
+{
+    for (uint32_t i = 0; i < XDP_GENS; i++) {
+        if (s->held[i] && s->generation[i] == p->generation) {
+            p->key.gen = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static __always_inline enum next refuse(struct xdp_pass *p, uint32_t fate, uint64_t *counter)
+{
+    p->fate = (uint8_t)fate;
+    ++*counter;
+    return SEND;
+}
+
+static __always_inline enum next bad_shim(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_settings *s,
+                                          struct xdp_counts *n)
+{
+    uint32_t at = p->shim_at;
+
+    p->shim = (struct dune_core_shim){0};
+    p->generation = p->ethertype = 0;
+    p->shim_at = 0;
+    n->shim_bad++;
+    if (strip_shim(ctx, at)) {
+        p->fate = XDP_FATE_DROPPED_BAD_SHIM;
+        n->dropped_bad_shim++;
+        return GONE;
+    }
+    at = (uint32_t)find_shim(ctx);
+    if (!at)
+        return NEXT;
+    p->l2_len = (uint8_t)at;
+    return wrap_forged(p, s, n);
+}
+
+static __always_inline enum next read_shim(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_settings *s,
+                                           struct xdp_counts *n)
+{
+    int version;
+
+    p->shim_at = p->l2_len;
+    version = load_shim(ctx, p);
+    if (version < 0) {
+        p->shim_at = 0;
+        p->fate = XDP_FATE_DROPPED_BAD_SHIM;
+        n->shim_bad++;
+        n->dropped_bad_shim++;
+        return GONE;
+    }
+    if (version != SHIM_VERSION)
+        return bad_shim(ctx, p, s, n);
+    p->has_shim = 1;
+    p->arrived = p->shim;
+    n->shim_read++;
+    p->gen_ok = find_generation(p, s);
+    return p->gen_ok ? NEXT : refuse(p, XDP_FATE_GENERATION_MISSING, &n->generation_missing);
+}
+
+static __always_inline enum next receive(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_settings *s,
+                                         struct xdp_counts *n)
+{
+    uint32_t at = p->cut ? 0 : (uint32_t)find_shim(ctx);
+
+    if (!at)
+        return NEXT;
+    p->l2_len = (uint8_t)at;
+    return p->in_kind == XDP_EDGE ? wrap_forged(p, s, n) : read_shim(ctx, p, s, n);
+}
+
+/* --- step 2 ------------------------------------------------------------------------------------------------ */
+
+/* Section 8: does the older generation still have this flow? Parsed by its own plan. */
+static __always_inline bool still_older(struct xdp_md *ctx, struct xdp_pass *p, const struct xdp_settings *s,
+                                        uint32_t old)
+{
+    struct xdp_plan *plan = get_plan(old);
+
+    if (!s->held[old] || p->now > s->drain_until || !plan || parse(ctx, old) != XDP_OK)
+        return false;
+    if (plan->filters && !matches_filter(old))
+        return false;
+    if (s->rules_on[old] && find_rule(old, 0))
+        return true;
+    return has_live_slot(old);
+}
+
+/* The generation this device stamps on a packet without shim; the packet is parsed by its plan. */
+static __always_inline uint32_t choose_generation(struct xdp_md *ctx, struct xdp_pass *p,
+                                                  const struct xdp_settings *s)
+{
+    uint32_t stamp = s->stamp & 1, old = !stamp;
+
+    if (still_older(ctx, p, s, old)) {
+        p->key.gen = old;
+        return XDP_OK;
+    }
+    p->key.gen = stamp;
+    return (uint32_t)parse(ctx, stamp);
+}
+
+static __always_inline enum next not_inferable(struct xdp_pass *p, struct xdp_counts *n, uint32_t reason)
+{
+    p->reason = (uint8_t)reason;
+    p->fate = XDP_FATE_NOT_INFERABLE;
+    if (reason < XDP_N_REASONS)
+        n->not_inferable[reason]++;
+    return SEND;
+}
+
+static __always_inline enum next admit(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_settings *s,
+                                       struct xdp_counts *n)
+{
+    struct xdp_plan *plan;
+    uint32_t reason;
+
+    if (p->has_shim ? !p->gen_ok : !s->held[s->stamp & 1])
+        return refuse(p, XDP_FATE_GENERATION_MISSING, &n->generation_missing);
+    reason = p->has_shim ? (uint32_t)parse(ctx, p->key.gen) : choose_generation(ctx, p, s);
+    p->gen_ok = 1;
+    plan = get_plan(p->key.gen);
+    if (reason != XDP_OK || !plan)
+        return not_inferable(p, n, reason);
+    if (plan->filters && !matches_filter(p->key.gen))
+        return refuse(p, XDP_FATE_FILTERED, &n->filtered);
+    if (p->has_shim)
+        return NEXT;
+    if (plan->chain_mtu && (p->pkt.w[DUNE_CORE_W_LEN] & 0xffff) + SHIM_BYTES > plan->chain_mtu)
+        return refuse(p, XDP_FATE_TOO_BIG, &n->too_big);
+    if (p->in_kind == XDP_CHAIN)
+        n->shim_missing++;
+    fresh_shim(p, n, (uint16_t)s->generation[p->key.gen & 1]);
+    return NEXT;
+}
+
+/* --- step 3 ------------------------------------------------------------------------------------------------ */
+
+static __always_inline enum next known(struct xdp_pass *p, struct xdp_settings *s, struct xdp_counts *n)
+{
+    const uint8_t done = DUNE_CORE_FINAL | DUNE_CORE_SETTLED;
+
+    if ((p->shim.flags & done) == done)
+        return refuse(p, XDP_FATE_PASSED_SETTLED, &n->passed_settled);
+    if (!s->rules_on[p->key.gen & 1] || !find_rule(p->key.gen, 1))
+        return NEXT;
+    p->became_final = 1;
+    return refuse(p, XDP_FATE_RULE_HIT, &n->rule_hit);
+}
+
+/* --- step 9 ------------------------------------------------------------------------------------------------ */
+
+/* Tentative and unclaimed packets get no action: their class id is 0 here. */
+static __always_inline uint32_t claimed(const struct dune_core_shim *s)
+{
+    return s->flags & DUNE_CORE_FINAL && !(s->flags & DUNE_CORE_TENTATIVE) ? s->cls : 0;
+}
+
+/* Is this a verdict that drop and mirror act on? They do so on the device where it becomes one. */
+static __always_inline bool acts(const struct xdp_plan *plan, const struct dune_core_shim *s)
+{
+    uint32_t cls = claimed(s), action = plan->action[cls];
+
+    return (action == XDP_DROP_CLASS || action == XDP_MIRROR) &&
+           (plan->action_any[cls] || s->flags & DUNE_CORE_SETTLED);
+}
+
+/* False: dropped. */
+static __always_inline bool act(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_counts *n)
+{
+    struct xdp_plan *plan = get_plan(p->key.gen);
+    uint32_t cls;
+
+    if (!plan || !plan->acts)
+        return true;
+    cls = claimed(&p->shim);
+    if (plan->last_device && plan->action[cls] == XDP_MARK) {
+        mark_packet(ctx, plan->action_arg[cls]);
+        n->marked++;
+    } else if (plan->last_device && plan->action[cls] == XDP_STEER) {
+        p->steer_port = plan->action_arg[cls];
+        n->steered++;
+    }
+    if (!acts(plan, &p->shim) || acts(plan, &p->arrived))
+        return true;
+    if (plan->action[cls] == XDP_DROP_CLASS)
+        return false;
+    p->mirrored = 1;
+    p->mirror_port = plan->action_arg[cls];
+    n->mirrored++;
+    return true;
+}
+
+/* The frame as it leaves. */
+static __always_inline void dress(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_counts *n)
+{
+    if (!p->has_shim)
+        return;
+    if (p->out_kind == XDP_CHAIN) {
+        if (write_shim(ctx) == 0) {
+            n->shim_kept++;
+            return;
+        }
+        n->no_room++;
+    } else if (p->shim_at) {
+        strip_shim(ctx, p->shim_at);
+    }
+    n->shim_stripped++;
+}
+
+static __always_inline int mirror(struct xdp_pass *p, struct xdp_settings *s, struct xdp_counts *n)
+{
+    uint32_t pair = p->out << 16 | (p->mirror_port & 0xffff);
+    const uint64_t flags = BPF_F_BROADCAST;
+
+    if (s->mirror_pair[0] == pair)
+        return (int)bpf_redirect_map(&mirror0, 0, flags);
+    if (s->mirror_pair[1] == pair)
+        return (int)bpf_redirect_map(&mirror1, 0, flags);
+    if (s->mirror_pair[2] == pair)
+        return (int)bpf_redirect_map(&mirror2, 0, flags);
+    if (s->mirror_pair[3] == pair)
+        return (int)bpf_redirect_map(&mirror3, 0, flags);
+    n->no_mirror++;
+    return -1;
+}
+
+static __always_inline int forward(struct xdp_pass *p, struct xdp_settings *s, struct xdp_counts *n)
+{
+    int rc;
+
+    if (p->steer_port < XDP_MAX_PORTS) {
+        rc = (int)bpf_redirect_map(&out_ports, p->steer_port, XDP_ABORTED);
+        if (rc == XDP_REDIRECT)
+            return rc;
+    }
+    if (p->steer_port != XDP_NO_PORT)
+        n->no_steer++;
+    if (p->mirrored && !p->to_host) {
+        rc = mirror(p, s, n);
+        if (rc == XDP_REDIRECT)
+            return rc;
+    }
+    if (p->to_host)
+        return XDP_PASS;
+    return (int)bpf_redirect_map(&out_ports, p->out, XDP_DROP);
+}
+
+static __always_inline void write_trace(const struct xdp_pass *p)
+{
+    struct xdp_trace *t = get_trace();
+
+    if (!t)
+        return;
+    t->tick = p->now;
+    t->count = p->count;
+    t->fate = p->fate;
+    t->reason = p->reason;
+    t->slot = p->outcome;
+    t->has_shim = p->has_shim;
+    t->digest = p->digest;
+    t->became_final = p->became_final;
+    t->dropped = p->dropped;
+    t->mirrored = p->mirrored;
+    t->shim_flags = p->shim.flags;
+    t->shim_submodel = p->shim.submodel;
+    t->shim_cls = p->shim.cls;
+    t->shim_conf = p->shim.conf;
+    t->generation = p->generation;
+    t->ethertype = p->ethertype;
+    t->mirror_port = p->mirror_port;
+    t->steer_port = p->steer_port;
+    t->slot_index = p->outcome == XDP_SLOT_NONE ? 0 : p->index;
+    t->way = p->way;
+    t->n_answers = p->n_answers;
+    t->shim_came = p->shim_at != 0;
+}
+
+static __always_inline void note_latency(const struct xdp_pass *p, struct xdp_counts *n)
+{
+    uint64_t ns = bpf_ktime_get_ns() - p->started;
+    uint32_t bin = 0, octave = 0;
+
+    for (int i = 0; i < 30 && ns >= 8; i++) {
+        ns >>= 1;
+        octave++;
+    }
+    bin = (uint32_t)ns < 4 ? (uint32_t)ns : (octave + 1) * 4 + ((uint32_t)ns & 3);
+    if (bin < XDP_LATENCY_BINS)
+        n->latency[bin]++;
+}
+
+static __always_inline int leave(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_settings *s,
+                                 struct xdp_counts *n, enum next next)
+{
+    int rc = XDP_DROP;
+
+    if (next == GONE) {
+        p->dropped = 1;
+    } else if (p->has_shim && p->gen_ok && p->reason == XDP_OK && !act(ctx, p, n)) {
+        p->dropped = 1;
+        n->dropped_action++;
+    } else {
+        dress(ctx, p, n);
+        n->out++;
+        rc = testing ? XDP_TX : forward(p, s, n);
+    }
+    if (testing)
+        write_trace(p);
+    else if (p->started)
+        note_latency(p, n);
+    return rc;
+}
+
+/* --- all steps --------------------------------------------------------------------------------------------- */
+
+static __always_inline bool begin_test(struct xdp_md *ctx, struct xdp_pass *p)
+{
+    struct xdp_test_meta *m = (struct xdp_test_meta *)(long)ctx->data_meta;
+
+    if ((uint8_t *)(m + 1) > (uint8_t *)(long)ctx->data)
+        return false;
+    p->now = m->tick;
+    p->in_kind = m->in_kind;
+    p->out_kind = m->out_kind;
+    p->cut = m->cut;
+    return true;
+}
+
+static __always_inline bool begin_live(struct xdp_md *ctx, struct xdp_pass *p, const struct xdp_settings *s,
+                                       struct xdp_counts *n)
+{
+    uint32_t ifindex = ctx->ingress_ifindex;
+    uint64_t ns = bpf_ktime_get_ns();
+
+    p->now = ns >> 10;
+    p->started = n->in % XDP_LATENCY_EVERY == 0 ? ns : 0;
+    for (uint32_t i = 0; i < XDP_PORT_PROBES; i++) {
+        const struct xdp_port *port = &s->port[(ifindex & (XDP_PORT_HASH - 1)) + i];
+
+        if (port->ifindex == ifindex) {
+            p->in_kind = port->in_kind;
+            p->out_kind = port->out_kind;
+            p->out = port->out;
+            p->to_host = port->to_host;
+            return true;
+        }
+    }
+    n->no_port++;
+    return false;
+}
+
+static __always_inline bool begin(struct xdp_md *ctx, struct xdp_pass *p, const struct xdp_settings *s,
+                                  struct xdp_counts *n)
+{
+    p->shim = p->arrived = (struct dune_core_shim){0};
+    p->generation = p->ethertype = 0;
+    p->has_shim = p->gen_ok = p->shim_at = p->l2_len = 0;
+    p->is_ipv6 = p->reason = p->fate = p->outcome = 0;
+    p->became_final = p->digest = p->dropped = p->mirrored = p->cut = p->way = 0;
+    p->key.gen = p->has_slot = p->count = p->n_answers = 0;
+    p->steer_port = p->mirror_port = XDP_NO_PORT;
+    return testing ? begin_test(ctx, p) : begin_live(ctx, p, s, n);
+}
+
+static __always_inline int device(struct xdp_md *ctx)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_settings *s = get_settings();
+    struct xdp_counts *n = get_counts();
+    enum next next;
+
+    if (!p || !s || !n || !begin(ctx, p, s, n))
+        return XDP_PASS;
+    n->in++;
+    next = receive(ctx, p, s, n);
+    if (next == NEXT)
+        next = admit(ctx, p, s, n);
+    if (next == NEXT)
+        next = known(p, s, n);
+    if (next == NEXT)
+        infer(p, p->key.gen);
+    return leave(ctx, p, s, n, next);
+}
+
+SEC("xdp.frags")
+int dune_device(struct xdp_md *ctx)
+{
+    return device(ctx);
+}

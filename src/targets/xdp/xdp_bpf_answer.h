@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Steps 6 to 8: the answers of the device's sub-models, their combination, the digest. */
+#ifndef DUNE_TARGETS_XDP_BPF_ANSWER_H
+#define DUNE_TARGETS_XDP_BPF_ANSWER_H
+
+#include "targets/xdp/xdp_bpf_state.h"
+#include "targets/core/dune_core_combine.h"
+#include "targets/core/dune_core_forest.h"
+
+/* --- trees ------------------------------------------------------------------------------------------------- */
+
+static __always_inline const struct dune_core_node *get_nodes(uint32_t gen)
+{
+    struct xdp_nodes *n = bpf_map_lookup_elem(&nodes, &gen);
+
+    return n ? n->node : (void *)0;
+}
+
+/*
+ * Some steps down tree 0 of sub-model k, from where p->at[0] is. A leaf goes to itself, so that a whole number of
+ * STEPS may be too many; deeper trees take another call.
+ */
+enum { STEPS = 32 };
+
+__attribute__((noinline)) int walk_one(uint32_t gen, uint32_t k)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_plan *plan = get_plan(gen);
+    const struct dune_core_node *node = get_nodes(gen);
+    uint32_t at, depth;
+
+    if (!p || !plan || !node)
+        return 0;
+    at = p->leaf[0];
+    depth = plan->sub[k & (XDP_MAX_SUBS - 1)].depth;
+    for (uint32_t i = 0; i < STEPS && i < depth; i++)
+        at = dune_core_step(node, at, p->x);
+    p->leaf[0] = at;
+    return 0;
+}
+
+/* Trees t to t + 3 of sub-model k, in step: their loads do not wait for each other. */
+__attribute__((noinline)) int walk_four(uint32_t gen, uint32_t k, uint32_t t)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_plan *plan = get_plan(gen);
+    const struct dune_core_node *node = get_nodes(gen);
+    uint32_t a, b, c, d, depth;
+
+    if (!p || !plan || !node)
+        return 0;
+    t &= DUNE_CORE_MAX_TREES - 1;
+    depth = plan->sub[k & (XDP_MAX_SUBS - 1)].depth;
+    a = p->leaf[t];
+    b = p->leaf[t + 1];
+    c = p->leaf[t + 2];
+    d = p->leaf[t + 3];
+    for (uint32_t i = 0; i < STEPS && i < depth; i++) {
+        a = dune_core_step(node, a, p->x);
+        b = dune_core_step(node, b, p->x);
+        c = dune_core_step(node, c, p->x);
+        d = dune_core_step(node, d, p->x);
+    }
+    p->leaf[t] = a;
+    p->leaf[t + 1] = b;
+    p->leaf[t + 2] = c;
+    p->leaf[t + 3] = d;
+    return 0;
+}
+
+/* The nodes of trees t to t + 3 where walks begin, or the payloads of the leaves where they ended. */
+static __always_inline void start_walks(struct xdp_pass *p, const struct xdp_sub *sub, uint32_t t)
+{
+    t &= DUNE_CORE_MAX_TREES - 1;
+    for (uint32_t i = 0; i < 4; i++)
+        p->leaf[t + i] = sub->root[t + i];
+}
+
+static __always_inline void end_walks(struct xdp_pass *p, const struct dune_core_node *node, uint32_t t)
+{
+    t &= DUNE_CORE_MAX_TREES - 1;
+    for (uint32_t i = 0; i < 4; i++)
+        p->leaf[t + i] = node[DUNE_CORE_IDX(p->leaf[t + i], DUNE_CORE_NODE_MASK)].threshold;
+}
+
+/* Trees t to t + 3, to their leaves. */
+__attribute__((noinline)) int ask_trees(uint32_t gen, uint32_t k, uint32_t t)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_plan *plan = get_plan(gen);
+    const struct dune_core_node *node = get_nodes(gen);
+    struct xdp_sub *sub;
+
+    if (!p || !plan || !node)
+        return 0;
+    sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
+    start_walks(p, sub, t);
+    for (uint32_t i = 0; i < XDP_MAX_DEPTH && i < sub->depth; i += STEPS) {
+        if (sub->n_trees == 1)
+            walk_one(gen, k);
+        else
+            walk_four(gen, k, t);
+    }
+    end_walks(p, node, t);
+    return 0;
+}
+
+/* The vector of sub-model k, with or without registers. */
+__attribute__((noinline)) int make_vector(uint32_t gen, uint32_t k, uint32_t with_registers)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_plan *plan = get_plan(gen);
+    struct dune_core_slot *s = (void *)0;
+
+    if (!p || !plan)
+        return 0;
+    if (with_registers && p->has_slot)
+        s = get_slot(gen, p->slot_at);
+    dune_core_vector(p->x, &plan->sub[k & (XDP_MAX_SUBS - 1)].fields, &p->pkt, s);
+    return 0;
+}
+
+/* What the trees say; leaves are in p->leaf, zeroes up to the next of 1, 4, 8, 64. */
+__attribute__((noinline)) int vote_few(uint32_t n_trees)
+{
+    struct xdp_pass *p = get_pass();
+
+    if (!p)
+        return 0;
+    return (int)(n_trees == 1 ? dune_core_vote(p->leaf, 1) : dune_core_vote(p->leaf, 4));
+}
+__attribute__((noinline)) int vote_more(void)
+{
+    struct xdp_pass *p = get_pass();
+
+    if (!p)
+        return 0;
+    return (int)dune_core_vote(p->leaf, 8);
+}
+/* Votes for a class, and the sum of their weights << 8. */
+__attribute__((noinline)) int votes_for(uint32_t shift, uint32_t only, uint32_t cls)
+{
+    struct xdp_pass *p = get_pass();
+    uint32_t votes = 0, sum = 0;
+
+    if (!p)
+        return 0;
+    shift &= 16;
+    for (uint32_t t = 0; t < DUNE_CORE_MAX_TREES; t++) {
+        uint32_t same = dune_core_same(dune_core_named(p->leaf[t], shift, only), cls);
+
+        votes += same;
+        sum += -same & (p->leaf[t] >> (shift + 8) & 0xff);
+    }
+    return (int)(votes | sum << 8);
+}
+
+/* dune_core_count_votes for as many leaves as there may be, in pieces that a verifier looks through quickly. */
+static __always_inline uint32_t count_many(const struct xdp_pass *p, uint32_t shift, uint32_t only, uint32_t *conf)
+{
+    uint32_t best = 0, most = 0, sum = 0;
+
+    for (uint32_t t = 0; t < DUNE_CORE_MAX_TREES; t++) {
+        uint32_t cls = dune_core_named(p->leaf[t], shift, only), v;
+
+        if (cls == 0 || cls == best)
+            continue;
+        v = (uint32_t)votes_for(shift, only, cls);
+        if ((v & 0xff) <= most)
+            continue;
+        best = cls;
+        most = v & 0xff;
+        sum = v >> 8;
+    }
+    *conf = sum > 255 ? 255 : sum;
+    return best;
+}
+
+__attribute__((noinline)) int vote_many(void)
+{
+    struct xdp_pass *p = get_pass();
+    uint32_t cls, conf;
+
+    if (!p)
+        return 0;
+    cls = count_many(p, 0, 0, &conf);
+    if (cls != DUNE_CORE_OTHER)
+        return (int)DUNE_CORE_ANSWER(cls, conf, cls != 0);
+    cls = count_many(p, 16, DUNE_CORE_OTHER, &conf);
+    return (int)DUNE_CORE_ANSWER(cls, conf, 0);
+}
+
+static __always_inline uint32_t vote(uint32_t n_trees)
+{
+    if (n_trees <= 4)
+        return (uint32_t)vote_few(n_trees);
+    return (uint32_t)(n_trees <= 8 ? vote_more() : vote_many());
+}
+
+/* Leaves that no tree writes abstain. */
+__attribute__((noinline)) int clear_leaves(void)
+{
+    struct xdp_pass *p = get_pass();
+
+    if (p)
+        __builtin_memset(p->leaf, 0, sizeof(p->leaf));
+    return 0;
+}
+
+static __always_inline uint32_t ask_forest(uint32_t gen, uint32_t k, const struct xdp_sub *sub, uint32_t registers)
+{
+    make_vector(gen, k, registers);
+    if (sub->n_trees > 8)
+        clear_leaves();
+    for (uint32_t t = 0; t < DUNE_CORE_MAX_TREES && t < sub->n_trees; t += 4)
+        ask_trees(gen, k, t);
+    return vote(sub->n_trees);
+}
+
+/* --- one sub-model ------------------------------------------------------------------------------------------- */
+
+static __always_inline uint32_t kind_of(const struct xdp_sub *sub, uint32_t count, bool open)
+{
+    uint32_t kind = XDP_KIND_PL;
+
+    if (sub->mode == XDP_MODE_PACKET)
+        kind = XDP_KIND_PL;
+    else if (count > sub->n)
+        kind = XDP_KIND_STORED;
+    else if (count == sub->n)
+        kind = XDP_KIND_FL;
+    else if (sub->mode == XDP_MODE_FLOW)
+        kind = XDP_KIND_NONE;
+    return open || kind == XDP_KIND_FL ? kind : XDP_KIND_NONE;
+}
+
+static __always_inline dune_core_u32 *stored_answer(const struct xdp_pass *p, const struct xdp_plan *plan,
+                                                    uint32_t gen, uint32_t k)
+{
+    struct dune_core_slot *s = get_slot(gen, p->slot_at);
+
+    return s ? dune_core_at32(s, plan->layout.stored + 4 * k) : (void *)0;
+}
+
+static __always_inline void trace_answer(struct xdp_pass *p, const struct xdp_sub *sub, uint32_t k, uint32_t kind,
+                                         uint32_t a, bool combined)
+{
+    struct xdp_trace *t = get_trace();
+
+    if (!t)
+        return;
+    t->answer[k & (XDP_MAX_SUBS - 1)] = (struct xdp_trace_answer){
+        .submodel = sub->id, .kind = (uint8_t)kind, .claim = DUNE_CORE_ANSWER_CLAIM(a),
+        .combined = combined, .cls = DUNE_CORE_ANSWER_CLS(a), .conf = DUNE_CORE_ANSWER_CONF(a)};
+    p->n_answers = k + 1;
+}
+
+static __always_inline void make_final(struct xdp_pass *p, struct xdp_counts *n)
+{
+    p->became_final = 1;
+    n->finals++;
+    n->settled += (p->shim.flags & DUNE_CORE_SETTLED) != 0;
+}
+
+static __always_inline uint32_t answer_of(struct xdp_pass *p, struct xdp_plan *plan, struct xdp_counts *n,
+                                          uint32_t gen, uint32_t k, uint32_t kind)
+{
+    struct xdp_sub *sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
+    dune_core_u32 *stored;
+    uint32_t a;
+
+    if (kind == XDP_KIND_STORED) {
+        stored = stored_answer(p, plan, gen, k);
+        n->answers_stored++;
+        return stored ? *stored : 0;
+    }
+    a = ask_forest(gen, k, sub, kind == XDP_KIND_FL || sub->mode == XDP_MODE_RUNNING);
+    if (kind == XDP_KIND_PL) {
+        n->answers_pl++;
+        return a;
+    }
+    n->answers_fl++;
+    stored = stored_answer(p, plan, gen, k);
+    if (stored)
+        *stored = a;
+    return a;
+}
+
+__attribute__((noinline)) int answer(uint32_t gen, uint32_t k)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_plan *plan = get_plan(gen);
+    struct xdp_counts *n = get_counts();
+    struct xdp_sub *sub;
+    uint32_t kind, a = 0;
+    bool open;
+
+    if (!p || !plan || !n)
+        return 0;
+    sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
+    open = !(p->shim.flags & DUNE_CORE_FINAL);
+    kind = kind_of(sub, p->count, open);
+    if (kind != XDP_KIND_NONE)
+        a = answer_of(p, plan, n, gen, k, kind);
+    n->claims += DUNE_CORE_ANSWER_CLAIM(a);
+    if (testing)
+        trace_answer(p, sub, k, kind, a, open && kind != XDP_KIND_NONE);
+    if (!open)
+        return 0;
+    if (sub->mode == XDP_MODE_PACKET || p->count < sub->n)
+        p->shim.flags &= (uint8_t)~DUNE_CORE_SETTLED;
+    if (kind != XDP_KIND_NONE && dune_core_combine(&p->shim, &plan->rule, sub->id, a, kind != XDP_KIND_PL))
+        make_final(p, n);
+    if (sub->last && !(p->shim.flags & DUNE_CORE_FINAL)) {
+        dune_core_finish(&p->shim, &plan->rule);
+        make_final(p, n);
+    }
+    return 0;
+}
+
+/* --- the digest ------------------------------------------------------------------------------------------------ */
+
+static __always_inline bool refill_and_take(struct xdp_settings *s, uint64_t now)
+{
+    uint64_t passed;
+
+    if (!s->bucket_started) {
+        s->bucket_started = 1;
+        s->bucket = s->digest_full;
+        s->bucket_tick = now;
+    }
+    if (now > s->bucket_tick) {
+        passed = now - s->bucket_tick;
+        if (passed > s->digest_full / s->digest_rate + 1)
+            passed = s->digest_full / s->digest_rate + 1;
+        s->bucket += passed * s->digest_rate;
+        if (s->bucket > s->digest_full)
+            s->bucket = s->digest_full;
+        s->bucket_tick = now;
+    }
+    if (s->bucket < XDP_DIGEST_REPEAT)
+        return false;
+    s->bucket -= XDP_DIGEST_REPEAT;
+    return true;
+}
+
+/* Tokens belong to the device; whoever finds another CPU at the bucket does without one this time. */
+static __always_inline bool take_token(uint64_t now)
+{
+    struct xdp_settings *s = get_settings();
+    bool got;
+
+    if (!s || s->digest_rate == 0)
+        return true;
+    if (__sync_lock_test_and_set(&s->bucket_lock, 1) != 0)
+        return false;
+    got = refill_and_take(s, now);
+    __sync_lock_test_and_set(&s->bucket_lock, 0);
+    return got;
+}
+
+static __always_inline bool emit_digest(const struct xdp_pass *p)
+{
+    struct xdp_digest *d = bpf_ringbuf_reserve(&digests, sizeof(*d), 0);
+
+    if (!d)
+        return false;
+    __builtin_memset(d, 0, sizeof(*d));
+    d->tick = p->now;
+    __builtin_memcpy(d->tuple, p->key.tuple, sizeof(d->tuple));
+    d->len = p->key.len;
+    d->generation = p->generation;
+    d->cls = p->shim.cls;
+    d->flags = p->shim.flags & (DUNE_CORE_TENTATIVE | DUNE_CORE_FL);
+    d->submodel = p->shim.submodel;
+    d->conf = p->shim.conf;
+    bpf_ringbuf_submit(d, 0);
+    return true;
+}
+
+/* Once per slot, and again after a second while nobody answered. */
+__attribute__((noinline)) int send_digest(uint32_t gen)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_plan *plan = get_plan(gen);
+    struct xdp_counts *n = get_counts();
+    struct dune_core_slot *s;
+    dune_core_u64 *tick;
+    uint8_t *flags;
+
+    if (!p || !plan || !n || !plan->digests)
+        return 0;
+    s = get_slot(gen, p->slot_at);
+    if (!s)
+        return 0;
+    flags = dune_core_at(s, plan->layout.flags);
+    tick = dune_core_at64(s, plan->layout.digest_tick);
+    if (*flags & DUNE_CORE_DIGEST_SENT && !(p->now > *tick && p->now - *tick >= XDP_DIGEST_REPEAT))
+        return 0;
+    if (!take_token(p->now)) {
+        n->digests_dropped++;
+        return 0;
+    }
+    if (!emit_digest(p)) {
+        n->digests_dropped++;
+        n->ring_full++;
+        return 0;
+    }
+    *flags |= DUNE_CORE_DIGEST_SENT;
+    *tick = p->now;
+    p->digest = 1;
+    n->digests++;
+    return 0;
+}
+
+/* Steps 4 to 8 for a packet with a shim that is not known. */
+static __always_inline void infer(struct xdp_pass *p, uint32_t gen)
+{
+    const uint8_t done = DUNE_CORE_FINAL | DUNE_CORE_SETTLED;
+    struct xdp_plan *plan = get_plan(gen);
+    struct xdp_counts *n = get_counts();
+    uint32_t at;
+    bool got = false;
+
+    if (!plan || !n)
+        return;
+    p->fate = XDP_FATE_INFERRED;
+    n->inferred++;
+    if (!plan->keeps_state) {
+        n->stateless++;
+    } else {
+        hash_flow(gen);
+        got = !locked || lock(p->index);
+        if (got) {
+            take_slot(gen);
+        } else {
+            p->shim.flags |= DUNE_CORE_COLLISION;
+            p->outcome = XDP_SLOT_COLLISION;
+            n->collisions++;
+            n->lock_timeouts++;
+        }
+    }
+    at = p->index;
+    for (uint32_t k = 0; k < XDP_MAX_SUBS && k < plan->n_sub; k++)
+        answer(gen, k);
+    if (p->has_slot && p->became_final && (p->shim.flags & done) == done)
+        send_digest(gen);
+    if (locked && got)
+        unlock(at);
+}
+
+#endif

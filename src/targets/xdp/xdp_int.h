@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the host files of the XDP target share. */
+#ifndef DUNE_TARGETS_XDP_INT_H
+#define DUNE_TARGETS_XDP_INT_H
+
+#include "base/base.h"
+#include "targets/core/dune_core_model.h"
+#include "targets/xdp/dune_xdp.h"
+#include "targets/xdp/xdp_shared.h"
+
+/* --- xdp_plan.c: a plan compiled for one device; needs no BPF --------------------------------------------- */
+struct xdp_compiled {
+    struct xdp_plan *plan;
+    struct dune_core_node *node; /* XDP_MAX_NODES + 1 */
+    uint16_t where[DUNE_N_FEATURES]; /* offset of each register in a slot */
+    uint64_t state_bytes; /* slots x ways; 0: the device keeps no state */
+};
+/* slots, ways: 0: the plan's. Errors: DUNE_E_INFEASIBLE, DUNE_E_USAGE, DUNE_E_INPUT. */
+int dune_xdp_compile(struct xdp_compiled *c, const struct dune_plan *p, uint16_t device, uint32_t slots, uint32_t ways,
+                     struct dune_diag *d) DUNE_MUST_USE;
+void dune_xdp_compiled_fini(struct xdp_compiled *c);
+void dune_xdp_crc_tables(uint32_t table[2][16][256]);
+
+/* --- a device ------------------------------------------------------------------------------------------------ */
+struct dune_device_bpf;
+struct ring_buffer;
+struct xdp_held {
+    bool held;
+    uint16_t generation;
+    uint64_t timeout, state_bytes;
+    uint32_t slots, ways, slot_bytes;
+    struct dune_core_layout layout;
+    uint16_t where[DUNE_N_FEATURES];
+};
+struct xdp_attached; /* xdp_ports.c */
+struct dune_xdp {
+    struct dune_xdp_opts opts;
+    struct dune_device_bpf *skel;
+    int prog_fd;
+    bool testing;
+    uint64_t capacity; /* bytes of one generation in the arena */
+    struct xdp_settings *settings; /* mapped */
+    struct xdp_trace *traces;      /* mapped */
+    uint8_t *arena;                /* mapped */
+    size_t arena_step;             /* from one generation to the other */
+    struct xdp_held gen[XDP_GENS];
+    struct ring_buffer *ring;
+    uint64_t rules, rules_full, swept; /* counted here; those the program expires are in its counters */
+    uint64_t live_rules, seen_expired; /* of the simulated controller */
+    dune_digest_fn digest_fn;
+    void *digest_ctx;
+    uint16_t device;
+    struct xdp_attached *port; /* [XDP_MAX_PORTS] */
+};
+/* testing: the program takes tick and ports from the test and writes a trace. */
+int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool testing, struct dune_diag *d);
+/* Position of a generation, -1: not held. */
+int dune_xdp_position(const struct dune_xdp *x, uint16_t generation);
+int dune_xdp_stamp_at(struct dune_xdp *x, uint16_t generation, uint64_t now, struct dune_diag *d) DUNE_MUST_USE;
+/* Removes the rules of a position. */
+void dune_xdp_drop_rules(struct dune_xdp *x, uint32_t gen);
+/* Slots, rules and digest tokens empty; no packet may be under way. */
+void dune_xdp_clear(struct dune_xdp *x);
+/* Counted by the program, summed over the CPUs. */
+void dune_xdp_read_counts(const struct dune_xdp *x, struct xdp_counts *out);
+/* One test run: the frame in, the frame out (room: its capacity); the program's return value. */
+struct xdp_run {
+    const uint8_t *in;
+    uint32_t in_len;
+    uint8_t *out;
+    uint32_t room, out_len;
+    uint32_t retval, duration; /* ns per run */
+    uint32_t repeat;
+};
+int dune_xdp_test_run(struct dune_xdp *x, struct xdp_run *r, const struct xdp_test_meta *m, struct dune_diag *d);
+/* Several rules per flow, each for packets from its tick on, as the simulated controller makes them. */
+void dune_xdp_queue_rule(struct dune_xdp *x, const struct dune_digest *dg, uint64_t from, uint32_t max);
+
+/* --- xdp_engine.c, for tests ----------------------------------------------------------------------------------- */
+int dune_xdp_chain_update(struct dune_chain *c, const struct dune_plan *p, uint64_t now, struct dune_diag *d) DUNE_MUST_USE;
+struct dune_xdp *dune_xdp_chain_device(struct dune_chain *c, uint32_t i);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loading the program, mapping its maps, test runs, the end. */
+#include "targets/xdp/xdp_skel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { RING_DEFAULT = 1 << 20, ARENA_DEFAULT = 32 << 20, ARENA_LEAST = 64 << 10 };
+#define ARENA_MOST ((uint64_t)256 << 20) /* offsets that a verifier follows end at 512 MiB */
+
+static int no_message(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+    (void)level;
+    (void)fmt;
+    (void)args;
+    return 0;
+}
+
+/* --- is BPF to be had? -------------------------------------------------------------------------------------- */
+
+static const char *explain(int err)
+{
+    switch (err) {
+    case EPERM:
+    case EACCES:
+        return "loading BPF programs is not allowed here: it takes root or CAP_BPF and CAP_NET_ADMIN";
+    case ENOSYS:
+        return "this kernel has no BPF";
+    default:
+        return "this kernel does not load an XDP program for multi-buffer frames (Linux 5.18 or later does)";
+    }
+}
+
+const char *dune_xdp_available(void)
+{
+    static const struct bpf_insn pass[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_flags = BPF_F_XDP_HAS_FRAGS);
+    int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "dune_try", "Dual BSD/GPL", pass, DUNE_ARRAY_LEN(pass), &opts);
+
+    if (fd < 0)
+        return explain(-fd);
+    close(fd);
+    return NULL;
+}
+
+bool dune_xdp_library(const char **built, const char **loaded)
+{
+    static char made_with[16], running[16];
+
+    snprintf(made_with, sizeof(made_with), "%d.%d", LIBBPF_MAJOR_VERSION, LIBBPF_MINOR_VERSION);
+    snprintf(running, sizeof(running), "%u.%u", libbpf_major_version(), libbpf_minor_version());
+    *built = made_with;
+    *loaded = running;
+    return true;
+}
+
+/* --- opening --------------------------------------------------------------------------------------------------- */
+
+static uint64_t round_up(uint64_t bytes)
+{
+    uint64_t v = ARENA_LEAST;
+
+    while (v < bytes)
+        v *= 2;
+    return v;
+}
+
+static int map_value(void **out, struct bpf_map *m, size_t bytes, struct dune_diag *d)
+{
+    *out = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(m), 0);
+    if (*out != MAP_FAILED)
+        return 0;
+    *out = NULL;
+    return dune_diag_set(d, DUNE_E_ENV, NULL, "cannot map %s: %s", bpf_map__name(m), strerror(errno));
+}
+
+static size_t page_up(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    return (bytes + page - 1) / page * page;
+}
+
+static int map_all(struct dune_xdp *x, struct dune_diag *d)
+{
+    int rc = map_value((void **)&x->settings, x->skel->maps.settings, page_up(sizeof(*x->settings)), d);
+
+    if (rc == 0)
+        rc = map_value((void **)&x->traces, x->skel->maps.traces, page_up(sizeof(*x->traces)), d);
+    if (rc == 0)
+        rc = map_value((void **)&x->arena, x->skel->maps.arena, page_up(XDP_GENS * x->arena_step), d);
+    return rc;
+}
+
+static int set_sizes(struct dune_xdp *x, struct dune_diag *d)
+{
+    struct dune_device_bpf *s = x->skel;
+    uint32_t rules_max = x->opts.rules_max ? x->opts.rules_max : DUNE_RULES_MAX_DEFAULT;
+    uint32_t ring = x->opts.ring_bytes ? x->opts.ring_bytes : RING_DEFAULT;
+
+    x->arena_step = x->capacity + XDP_ARENA_SLACK;
+    if (bpf_map__set_value_size(s->maps.arena, (uint32_t)x->arena_step) ||
+        bpf_map__set_max_entries(s->maps.rules, rules_max) || bpf_map__set_max_entries(s->maps.digests, ring))
+        return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "cannot set the sizes of the BPF maps");
+    s->rodata->arena_mask = (uint32_t)(x->capacity - 64);
+    s->rodata->testing = x->testing;
+    s->rodata->locked = !x->opts.one_cpu;
+#if defined(__x86_64__) || defined(__i386__)
+    s->rodata->ordered = true;
+#endif
+    s->rodata->uses_crc = true;
+    dune_xdp_crc_tables((uint32_t(*)[16][256])(uintptr_t)s->rodata->crc_table);
+    return 0;
+}
+
+static int on_digest(void *ctx, void *data, size_t bytes)
+{
+    struct dune_xdp *x = ctx;
+    const struct xdp_digest *g = data;
+    struct dune_digest dg = {.device = x->device, .generation = g->generation, .tick = g->tick, .cls = g->cls,
+                             .flags = g->flags, .submodel = g->submodel, .conf = g->conf};
+
+    if (bytes < sizeof(*g) || g->len > sizeof(dg.key.bytes))
+        return 0;
+    dg.key.len = (uint8_t)g->len;
+    memcpy(dg.key.bytes, g->tuple, g->len);
+    if (x->digest_fn)
+        x->digest_fn(x->digest_ctx, &dg);
+    return 0;
+}
+
+static int load(struct dune_xdp *x, struct dune_diag *d)
+{
+    int rc;
+
+    x->skel = dune_device_bpf__open();
+    if (!x->skel)
+        return dune_diag_set(d, DUNE_E_ENV, NULL, "cannot open the XDP program: %s", strerror(errno));
+    rc = set_sizes(x, d);
+    if (rc)
+        return rc;
+    rc = dune_device_bpf__load(x->skel);
+    if (rc)
+        return dune_diag_set(d, DUNE_E_ENV, NULL, "the kernel refuses the XDP program: %s (%s)", strerror(-rc),
+                             explain(-rc));
+    x->prog_fd = bpf_program__fd(x->skel->progs.dune_device);
+    rc = map_all(x, d);
+    if (rc)
+        return rc;
+    x->ring = ring_buffer__new(bpf_map__fd(x->skel->maps.digests), on_digest, x, NULL);
+    if (!x->ring)
+        return dune_diag_set(d, DUNE_E_ENV, NULL, "cannot read the ring buffer: %s", strerror(errno));
+    return 0;
+}
+
+static void first_settings(struct dune_xdp *x)
+{
+    struct xdp_settings *s = x->settings;
+    uint64_t burst = x->opts.digest_burst ? x->opts.digest_burst : x->opts.digest_rate;
+
+    s->shim_ethertype = DUNE_ETHERTYPE_SHIM_DEFAULT;
+    s->max_vlan = 2;
+    s->drop_edge_shim = x->opts.drop_edge_shim;
+    s->digest_rate = x->opts.digest_rate;
+    s->digest_full = burst * DUNE_DIGEST_REPEAT;
+    for (int i = 0; i < XDP_MIRRORS; i++)
+        s->mirror_pair[i] = UINT32_MAX;
+}
+
+int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool testing, struct dune_diag *d)
+{
+    const char *why = dune_xdp_available();
+    struct dune_xdp *x;
+    int rc;
+
+    if (why)
+        return dune_diag_set(d, DUNE_E_ENV, NULL, "%s", why);
+    x = DUNE_NEW(struct dune_xdp);
+    if (o)
+        x->opts = *o;
+    x->testing = testing;
+    x->prog_fd = -1;
+    x->capacity = round_up(x->opts.state_bytes ? x->opts.state_bytes : ARENA_DEFAULT);
+    libbpf_set_print(no_message);
+    rc = x->capacity > ARENA_MOST
+             ? dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "%llu bytes of slots, the XDP program reaches %llu",
+                             (unsigned long long)x->opts.state_bytes, (unsigned long long)ARENA_MOST)
+             : load(x, d);
+    if (rc) {
+        dune_xdp_close(x, DUNE_XDP_DETACH);
+        return rc;
+    }
+    first_settings(x);
+    *out = x;
+    return 0;
+}
+
+int dune_xdp_open(struct dune_xdp **out, const struct dune_xdp_opts *o, struct dune_diag *d)
+{
+    return dune_xdp_open_as(out, o, false, d);
+}
+
+void dune_xdp_close(struct dune_xdp *x, enum dune_xdp_end end)
+{
+    if (!x)
+        return;
+    (void)end;
+    if (x->settings)
+        munmap(x->settings, page_up(sizeof(*x->settings)));
+    if (x->traces)
+        munmap(x->traces, page_up(sizeof(*x->traces)));
+    if (x->arena)
+        munmap(x->arena, page_up(XDP_GENS * x->arena_step));
+    ring_buffer__free(x->ring);
+    dune_device_bpf__destroy(x->skel);
+    dune_mem_free(x->port);
+    dune_mem_free(x);
+}
+
+/* --- test runs -------------------------------------------------------------------------------------------------- */
+
+int dune_xdp_test_run(struct dune_xdp *x, struct xdp_run *r, const struct xdp_test_meta *m, struct dune_diag *d)
+{
+    struct xdp_md in = {.data = sizeof(*m), .data_end = (uint32_t)(sizeof(*m) + r->in_len)}, out = {0};
+    uint8_t *frame = dune_mem_alloc(sizeof(*m) + r->in_len, 1);
+    LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame, .data_size_in = in.data_end, .data_out = r->out,
+                .data_size_out = r->room, .ctx_in = &in, .ctx_size_in = sizeof(in), .ctx_out = &out,
+                .ctx_size_out = sizeof(out), .repeat = r->repeat ? (int)r->repeat : 1);
+    int rc;
+
+    memcpy(frame, m, sizeof(*m));
+    memcpy(frame + sizeof(*m), r->in, r->in_len);
+    rc = bpf_prog_test_run_opts(x->prog_fd, &o);
+    dune_mem_free(frame);
+    if (rc)
+        return dune_diag_set(d, DUNE_E_ENV, NULL, "test run of %u bytes: %s", r->in_len, strerror(-rc));
+    r->retval = o.retval;
+    r->duration = o.duration;
+    r->out_len = o.data_size_out - DUNE_MIN(o.data_size_out, out.data);
+    if (r->room)
+        memmove(r->out, r->out + out.data, r->out_len);
+    return 0;
+}
