@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Capture files: pcap (us, ns, both byte orders), pcapng (several sections and interfaces), plain or
- * compressed with gzip or zstd. Read from mapped bytes; a record's data pointer stays valid until
- * the reader is closed.
+ * compressed with gzip or zstd. Plain files are mapped and read in place, packed ones are unpacked as they
+ * are read. A record's data pointer stays valid until the reader is closed or told to recycle; without
+ * recycling a packed file takes the memory of the plain one.
  */
 #ifndef DUNE_CAPTURE_H
 #define DUNE_CAPTURE_H
@@ -31,6 +32,8 @@ int dune_reader_open_bytes(struct dune_reader **out, const char *name, const voi
                            struct dune_diag *d) DUNE_MUST_USE;
 /* 1: *rec is the next packet, 0: end, negative: error (truncated record, foreign link type ...). */
 int dune_reader_next(struct dune_reader *r, struct dune_record *rec, struct dune_diag *d) DUNE_MUST_USE;
+/* The data of all records so far is no longer needed: their memory may be used again. */
+void dune_reader_recycle(struct dune_reader *r);
 void dune_reader_close(struct dune_reader *r);
 
 /* Capture writer: pcap, nanoseconds, little endian, Ethernet; written to a temporary name. */

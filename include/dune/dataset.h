@@ -60,6 +60,7 @@ struct dune_extract_opts {
     const char *unlabelled;/* class name for unlabelled flows, NULL: dropped */
     unsigned threads;      /* 0: all */
     double time_split;     /* 0: by file list; else share of flows (by start time) that is train */
+    uint64_t shard_bytes;  /* files from this size on are read by all threads together; 0: 8 MiB */
     bool captures_split;   /* --split captures: latest 25 % of captures per class are test */
 };
 

@@ -62,4 +62,16 @@ struct dune_label_ctx {
 uint32_t dune_labels_lookup(const struct dune_labels *l, const struct dune_label_ctx *ctx,
                             const uint8_t *frame, const struct dune_packet *p, bool *conflict);
 
+/* The same for many packets of one capture: cls and conflict of every query are filled in. Look-ups in large
+ * tables wait for memory; here they wait together. ctx->ts_ns is not used. */
+struct dune_label_query {
+    const uint8_t *frame;
+    const struct dune_packet *p;
+    uint64_t ts_ns;
+    uint32_t cls;
+    bool conflict;
+};
+void dune_labels_lookup_many(const struct dune_labels *l, const struct dune_label_ctx *ctx,
+                             struct dune_label_query *q, size_t n);
+
 #endif

@@ -43,62 +43,65 @@ uint32_t dune_crc32c(const void *data, size_t len)
     return crc(1, data, len);
 }
 
-static uint64_t load64(const uint8_t *p)
+static inline uint64_t load64(const uint8_t *p)
 {
-    uint64_t v = 0;
+    uint64_t v;
 
-    for (int i = 7; i >= 0; i--)
-        v = v << 8 | p[i];
+    memcpy(&v, p, sizeof(v));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
     return v;
 }
 
-static uint64_t rotl(uint64_t x, int k)
+static inline uint64_t rotl(uint64_t x, int k)
 {
     return (x << k) | (x >> (64 - k));
 }
 
-static void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[1] = rotl(v[1], 13) ^ v[0];
-    v[0] = rotl(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotl(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotl(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotl(v[1], 17) ^ v[2];
-    v[2] = rotl(v[2], 32);
-}
+/* The state lives in registers: a macro, since compilers keep arrays in memory. */
+#define SIP_ROUND                                                                                  \
+    do {                                                                                           \
+        v0 += v1;                                                                                  \
+        v1 = rotl(v1, 13) ^ v0;                                                                    \
+        v0 = rotl(v0, 32);                                                                         \
+        v2 += v3;                                                                                  \
+        v3 = rotl(v3, 16) ^ v2;                                                                    \
+        v0 += v3;                                                                                  \
+        v3 = rotl(v3, 21) ^ v0;                                                                    \
+        v2 += v1;                                                                                  \
+        v1 = rotl(v1, 17) ^ v2;                                                                    \
+        v2 = rotl(v2, 32);                                                                         \
+    } while (0)
 
 /* J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012. */
 uint64_t dune_siphash(const uint8_t key[16], const void *data, size_t len)
 {
     const uint8_t *p = data;
     uint64_t k0 = load64(key), k1 = load64(key + 8);
-    uint64_t v[4] = {k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d),
-                     k0 ^ UINT64_C(0x6c7967656e657261), k1 ^ UINT64_C(0x7465646279746573)};
+    uint64_t v0 = k0 ^ UINT64_C(0x736f6d6570736575), v1 = k1 ^ UINT64_C(0x646f72616e646f6d);
+    uint64_t v2 = k0 ^ UINT64_C(0x6c7967656e657261), v3 = k1 ^ UINT64_C(0x7465646279746573);
     uint64_t last = (uint64_t)len << 56;
     size_t rest = len & 7;
 
     for (const uint8_t *end = p + (len - rest); p < end; p += 8) {
         uint64_t m = load64(p);
 
-        v[3] ^= m;
-        sip_round(v);
-        sip_round(v);
-        v[0] ^= m;
+        v3 ^= m;
+        SIP_ROUND;
+        SIP_ROUND;
+        v0 ^= m;
     }
     for (size_t i = 0; i < rest; i++)
         last |= (uint64_t)p[i] << (8 * i);
-    v[3] ^= last;
-    sip_round(v);
-    sip_round(v);
-    v[0] ^= last;
-    v[2] ^= 0xff;
+    v3 ^= last;
+    SIP_ROUND;
+    SIP_ROUND;
+    v0 ^= last;
+    v2 ^= 0xff;
     for (int i = 0; i < 4; i++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+        SIP_ROUND;
+    return v0 ^ v1 ^ v2 ^ v3;
 }
 
 void dune_content_hash(const void *data, size_t len, char out[33])

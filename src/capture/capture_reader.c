@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "capture/capture_int.h"
 
+#include <sys/mman.h>
+
 enum { PCAP_HEADER = 24, PCAP_RECORD = 16 };
 #define MAGIC_US 0xa1b2c3d4u
 #define MAGIC_NS 0xa1b23c4du
@@ -158,7 +160,7 @@ void dune_reader_close(struct dune_reader *r)
     if (!r)
         return;
     DUNE_VEC_FREE(&r->ifaces);
-    dune_buf_fini(&r->unpacked);
+    capture_unpack_close(r);
     dune_map_close(&r->map);
     dune_mem_free(r->name);
     dune_mem_free(r);
@@ -179,35 +181,75 @@ static int bad_record(const struct dune_reader *r, uint32_t cap_len, struct dune
                (unsigned long long)r->index + 1, cap_len, left - PCAP_RECORD);
 }
 
-static inline int next_pcap(struct dune_reader *r, struct dune_record *rec, struct dune_diag *d)
+/* What is not in the window, or not at all: 0 when the record is there now. */
+static int fetch_record(struct dune_reader *r, struct dune_diag *d)
 {
-    const uint8_t *h = r->data + r->pos;
-    size_t left = r->len - r->pos;
     uint32_t cap_len, wire_len;
+    int rc = capture_want(r, PCAP_RECORD, d);
 
-    if (left == 0)
-        return 0;
-    if (__builtin_expect(left < PCAP_RECORD, 0))
+    if (rc || r->len == r->pos)
+        return rc;
+    if (r->len - r->pos < PCAP_RECORD)
         return bad_record(r, 0, d);
-    cap_len = load32(h + 8, r->swap);
-    wire_len = load32(h + 12, r->swap);
-    if (r->swapped_lengths && cap_len > wire_len) {
-        uint32_t t = cap_len;
-
-        cap_len = wire_len;
-        wire_len = t;
-    }
-    if (__builtin_expect(cap_len > CAPTURE_MAX_RECORD || cap_len > left - PCAP_RECORD, 0))
+    cap_len = load32(r->data + r->pos + 8, r->swap);
+    wire_len = load32(r->data + r->pos + 12, r->swap);
+    if (r->swapped_lengths)
+        cap_len = DUNE_MIN(cap_len, wire_len);
+    if (cap_len > CAPTURE_MAX_RECORD)
         return bad_record(r, cap_len, d);
+    rc = capture_want(r, PCAP_RECORD + (size_t)cap_len, d);
+    if (rc == 0 && cap_len > r->len - r->pos - PCAP_RECORD)
+        rc = bad_record(r, cap_len, d);
+    return rc;
+}
+
+static inline void set_record(struct dune_reader *r, struct dune_record *rec, const uint8_t *h,
+                              uint32_t cap_len, uint32_t wire_len)
+{
     rec->data = h + PCAP_RECORD;
     rec->cap_len = cap_len;
     rec->wire_len = wire_len;
     rec->ts_ns = (uint64_t)load32(h, r->swap) * 1000000000u +
                  (uint64_t)load32(h + 4, r->swap) * r->frac_ns;
     rec->index = r->index++;
-    rec->offset = r->pos;
+    rec->offset = r->base + r->pos;
     r->pos += PCAP_RECORD + (size_t)cap_len;
-    return 1;
+}
+
+static inline int next_pcap(struct dune_reader *r, struct dune_record *rec, struct dune_diag *d)
+{
+    const uint8_t *h = r->data + r->pos;
+    size_t left = r->len - r->pos;
+    uint32_t cap_len, wire_len;
+    bool fetched = false;
+
+    for (;;) {
+        if (__builtin_expect(left >= PCAP_RECORD, 1)) {
+            cap_len = load32(h + 8, r->swap);
+            wire_len = load32(h + 12, r->swap);
+            if (r->swapped_lengths && cap_len > wire_len) {
+                uint32_t t = cap_len;
+
+                cap_len = wire_len;
+                wire_len = t;
+            }
+            if (__builtin_expect(cap_len <= CAPTURE_MAX_RECORD && cap_len <= left - PCAP_RECORD, 1)) {
+                set_record(r, rec, h, cap_len, wire_len);
+                return 1;
+            }
+        }
+        if (!fetched) {
+            int rc = fetch_record(r, d);
+
+            if (rc)
+                return rc;
+        }
+        if (fetched || r->len == r->pos)
+            return 0;
+        fetched = true;
+        h = r->data + r->pos;
+        left = r->len - r->pos;
+    }
 }
 
 int dune_reader_next(struct dune_reader *r, struct dune_record *rec, struct dune_diag *d)
@@ -215,4 +257,24 @@ int dune_reader_next(struct dune_reader *r, struct dune_record *rec, struct dune
     if (r->format == CAPTURE_PCAP)
         return next_pcap(r, rec, d);
     return pcapng_next(r, rec, d);
+}
+
+/* Pages of the map are returned in large steps, which cost less. */
+void dune_reader_recycle(struct dune_reader *r)
+{
+    const size_t step = (size_t)8 << 20;
+
+    for (size_t i = 0; i + 1 < r->windows.len; i++)
+        dune_mem_free(r->windows.data[i]);
+    if (r->windows.len > 1) {
+        r->windows.data[0] = r->windows.data[r->windows.len - 1];
+        r->windows.len = 1;
+        r->windows_bytes = r->len;
+    }
+    if (!r->unpack && r->map.base && r->pos - r->given_back >= step) {
+        size_t to = r->pos / step * step;
+
+        madvise((uint8_t *)r->map.base + r->given_back, to - r->given_back, MADV_DONTNEED);
+        r->given_back = to;
+    }
 }

@@ -6,7 +6,7 @@
 /* Words in front of a key in the pool. */
 enum { HEAD_VALUE, HEAD_COUNT, HEAD_LEN, HEAD_WORDS };
 
-static uint64_t fold(uint64_t a, uint64_t b)
+static inline uint64_t fold(uint64_t a, uint64_t b)
 {
     uint64_t x = (a ^ UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xbf58476d1ce4e5b9);
 
@@ -14,7 +14,20 @@ static uint64_t fold(uint64_t a, uint64_t b)
     return (x ^ b) * UINT64_C(0x94d049bb133111eb);
 }
 
-static uint64_t hash_key(const uint8_t *p, size_t len)
+/* The last 0 to 7 bytes as a number; loads of fixed size, as a copy of unknown length is a call. */
+static inline uint64_t load_rest(const uint8_t *p, size_t len)
+{
+    uint32_t lo, hi;
+
+    if (len >= 4) {
+        memcpy(&lo, p, 4);
+        memcpy(&hi, p + len - 4, 4);
+        return (uint64_t)hi << 32 | lo;
+    }
+    return len ? (uint64_t)p[0] | (uint64_t)p[len / 2] << 8 | (uint64_t)p[len - 1] << 16 : 0;
+}
+
+static inline uint64_t hash_key(const uint8_t *p, size_t len)
 {
     uint64_t h = len, w;
 
@@ -22,9 +35,7 @@ static uint64_t hash_key(const uint8_t *p, size_t len)
         memcpy(&w, p, 8);
         h = fold(h, w);
     }
-    w = 0;
-    memcpy(&w, p, len);
-    h = fold(h, w);
+    h = fold(h, load_rest(p, len));
     h ^= h >> 29;
     h *= UINT64_C(0xbf58476d1ce4e5b9);
     return h ^ h >> 32;
@@ -74,12 +85,33 @@ static struct keytab_value value_of(const struct keytab *t, size_t at)
 
 struct keytab_value keytab_find(const struct keytab *t, const void *key, size_t len)
 {
-    const struct keytab_slot *s;
+    return keytab_look(t, hash_key(key, len), key, len);
+}
 
-    if (t->n_keys == 0)
-        return (struct keytab_value){0};
-    s = probe(t, hash_key(key, len), key, len);
-    return s->at ? value_of(t, s->at) : (struct keytab_value){0};
+uint64_t keytab_ask(const struct keytab *t, const void *key, size_t len)
+{
+    uint64_t h = hash_key(key, len);
+
+    if (t->n_keys)
+        __builtin_prefetch(&t->slot[h & (t->n_slots - 1)]);
+    return h;
+}
+
+void keytab_ask_record(const struct keytab *t, uint64_t hash)
+{
+    const struct keytab_slot *s = t->n_keys ? &t->slot[hash & (t->n_slots - 1)] : NULL;
+
+    if (s && s->at) { /* a record may lie across two cache lines */
+        __builtin_prefetch(t->pool.data + s->at);
+        __builtin_prefetch(t->pool.data + s->at + HEAD_WORDS + 4);
+    }
+}
+
+struct keytab_value keytab_look(const struct keytab *t, uint64_t hash, const void *key, size_t len)
+{
+    const struct keytab_slot *s = t->n_keys ? probe(t, hash, key, len) : NULL;
+
+    return s && s->at ? value_of(t, s->at) : (struct keytab_value){0};
 }
 
 struct keytab_value keytab_add(struct keytab *t, const void *key, size_t len, bool *fresh)

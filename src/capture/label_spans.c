@@ -156,11 +156,11 @@ static struct keytab_value find(const struct dune_labels *l, const struct dune_f
     return keytab_find(&l->keys, t.bytes, t.len);
 }
 
-uint32_t spans_lookup(const struct dune_labels *l, const struct dune_flow_key *k, uint32_t capture,
-                      uint64_t ts_ns, bool *conflict)
+/* From what the table has of a key on. */
+static uint32_t decide(const struct dune_labels *l, struct keytab_value v, const struct dune_flow_key *k,
+                       uint32_t capture, uint64_t ts_ns, bool *conflict)
 {
     struct pick p = {0};
-    struct keytab_value v = find(l, k, 0);
 
     *conflict = false;
     if (v.value && *v.count == 0)
@@ -171,6 +171,12 @@ uint32_t spans_lookup(const struct dune_labels *l, const struct dune_flow_key *k
         stab(&p, l->spans.data + *v.value, *v.count, ts_ns);
     *conflict = p.conflict;
     return p.s ? p.s->cls : DUNE_LABEL_NONE;
+}
+
+uint32_t spans_lookup(const struct dune_labels *l, const struct dune_flow_key *k, uint32_t capture,
+                      uint64_t ts_ns, bool *conflict)
+{
+    return decide(l, find(l, k, 0), k, capture, ts_ns, conflict);
 }
 
 struct dune_flow_key spans_both_ways(const struct dune_flow_key *k)
@@ -187,11 +193,8 @@ struct dune_flow_key spans_both_ways(const struct dune_flow_key *k)
 }
 
 /* Time is asked only where the entries of a flow disagree. */
-uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_key *k, uint64_t ts_ns,
-                           bool *conflict)
+static uint32_t decide_both(const struct dune_labels *l, struct keytab_value v, uint64_t ts_ns, bool *conflict)
 {
-    struct dune_flow_key both = spans_both_ways(k);
-    struct keytab_value v = find(l, &both, 0);
     struct pick p = {0};
 
     *conflict = false;
@@ -202,4 +205,40 @@ uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_k
     stab(&p, l->spans.data + *v.value, *v.count, ts_ns);
     *conflict = p.conflict || !p.s;
     return p.s ? p.s->cls : DUNE_LABEL_NONE;
+}
+
+uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_key *k, uint64_t ts_ns,
+                           bool *conflict)
+{
+    struct dune_flow_key both = spans_both_ways(k);
+
+    return decide_both(l, find(l, &both, 0), ts_ns, conflict);
+}
+
+/* Each pass over a burst asks for what the next one reads. */
+void spans_lookup_many(const struct dune_labels *l, uint32_t capture, struct dune_label_query *q, size_t n)
+{
+    enum { BURST = 32 };
+    bool both = l->kind == LABEL_TON_IOT;
+    struct tuple t[BURST];
+    uint64_t hash[BURST];
+
+    for (; n; q += DUNE_MIN(n, (size_t)BURST), n -= DUNE_MIN(n, (size_t)BURST)) {
+        size_t some = DUNE_MIN(n, (size_t)BURST);
+
+        for (size_t i = 0; i < some; i++) {
+            struct dune_flow_key k = both ? spans_both_ways(&q[i].p->key) : q[i].p->key;
+
+            t[i] = make_tuple(&k, 0);
+            hash[i] = keytab_ask(&l->keys, t[i].bytes, t[i].len);
+        }
+        for (size_t i = 0; i < some; i++)
+            keytab_ask_record(&l->keys, hash[i]);
+        for (size_t i = 0; i < some; i++) {
+            struct keytab_value v = keytab_look(&l->keys, hash[i], t[i].bytes, t[i].len);
+
+            q[i].cls = both ? decide_both(l, v, q[i].ts_ns, &q[i].conflict)
+                            : decide(l, v, &q[i].p->key, capture, q[i].ts_ns, &q[i].conflict);
+        }
+    }
 }

@@ -200,17 +200,17 @@ static uint32_t lookup_capture(const struct dune_labels *l, const struct dune_la
     return v.value ? *v.value : DUNE_LABEL_NONE;
 }
 
+static uint32_t capture_number(const struct dune_labels *l, const struct dune_label_ctx *ctx)
+{
+    struct keytab_value v = l->has_captures ? find_capture(&l->captures, ctx) : (struct keytab_value){0};
+
+    return v.value ? *v.value : 0;
+}
+
 static uint32_t lookup_tuple(const struct dune_labels *l, const struct dune_label_ctx *ctx,
                              const struct dune_packet *p, bool *conflict)
 {
-    uint32_t capture = 0;
-
-    if (l->has_captures) {
-        struct keytab_value v = find_capture(&l->captures, ctx);
-
-        capture = v.value ? *v.value : 0;
-    }
-    return spans_lookup(l, &p->key, capture, ctx->ts_ns, conflict);
+    return spans_lookup(l, &p->key, capture_number(l, ctx), ctx->ts_ns, conflict);
 }
 
 uint32_t dune_labels_lookup(const struct dune_labels *l, const struct dune_label_ctx *ctx,
@@ -238,4 +238,25 @@ uint32_t dune_labels_lookup(const struct dune_labels *l, const struct dune_label
         break;
     }
     return DUNE_LABEL_NONE;
+}
+
+void dune_labels_lookup_many(const struct dune_labels *l, const struct dune_label_ctx *ctx,
+                             struct dune_label_query *q, size_t n)
+{
+    struct dune_label_ctx one = *ctx;
+    bool whole = l->kind == LABEL_FILE || l->kind == LABEL_CAPTURE; /* one answer for all */
+
+    if (n && (l->kind == LABEL_FIVE_TUPLE || l->kind == LABEL_TON_IOT)) {
+        spans_lookup_many(l, capture_number(l, ctx), q, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        one.ts_ns = q[i].ts_ns;
+        if (whole && i) {
+            q[i].cls = q[0].cls;
+            q[i].conflict = q[0].conflict;
+        } else {
+            q[i].cls = dune_labels_lookup(l, &one, q[i].frame, q[i].p, &q[i].conflict);
+        }
+    }
 }

@@ -30,6 +30,10 @@ struct keytab_value { /* into the pool: valid until the next add; NULL: absent *
     uint32_t *value, *count;
 };
 struct keytab_value keytab_find(const struct keytab *t, const void *key, size_t len);
+/* The same in three steps, for many keys at a time: ask for the slot, for the record, and look. */
+uint64_t keytab_ask(const struct keytab *t, const void *key, size_t len);
+void keytab_ask_record(const struct keytab *t, uint64_t hash);
+struct keytab_value keytab_look(const struct keytab *t, uint64_t hash, const void *key, size_t len);
 /* The key's value and count, both 0 when fresh. */
 struct keytab_value keytab_add(struct keytab *t, const void *key, size_t len, bool *fresh);
 /* All keys in the order in which they were added; *pos starts at 0. */
@@ -129,5 +133,7 @@ uint32_t spans_lookup(const struct dune_labels *l, const struct dune_flow_key *k
 struct dune_flow_key spans_both_ways(const struct dune_flow_key *k);
 uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_key *k, uint64_t ts_ns,
                            bool *conflict);
+/* Both kinds of look-up for many packets of capture number capture (TON_IOT has none). */
+void spans_lookup_many(const struct dune_labels *l, uint32_t capture, struct dune_label_query *q, size_t n);
 
 #endif

@@ -44,9 +44,11 @@ static int read_order(struct dune_reader *r, const uint8_t *p, size_t left, stru
 /* The block at r->pos, completely in the file. */
 static int read_block(struct dune_reader *r, struct block *b, struct dune_diag *d)
 {
+    int rc = capture_want(r, 28, d); /* the most that is looked at before the length is known */
     size_t left = r->len - r->pos;
-    int rc;
 
+    if (rc)
+        return rc;
     b->p = r->data + r->pos;
     if (left < 12)
         return BAD(r, r->pos, d, "truncated: the file ends inside a block header");
@@ -56,6 +58,13 @@ static int read_block(struct dune_reader *r, struct block *b, struct dune_diag *
     b->len = load32(b->p + 4, r->swap);
     if (b->len < 12 || b->len % 4 != 0)
         return BAD(r, r->pos, d, "a block of %u bytes cannot be: damaged here", b->len);
+    if (b->len > left) {
+        rc = capture_want(r, b->len, d);
+        if (rc)
+            return rc;
+        left = r->len - r->pos;
+        b->p = r->data + r->pos;
+    }
     if (b->len > left)
         return BAD(r, r->pos, d, "truncated: a block claims %u bytes, the file has %zu left", b->len,
                    left);
@@ -71,7 +80,7 @@ static int start_section(struct dune_reader *r, const struct block *b, struct du
     if (b->len < 28)
         return BAD(r, r->pos, d, "a section header of %u bytes is too short", b->len);
     if (major != 1)
-        return dune_diag_set_offset(d, DUNE_E_VERSION, r->name, r->pos + 12,
+        return dune_diag_set_offset(d, DUNE_E_VERSION, r->name, r->base + r->pos + 12,
                                     "pcapng version %u.%u: only versions 1.x can be read", major,
                                     minor);
     r->ifaces.len = 0;
@@ -146,7 +155,7 @@ static int add_iface(struct dune_reader *r, const struct block *b, struct dune_d
     else if (!r->seen_foreign) {
         r->seen_foreign = true;
         r->foreign_link = f.link;
-        r->foreign_at = r->pos;
+        r->foreign_at = r->base + r->pos;
     }
     DUNE_VEC_PUSH(&r->ifaces, f);
     return 0;
@@ -161,7 +170,7 @@ static inline int find_iface(const struct dune_reader *r, uint32_t id,
                    (unsigned long long)r->index + 1, id, r->ifaces.len);
     *out = &r->ifaces.data[id];
     if (__builtin_expect((*out)->link != CAPTURE_LINK_ETHERNET, 0))
-        return capture_bad_link(r, (*out)->link, r->pos, d), DUNE_E_INPUT;
+        return capture_bad_link(r, (*out)->link, r->base + r->pos, d), DUNE_E_INPUT;
     return 0;
 }
 
@@ -195,7 +204,7 @@ static int set_data(const struct dune_reader *r, const struct block *b, uint32_t
                    (unsigned long long)r->index + 1, rec->cap_len, b->len - head - 4);
     rec->data = b->p + head;
     rec->index = r->index;
-    rec->offset = r->pos;
+    rec->offset = r->base + r->pos;
     return 0;
 }
 
@@ -248,9 +257,13 @@ static bool is_packet(uint32_t type)
 /* 1: *b is the next packet block, at r->pos; 0: end of the file. */
 static inline int seek_packet(struct dune_reader *r, struct block *b, struct dune_diag *d)
 {
-    while (r->pos < r->len) {
-        int rc = read_block(r, b, d);
+    for (;;) {
+        int rc = capture_want(r, 1, d);
 
+        if (rc == 0 && r->pos == r->len)
+            break;
+        if (rc == 0)
+            rc = read_block(r, b, d);
         if (rc == 0 && is_packet(b->type))
             return 1;
         if (rc == 0 && b->type == BLOCK_SECTION)

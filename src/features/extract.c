@@ -11,6 +11,14 @@
 #define MAX_CLASSES UINT16_MAX
 #define BLOCK_ROWS 32 /* of 4 bytes: two cache lines */
 
+/* Consecutive flows of a file, written by one job. */
+struct stretch {
+    size_t file;
+    uint64_t begin, end;  /* flows of the file */
+    uint64_t kept, rows;  /* of them */
+    uint64_t flow, row;   /* where they go */
+};
+
 struct extraction {
     struct xt_file *file;
     size_t n;
@@ -25,6 +33,7 @@ struct extraction {
     /* merged positions: [n + 1] */
     uint64_t *first_flow, *first_row;
     uint32_t *first_capture;
+    DUNE_VEC(struct stretch) stretch;
     struct dune_dset_parts parts;
 };
 
@@ -94,9 +103,30 @@ static int open_files(struct extraction *x, const struct dune_extract_input *in,
     return rc;
 }
 
-static void read_one(void *ctx, size_t i)
+/* Files with all threads one after the other, then the others side by side. */
+static void read_alone(void *ctx, size_t i)
 {
-    dune_xt_read(&((struct extraction *)ctx)->file[i]);
+    struct xt_file *f = &((struct extraction *)ctx)->file[i];
+
+    if (f->n_shards <= 1)
+        dune_xt_read(f);
+}
+
+#define SHARD_BYTES (UINT64_C(8) << 20) /* below, starting threads costs more than it brings */
+
+static void read_files(struct extraction *x)
+{
+    uint64_t least = x->opts->shard_bytes ? x->opts->shard_bytes : SHARD_BYTES;
+    unsigned threads = x->opts->threads ? x->opts->threads : dune_n_cpus();
+
+    for (size_t i = 0; i < x->n; i++) {
+        struct xt_file *f = &x->file[i];
+
+        f->n_shards = f->file_bytes >= least ? DUNE_MIN(threads, (unsigned)XT_MAX_SHARDS) : 1;
+        if (f->n_shards > 1)
+            dune_xt_read(f);
+    }
+    dune_parallel_for(threads, x->n, read_alone, x);
 }
 
 /* The first file in order that failed, whichever was noticed first. */
@@ -127,10 +157,8 @@ static void add_reports(const struct extraction *x, struct dune_extract_report *
         sum->flow_label_changes += r->flow_label_changes;
         sum->snapped += r->snapped;
         sum->backwards += r->backwards;
-        for (size_t k = 0; k < x->file[i].flows.len; k++) {
-            sum->flows++;
-            sum->unlabelled_flows += x->file[i].flows.data[k].cls == DUNE_LABEL_NONE;
-        }
+        sum->flows += x->file[i].n_flows;
+        sum->unlabelled_flows += r->unlabelled_flows;
     }
 }
 
@@ -165,11 +193,11 @@ static void number_classes(struct extraction *x)
     bool *occurs = DUNE_NEW_N(bool, (size_t)n + 1);
 
     for (size_t i = 0; i < x->n; i++)
-        for (size_t k = 0; k < x->file[i].flows.len; k++)
-            if (is_kept(x, &x->file[i].flows.data[k]))
-                occurs[label_index(x, x->file[i].flows.data[k].cls)] = true;
+        for (unsigned s = 0; s < x->file[i].n_shards; s++)
+            for (uint32_t k = 0; k <= n; k++)
+                occurs[k] |= x->file[i].shard[s].occurs[k];
     for (uint32_t i = 0; i <= n; i++)
-        if (occurs[i])
+        if (occurs[i] && (i < n || x->opts->unlabelled))
             named[n_named++] = (struct named){
                 i < n ? dune_labels_class(x->labels, i) : x->opts->unlabelled, i};
     qsort(named, n_named, sizeof(*named), by_class_name);
@@ -246,28 +274,61 @@ struct block {
     uint32_t v[BLOCK_ROWS][DUNE_N_FEATURES];
 };
 
+typedef uint32_t four __attribute__((vector_size(16)));
+
+/* Four values of each of four rows become four rows of each of four columns. */
+static inline void turn_four(uint32_t *const *col, uint64_t row, const uint32_t (*v)[DUNE_N_FEATURES], int k)
+{
+    four a, b, c, d, ab_lo, ab_hi, cd_lo, cd_hi, out[4];
+
+    memcpy(&a, &v[0][k], sizeof(a));
+    memcpy(&b, &v[1][k], sizeof(b));
+    memcpy(&c, &v[2][k], sizeof(c));
+    memcpy(&d, &v[3][k], sizeof(d));
+    ab_lo = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    ab_hi = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    cd_lo = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    cd_hi = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    out[0] = __builtin_shufflevector(ab_lo, cd_lo, 0, 1, 4, 5);
+    out[1] = __builtin_shufflevector(ab_lo, cd_lo, 2, 3, 6, 7);
+    out[2] = __builtin_shufflevector(ab_hi, cd_hi, 0, 1, 4, 5);
+    out[3] = __builtin_shufflevector(ab_hi, cd_hi, 2, 3, 6, 7);
+    for (int i = 0; i < 4; i++)
+        memcpy(&col[k + i][row], &out[i], sizeof(out[i]));
+}
+
 static void flush(const struct extraction *x, struct block *b)
 {
-    for (int k = 0; k < DUNE_N_FEATURES; k++)
-        for (uint32_t i = 0; i < b->n; i++)
-            x->parts.col[k][b->row + i] = b->v[i][k];
+    uint32_t *const *col = x->parts.col;
+    uint32_t n = b->n & ~3u; /* rows in fours */
+    int k = 0;
+
+    for (; k + 4 <= DUNE_N_FEATURES; k += 4)
+        for (uint32_t i = 0; i < n; i += 4)
+            turn_four(col, b->row + i, (const uint32_t (*)[DUNE_N_FEATURES])&b->v[i], k);
+    for (; k < DUNE_N_FEATURES; k++)
+        for (uint32_t i = 0; i < n; i++)
+            col[k][b->row + i] = b->v[i][k];
+    for (k = 0; k < DUNE_N_FEATURES; k++)
+        for (uint32_t i = n; i < b->n; i++)
+            col[k][b->row + i] = b->v[i][k];
     b->row += b->n;
     b->n = 0;
 }
 
 /* Replays the kept packets of a flow. */
-static void write_rows(const struct extraction *x, const struct xt_file *f, const struct xt_flow *w,
+static void write_rows(const struct extraction *x, const struct xt_shard *s, const struct xt_flow *w,
                        struct block *b)
 {
-    const uint8_t *key = w->key_len == 13 ? w->key : f->keys6.data[w->v6].bytes;
+    const uint8_t *key = w->key_len == 13 ? w->key : s->keys6.data[w->v6].bytes;
     const uint8_t *ports = key + (w->key_len == 13 ? 8 : 32);
     struct dune_flow_regs regs = {0};
     struct dune_packet p = {.proto = ports[4], .is_tcp = ports[4] == 6, .is_ipv6 = w->key_len != 13,
                             .srcport = (uint16_t)(ports[0] << 8 | ports[1]),
                             .dstport = (uint16_t)(ports[2] << 8 | ports[3])};
 
-    for (uint32_t at = w->row; at != XT_NONE; at = f->rows.data[at].next) {
-        const struct xt_row *r = &f->rows.data[at];
+    for (uint32_t at = w->row; at != XT_NONE; at = s->rows.data[at].next) {
+        const struct xt_row *r = &s->rows.data[at];
 
         p.ip_len = r->ip_len;
         p.tcp_window = r->window;
@@ -284,43 +345,76 @@ static void write_rows(const struct extraction *x, const struct xt_file *f, cons
     }
 }
 
-static void write_file(void *ctx, size_t i)
+static void write_stretch(void *ctx, size_t i)
 {
     const struct extraction *x = ctx;
-    const struct xt_file *f = &x->file[i];
-    uint64_t flow = x->first_flow[i];
-    struct block b = {.row = x->first_row[i]};
+    const struct stretch *st = &x->stretch.data[i];
+    const struct xt_file *f = &x->file[st->file];
+    uint64_t flow = st->flow;
+    struct block b = {.row = st->row};
 
-    for (size_t k = 0; k < f->flows.len; k++) {
-        const struct xt_flow *w = &f->flows.data[k];
+    for (uint64_t k = st->begin; k < st->end; k++) {
+        const struct xt_shard *s;
+        const struct xt_flow *w = xt_flow_at(f, k, &s);
 
         if (!is_kept(x, w))
             continue;
         x->parts.flow_class[flow] = (uint16_t)x->class_of[label_index(x, w->cls)];
         x->parts.flow_split[flow] = (uint8_t)f->split;
-        x->parts.flow_capture[flow] = x->first_capture[i] + w->capture;
+        x->parts.flow_capture[flow] = x->first_capture[st->file] + w->capture;
         x->parts.flow_start[flow] = w->first;
         x->parts.flow_len[flow] = w->len;
         x->parts.flow_row[flow] = b.row + b.n;
-        write_rows(x, f, w, &b);
+        write_rows(x, s, w, &b);
         flow++;
     }
     flush(x, &b);
 }
 
+/* What a stretch will write. */
+static void measure_stretch(void *ctx, size_t i)
+{
+    const struct extraction *x = ctx;
+    struct stretch *st = &x->stretch.data[i];
+    const struct xt_file *f = &x->file[st->file];
+
+    for (uint64_t k = st->begin; k < st->end; k++) {
+        const struct xt_shard *s;
+        const struct xt_flow *w = xt_flow_at(f, k, &s);
+
+        if (!is_kept(x, w))
+            continue;
+        st->kept++;
+        st->rows += DUNE_MIN(w->len, f->max_n);
+    }
+}
+
+#define STRETCH 8192u /* flows */
+
 static void place_files(struct extraction *x)
 {
+    uint64_t flow = 0, row = 0;
+    size_t at = 0;
+
+    for (size_t i = 0; i < x->n; i++)
+        for (uint64_t k = 0; k < x->file[i].n_flows; k += STRETCH)
+            DUNE_VEC_PUSH(&x->stretch, ((struct stretch){.file = i, .begin = k,
+                                                         .end = DUNE_MIN(k + STRETCH, x->file[i].n_flows)}));
+    dune_parallel_for(x->opts->threads, x->stretch.len, measure_stretch, x);
     x->first_flow = DUNE_NEW_N(uint64_t, x->n + 1);
     x->first_row = DUNE_NEW_N(uint64_t, x->n + 1);
     x->first_capture = DUNE_NEW_N(uint32_t, x->n + 1);
     for (size_t i = 0; i < x->n; i++) {
         const struct xt_file *f = &x->file[i];
-        uint64_t kept = 0;
 
-        for (size_t k = 0; k < f->flows.len; k++)
-            kept += is_kept(x, &f->flows.data[k]);
-        x->first_flow[i + 1] = x->first_flow[i] + kept;
-        x->first_row[i + 1] = x->first_row[i] + f->rows.len; /* only kept flows have rows */
+        for (; at < x->stretch.len && x->stretch.data[at].file == i; at++) {
+            x->stretch.data[at].flow = flow;
+            x->stretch.data[at].row = row;
+            flow += x->stretch.data[at].kept;
+            row += x->stretch.data[at].rows;
+        }
+        x->first_flow[i + 1] = flow;
+        x->first_row[i + 1] = row;
         x->first_capture[i + 1] =
             x->first_capture[i] + (uint32_t)(f->n_pieces ? f->n_pieces : 1);
     }
@@ -369,7 +463,7 @@ static struct dune_dataset *build(struct extraction *x)
             names[k] = capture_name(&x->file[i], k - x->first_capture[i], components);
     s.capture_name = names;
     ds = dune_dset_new(&s, &x->parts);
-    dune_parallel_for(x->opts->threads, x->n, write_file, x);
+    dune_parallel_for(x->opts->threads, x->stretch.len, write_stretch, x);
     x->parts.flow_row[s.n_flows] = s.n_rows;
     apply_split(x, &s);
     split_captures(x, &s);
@@ -384,6 +478,7 @@ static void fini(struct extraction *x)
 {
     for (size_t i = 0; i < x->n; i++)
         dune_xt_fini(&x->file[i]);
+    DUNE_VEC_FREE(&x->stretch);
     dune_mem_free(x->file);
     dune_mem_free(x->class_of);
     dune_mem_free(x->class_name);
@@ -413,7 +508,7 @@ int dune_extract(struct dune_dataset **out, const struct dune_extract_input *in,
     x.timeout = x.opts->timeout ? x.opts->timeout : DEFAULT_TIMEOUT;
     rc = open_files(&x, in, n_in, captures, &progress, d);
     if (rc == 0) {
-        dune_parallel_for(x.opts->threads, n_in, read_one, &x);
+        read_files(&x);
         rc = first_error(&x, d);
     }
     dune_progress_end(&progress);

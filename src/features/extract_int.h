@@ -2,9 +2,18 @@
 /*
  * What one capture file becomes on the way to a data set.
  *
- *   flowtrack.c  reads a file in bursts, tells flows apart, keeps their first max_n packets
+ *   packets.c    reads a file in rounds: records, then parsed and labelled packets, chunk by chunk
+ *   flowtrack.c  tells flows apart and keeps their first max_n packets, shard by shard
  *   extract.c    runs the files, merges classes and counters, replays the kept packets through
  *                dune_flow_update into the columns
+ *
+ *   records   | chunk 1 | chunk 2 | chunk 3 | ...   one after the other, from the reader
+ *   entries   | chunk 1 | chunk 2 | chunk 3 | ...   chunks at the same time
+ *   flows     | shard 1 | shard 2 | ...             shards at the same time, each over all chunks
+ *
+ * A flow is of the shard that its key says, so its packets meet one shard in the order of the file, and
+ * the result does not depend on the number of shards: at the end all flows are put in order of their
+ * first packet. A file alone on one thread is one shard and its rounds are one short chunk.
  *
  * The hot loop keeps 24 bytes per packet, not a row of features: registers are computed once, when the
  * number of rows is known, by the one function that defines them.
@@ -43,10 +52,34 @@ struct xt_row {
 _Static_assert(sizeof(struct xt_row) == 24, "a kept packet is 24 bytes");
 
 #define XT_NONE UINT32_MAX
-#define XT_MAX_FLOWS (1u << 30) /* the table has at most twice as many slots */
+#define XT_MAX_FLOWS (1u << 30) /* of a shard; the table has at most twice as many slots */
+
+enum { XT_MAX_SHARDS = 16, XT_CHUNK = 64, XT_ROUND = 16384 };
 
 struct xt_slot {
     uint32_t hash, flow; /* flow XT_NONE: empty */
+};
+
+/* An inferable packet. */
+struct xt_entry {
+    uint64_t tick, index; /* index: number of the packet in the file */
+    uint32_t hash, cls, capture;
+    struct dune_packet p;
+};
+
+struct xt_shard {
+    const struct xt_file *f;
+    DUNE_VEC(struct xt_flow) flows;
+    DUNE_VEC(uint64_t) born; /* index of the first packet of every flow, when there are several shards */
+    DUNE_VEC(struct xt_row) rows;
+    DUNE_VEC(struct xt_key6) keys6;
+    uint64_t label_changes, unlabelled_flows;
+    bool *occurs; /* [classes of the label file + 1] the last one: unlabelled */
+    /* the hash table of the current capture */
+    struct xt_slot *slot;
+    uint32_t mask, used, table_capture;
+    int rc;
+    struct dune_diag d;
 };
 
 struct xt_file {
@@ -60,20 +93,40 @@ struct xt_file {
     bool keep_unlabelled;
     struct dune_progress *progress;
     uint64_t file_bytes;
+    unsigned n_shards; /* also the threads of the file */
     /* found */
     int rc;
     struct dune_diag d;
     struct dune_extract_report report;
-    DUNE_VEC(struct xt_flow) flows;
-    DUNE_VEC(struct xt_row) rows;
-    DUNE_VEC(struct xt_key6) keys6;
-    /* the hash table of the current capture */
-    struct xt_slot *slot;
-    uint32_t mask, used;
+    struct xt_shard *shard; /* [n_shards] */
+    uint64_t n_flows, n_rows;
+    uint64_t *order; /* [n_flows] shard << 32 | flow, by first packet; NULL: one shard, in order */
 };
 
-/* Reads the file; f->rc and f->d say how it went. */
+/* Flow number i of the file and the shard that has its rows. */
+static inline const struct xt_flow *xt_flow_at(const struct xt_file *f, uint64_t i, const struct xt_shard **s)
+{
+    uint64_t at = f->order ? f->order[i] : i;
+
+    *s = &f->shard[at >> 32];
+    return &(*s)->flows.data[(uint32_t)at];
+}
+
+/* packets.c: reads the file; f->rc and f->d say how it went. */
 void dune_xt_read(struct xt_file *f);
 void dune_xt_fini(struct xt_file *f);
+
+/* flowtrack.c */
+void dune_xt_shard_init(struct xt_shard *s, const struct xt_file *f);
+void dune_xt_shard_fini(struct xt_shard *s);
+uint32_t dune_xt_hash(const struct dune_flow_key *k);
+static inline uint32_t dune_xt_shard_of(uint32_t hash, unsigned n_shards)
+{
+    return (uint32_t)(((uint64_t)(hash * 0x9e3779b1u) * n_shards) >> 32);
+}
+/* The entries pick[0..n) of e, in the order of the file; n at most XT_CHUNK. */
+int dune_xt_track(struct xt_shard *s, const struct xt_entry *e, const uint16_t *pick, size_t n);
+/* After the last packet: gives up the table. */
+void dune_xt_shard_end(struct xt_shard *s);
 
 #endif

@@ -18,6 +18,9 @@
 
 #include <math.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 struct dp {
     const struct problem *p;
@@ -95,26 +98,45 @@ static void fill_some(struct dp *k, uint32_t s)
     k->any[s] = fmax(best, k->value[low] + k->any[all]);
 }
 
-/* The width is a constant so that the inner loop becomes vector code. */
+/* Two numbers at a time, of any alignment. */
+typedef double pair __attribute__((vector_size(16), aligned(8)));
+
+static inline pair larger(pair a, pair b)
+{
+#ifdef __SSE2__
+    return (pair)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
+    return (pair){a[0] > b[0] ? a[0] : b[0], a[1] > b[1] ? a[1] : b[1]};
+#endif
+}
+
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 12")
+#endif
+
+/* The width is a constant so that the best values stay in registers. */
 #define FILL_EXACTLY(W)                                                                            \
-    __attribute__((optimize("O3"))) static void fill_exactly_##W(struct dp *k, uint32_t s)         \
+    static void fill_exactly_##W(struct dp *k, uint32_t s)                                         \
     {                                                                                              \
         uint32_t low = s & -s, all = s ^ low;                                                      \
         const double *restrict value = k->value;                                                   \
+        pair top[(W) / 2];                                                                         \
         double best[W];                                                                            \
                                                                                                    \
-        for (int i = 0; i < W; i++)                                                                \
-            best[i] = -INFINITY;                                                                   \
+        UNROLL                                                                                     \
+        for (int i = 0; i < (W) / 2; i++)                                                          \
+            top[i] = (pair){-INFINITY, -INFINITY};                                                 \
         for (uint32_t rest = all; rest; rest = (rest - 1) & all) {                                 \
             const double *restrict sub = k->exactly + (size_t)rest * W;                            \
-            double v = value[s ^ rest];                                                            \
+            pair v = {value[s ^ rest], value[s ^ rest]};                                           \
                                                                                                    \
-            for (int i = 0; i < W; i++) {                                                          \
-                double x = v + sub[i];                                                             \
-                                                                                                   \
-                best[i] = x > best[i] ? x : best[i];                                               \
-            }                                                                                      \
+            UNROLL                                                                                 \
+            for (int i = 0; i < (W) / 2; i++)                                                      \
+                top[i] = larger(v + *(const pair *)(const void *)(sub + 2 * i), top[i]);           \
         }                                                                                          \
+        memcpy(best, top, sizeof(best));                                                           \
         k->exactly[(size_t)s * W] = value[s];                                                      \
         for (int i = 1; i < W; i++)                                                                \
             k->exactly[(size_t)s * W + i] = best[i - 1];                                           \

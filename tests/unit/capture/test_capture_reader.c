@@ -525,6 +525,62 @@ static void test_zstd(void **state)
     check_packed(pack_zstd);
 }
 
+/* Records of every size across the borders of windows, with and without giving memory back in between. */
+static void check_windows(const struct image *plain, void (*pack)(const struct image *, struct image *), unsigned every)
+{
+    struct image packed = {0};
+    struct dune_reader *a, *b;
+    struct dune_record x, y;
+    unsigned n = 0;
+    int rc;
+
+    pack(plain, &packed);
+    assert_ok(open_image(&a, plain), diag);
+    assert_ok(open_image(&b, &packed), diag);
+    while ((rc = dune_reader_next(a, &x, &diag)) == 1) {
+        assert_int_equal(dune_reader_next(b, &y, &diag), 1);
+        assert_true(x.cap_len == y.cap_len && x.wire_len == y.wire_len && x.ts_ns == y.ts_ns && x.offset == y.offset);
+        assert_memory_equal(x.data, y.data, x.cap_len);
+        if (every && ++n % every == 0)
+            dune_reader_recycle(b);
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(dune_reader_next(b, &y, &diag), 0);
+    dune_reader_close(a);
+    dune_reader_close(b);
+    dune_buf_fini(&packed.b);
+}
+
+static void test_windows(void **state)
+{
+    static char frame[200001];
+    struct image pcap = {0}, ng = {.big = true};
+    struct dune_rng r;
+
+    (void)state;
+    dune_rng_init(&r, 5, 0, 0, 0);
+    pcap_header(&pcap, 0xa1b2c3d4, 1);
+    section(&ng);
+    iface(&ng, 1, 0, -1, 0);
+    for (int i = 0; i < 300; i++) {
+        size_t len = dune_rng_below(&r, i % 10 ? 1500 : 200000);
+
+        for (size_t k = 0; k < len; k++)
+            frame[k] = (char)(1 + dune_rng_below(&r, 255));
+        frame[len] = '\0';
+        pcap_record(&pcap, (uint32_t)i, 0, frame, len);
+        packet(&ng, 6, 0, (uint64_t)i, frame);
+    }
+    for (unsigned every = 0; every < 8; every += 7) {
+        check_windows(&pcap, pack_gzip, every);
+        check_windows(&pcap, pack_zstd, every);
+        check_windows(&ng, pack_gzip, every);
+        check_windows(&ng, pack_zstd, every);
+    }
+    dune_buf_fini(&pcap.b);
+    dune_buf_fini(&ng.b);
+}
+
 /* --- files and the writer ---------------------------------------------------------------------- */
 
 static void test_writer_round_trip(void **state)
@@ -587,5 +643,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_pcapng_refused),    cmocka_unit_test(test_gzip),
     cmocka_unit_test(test_zstd),              cmocka_unit_test(test_writer_round_trip),
     cmocka_unit_test(test_writer_refuses),    cmocka_unit_test(test_missing_file),
+    cmocka_unit_test(test_windows),
 };
 RUN_TESTS(tests)

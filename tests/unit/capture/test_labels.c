@@ -56,7 +56,14 @@ static void expect(const struct dune_labels *l, const struct probe *b, const cha
 {
     bool conflict = true;
     uint32_t cls = dune_labels_lookup(l, &b->ctx, b->frame, &b->p, &conflict);
+    struct dune_label_query many[40]; /* more than one burst; every answer is the one of the single look-up */
     char got[300];
+
+    for (size_t i = 0; i < 40; i++)
+        many[i] = (struct dune_label_query){.frame = b->frame, .p = &b->p, .ts_ns = b->ctx.ts_ns, .conflict = !conflict};
+    dune_labels_lookup_many(l, &b->ctx, many, 40);
+    for (size_t i = 0; i < 40; i++)
+        assert_true(many[i].cls == cls && many[i].conflict == conflict);
 
     snprintf(got, sizeof(got), "%s%s", cls == DUNE_LABEL_NONE ? "-" : dune_labels_class(l, cls),
              conflict ? "!" : "");

@@ -239,6 +239,10 @@ static void test_matches_naive(void **state)
     opts.unlabelled = "AAA";
     opts.max_n = 9;
     compare(&opts, false);
+    opts.shard_bytes = 1; /* every file by three shards */
+    opts.threads = 3;
+    compare(&opts, false);
+    compare(&opts, true);
 }
 
 static void test_threads_same_bytes(void **state)
@@ -247,12 +251,13 @@ static void test_threads_same_bytes(void **state)
     struct dune_captures *captures = read_captures(captures_csv);
     struct dune_extract_input in[N_FILES];
     struct dune_diag d = {0};
-    char *bytes[3], *out = dune_mem_printf("%s/out.dset", dir);
-    size_t len[3];
+    enum { N = 7 }; /* 1 to 3 threads, files side by side; then 1 to 4 of them on every file */
+    char *bytes[N], *out = dune_mem_printf("%s/out.dset", dir);
+    size_t len[N];
 
     (void)state;
-    for (unsigned t = 1; t <= 3; t++) {
-        struct dune_extract_opts opts = {.threads = t};
+    for (unsigned t = 1; t <= N; t++) {
+        struct dune_extract_opts opts = {.threads = t <= 3 ? t : t - 3, .shard_bytes = t > 3};
         struct dune_dataset *ds;
 
         assert_ok(dune_extract(&ds, inputs(in), N_FILES, labels, captures, &opts, NULL, &d), d);
@@ -260,11 +265,11 @@ static void test_threads_same_bytes(void **state)
         assert_ok(dune_file_read(out, &bytes[t - 1], &len[t - 1], &d), d);
         dune_dataset_free(ds);
     }
-    for (int i = 1; i < 3; i++) {
+    for (int i = 1; i < N; i++) {
         assert_int_equal(len[0], len[i]);
         assert_memory_equal(bytes[0], bytes[i], len[0]);
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < N; i++)
         dune_mem_free(bytes[i]);
     unlink(out);
     dune_mem_free(out);
