@@ -219,7 +219,7 @@ uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_k
 void spans_lookup_many(const struct dune_labels *l, uint32_t capture, struct dune_label_query *q, size_t n)
 {
     enum { BURST = 32 };
-    bool both = l->kind == LABEL_TON_IOT;
+    bool both = labels_both_ways(l);
     struct tuple t[BURST];
     uint64_t hash[BURST];
 

@@ -246,7 +246,7 @@ void dune_labels_lookup_many(const struct dune_labels *l, const struct dune_labe
     struct dune_label_ctx one = *ctx;
     bool whole = l->kind == LABEL_FILE || l->kind == LABEL_CAPTURE; /* one answer for all */
 
-    if (n && (l->kind == LABEL_FIVE_TUPLE || l->kind == LABEL_TON_IOT)) {
+    if (n && labels_have_spans(l)) {
         spans_lookup_many(l, capture_number(l, ctx), q, n);
         return;
     }

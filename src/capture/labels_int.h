@@ -133,7 +133,7 @@ uint32_t spans_lookup(const struct dune_labels *l, const struct dune_flow_key *k
 struct dune_flow_key spans_both_ways(const struct dune_flow_key *k);
 uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_key *k, uint64_t ts_ns,
                            bool *conflict);
-/* Both kinds of look-up for many packets of capture number capture (TON_IOT has none). */
+/* Both kinds of look-up for many packets of capture number capture (lists for both directions have none). */
 void spans_lookup_many(const struct dune_labels *l, uint32_t capture, struct dune_label_query *q, size_t n);
 
 #endif

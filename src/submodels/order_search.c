@@ -6,12 +6,12 @@
  * it. So items collapse into weighted patterns; those on which every order decides alike are counted once
  * for all, and only the others are decided again per order.
  */
-#include "dune/submodels.h"
+#include "submodels/submodels_int.h"
 
 #include <string.h>
 
 #include "base/base.h"
-#include "dune/sequence.h"
+#include "dune/submodels.h"
 
 enum { MAX_EXACT = 8, NARROW = 16 };
 #define TIE 1e-12
@@ -283,6 +283,10 @@ int dune_sequence_end_to_end(struct dune_order *out, const struct dune_space *s,
         return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "%u sub-models: a chain has 1 to %d", n,
                              DUNE_MAX_SUBMODELS);
     out->n = n;
+    if (rule->claim == DUNE_CLAIM_FIRST && n <= DUNE_ORDER_FIRST_MAX) {
+        dune_order_first(out, s, col, n, mask, TIE);
+        return 0;
+    }
     dune_confusion_init(&c.fixed, s->n_classes);
     dune_confusion_init(&c.conf, s->n_classes);
     collapse(&c, s, col, mask);

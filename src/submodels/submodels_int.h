@@ -3,6 +3,7 @@
 #ifndef DUNE_SUBMODELS_INT_H
 #define DUNE_SUBMODELS_INT_H
 
+#include "dune/sequence.h"
 #include "dune/submodel_set.h"
 
 #define DUNE_SUBMODELS_FORMAT "dune-submodels"
@@ -26,5 +27,11 @@ extern const size_t dune_n_use_fields;
 void dune_submodel_entry_fini(struct dune_submodel_entry *e);
 /* Settings that give the chosen point again. */
 struct dune_grid_cfg dune_submodel_grid_cfg(const struct dune_submodel_options *o);
+
+/* order_first.c: the best order of n <= DUNE_ORDER_FIRST_MAX sub-models under the rule `first`, as
+ * dune_sequence_end_to_end has it; scores within tie are equal. */
+enum { DUNE_ORDER_FIRST_MAX = 8 };
+void dune_order_first(struct dune_order *out, const struct dune_space *s, const struct dune_item_answer *const *col,
+                      unsigned n, const uint8_t *mask, double tie);
 
 #endif
