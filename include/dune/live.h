@@ -85,7 +85,8 @@ struct dune_testbed_run_cfg { /* zero: the default */
     const struct dune_plan *plan;
     const char *dunectl;         /* the program that runs a switch; required */
     const char *engine;          /* of the switches; NULL: reference */
-    const char *const *pcaps;    /* source; all start at the same moment */
+    const char *const *pcaps;    /* source; all start at the same moment, */
+    bool in_turn;                /* or one after the other */
     size_t n_pcaps;
     const struct dune_labels *labels;
     double seconds;              /* of traffic; 0: to the end of the captures */
@@ -124,6 +125,18 @@ struct dune_testbed_result {
  * nothing left running. */
 int dune_testbed_run(const struct dune_testbed_cfg *cfg, const struct dune_testbed_run_cfg *run,
                      struct dune_testbed_result *out, struct dune_diag *d) DUNE_MUST_USE;
+/*
+ * Labelled traffic of real programs (web, streaming, bulk TCP and UDP, DNS, NTP, MQTT, SSH, a bounded port scan and
+ * SYN flood), servers and every class of clients in namespaces of their own: out/train, out/test, out/labels.csv.
+ * Needs python3, tcpdump and the programs; DUNE_E_ENV names those that are missing.
+ */
+struct dune_testbed_record_cfg { /* zero: the default */
+    const char *out;      /* directory; required */
+    double seconds;       /* of one run; 20 */
+    uint32_t train, test; /* runs; 4 and 2 */
+    uint64_t seed;
+};
+int dune_testbed_record(const struct dune_testbed_record_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
 /* Removes the testbed when this process ends, however it ends: a child waits for that. Once per process. */
 int dune_testbed_guard(const char *name, struct dune_diag *d) DUNE_MUST_USE;
 

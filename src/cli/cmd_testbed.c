@@ -10,7 +10,8 @@ struct config {
     const char *plan, *labels, *engine, *record, *name;
     struct cli_list pcaps;
     double seconds, speed, pps;
-    uint32_t slots, ways, rules_max;
+    const char *out;
+    uint32_t slots, ways, rules_max, train_runs, test_runs;
     bool top_speed, tcpreplay, strip, no_rules;
 };
 
@@ -20,7 +21,7 @@ static const struct cli_option options[] = {
      "run: a capture that is sent, or a directory of them; all start together; may be given several times"},
     {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE", NULL, "run: labels; what arrives is scored"},
     {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|xdp", "reference", "run: of the switches"},
-    {"seconds", 0, CLI_DOUBLE, offsetof(struct config, seconds), "S", NULL, "run: of traffic (all of it)", false, 0.1, 0},
+    {"seconds", 0, CLI_DOUBLE, offsetof(struct config, seconds), "S", NULL, "run: of traffic (all of it); record: of a capture (20)", false, 0.1, 0},
     {"speed", 0, CLI_DOUBLE, offsetof(struct config, speed), "X", NULL,
      "run: times the captured pace (1)", false, 0.001, 0},
     {"pps", 0, CLI_DOUBLE, offsetof(struct config, pps), "N", NULL, "run: packets per second instead", false, 1, 0},
@@ -33,6 +34,9 @@ static const struct cli_option options[] = {
     {"slots", 0, CLI_U32, offsetof(struct config, slots), "N", NULL, "run: slots instead of the plan's", false, 1, 0},
     {"ways", 0, CLI_U32, offsetof(struct config, ways), "N", NULL, "run: ways instead of the plan's", false, 1, 8},
     {"rules-max", 0, CLI_U32, offsetof(struct config, rules_max), "N", NULL, "run: rules a device holds", false, 1, 0},
+    {"output", 'o', CLI_STR, offsetof(struct config, out), "DIR", NULL, "record: where captures and labels go"},
+    {"train-runs", 0, CLI_U32, offsetof(struct config, train_runs), "N", "4", "record: captures in train/", false, 1, 100},
+    {"test-runs", 0, CLI_U32, offsetof(struct config, test_runs), "N", "2", "record: captures in test/", false, 1, 100},
     {"name", 0, CLI_STR, offsetof(struct config, name), "NAME", NULL, "down: name of the testbed, without a topology"},
 };
 
@@ -183,6 +187,18 @@ static int run_testbed(struct cli_ctx *ctx, const struct config *cfg, const stru
     return rc;
 }
 
+static int record(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag *d)
+{
+    struct dune_testbed_record_cfg r = {.out = cfg->out, .seconds = cfg->seconds, .train = cfg->train_runs,
+                                        .test = cfg->test_runs, .seed = ctx->seed};
+    int rc;
+
+    if (!cfg->out)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "testbed record needs --output DIR");
+    rc = dune_testbed_guard("dunerec", d);
+    return rc ? rc : dune_testbed_record(&r, d);
+}
+
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
@@ -199,8 +215,10 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
         return dune_testbed_up(&tb, d);
     if (strcmp(verb, "down") == 0)
         return dune_testbed_down(cfg->name ? cfg->name : tb.name, d);
+    if (strcmp(verb, "record") == 0)
+        return record(ctx, cfg, d);
     if (strcmp(verb, "run") != 0)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "testbed up, run or down, not \"%.32s\"", verb);
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "testbed up, run, down or record, not \"%.32s\"", verb);
     if (!cfg->plan || cfg->pcaps.len == 0)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "testbed run needs --plan and --pcap");
     return run_testbed(ctx, cfg, &tb, d);
@@ -209,7 +227,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 const struct cli_command cmd_testbed = {
     .name = "testbed",
     .summary = "a chain of devices on this machine",
-    .args = "up|run|down [TOPOLOGY]",
+    .args = "up|run|down|record [TOPOLOGY]",
     .min_args = 1,
     .max_args = 2,
     CLI_CONFIG(struct config),
@@ -222,9 +240,14 @@ const struct cli_command cmd_testbed = {
         "\n"
         "TOPOLOGY is a YAML file: name, levels (devices at every position of the chain, source side first: [1, 1, 1]\n"
         "is a row of three and the default, [4, 2, 1] a tree) and mtu. The last device leaves the shim on, so that\n"
-        "the sink reads the verdict of every packet; --strip takes it off.\n",
+        "the sink reads the verdict of every packet; --strip takes it off.\n"
+        "\n"
+        "record makes a data set of real programs instead: a web server, DNS, NTP, MQTT, SSH, iperf3 and their\n"
+        "clients, a bounded port scan and SYN flood, every class of clients in a namespace of its own, IPv4 and\n"
+        "IPv6, with and without VLAN tags; train and test come from different runs.\n",
     .examples = "dunectl testbed run --plan plan.json --pcap data/test --labels labels.csv --seconds 30\n"
                 "dunectl testbed run tree.yaml --plan plan.json --pcap a.pcap --top-speed --strip\n"
-                "dunectl testbed down\n",
+                "dunectl testbed down\n"
+                "dunectl testbed record -o mine --seconds 30\n",
     .run = run,
 };

@@ -11,7 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/yaml_tree.h"
@@ -202,6 +202,33 @@ static void end_processes(const char *dir)
 
 /* --- down --------------------------------------------------------------------------------------------------- */
 
+/* Programs that still live in a namespace keep it alive: they end with it. */
+static void end_inhabitants(const char *netns)
+{
+    char path[300];
+    struct stat ns, st;
+    DIR *proc = opendir("/proc");
+    struct dirent *e;
+
+    snprintf(path, sizeof(path), "/run/netns/%.200s", netns);
+    if (stat(path, &ns) != 0) {
+        if (proc)
+            closedir(proc);
+        return;
+    }
+    while (proc && (e = readdir(proc))) {
+        uint64_t pid;
+
+        if (!dune_parse_u64(e->d_name, &pid) || pid < 2 || pid == (uint64_t)getpid())
+            continue;
+        snprintf(path, sizeof(path), "/proc/%llu/ns/net", (unsigned long long)pid);
+        if (stat(path, &st) == 0 && st.st_ino == ns.st_ino && st.st_dev == ns.st_dev)
+            kill((pid_t)pid, SIGKILL);
+    }
+    if (proc)
+        closedir(proc);
+}
+
 static int remove_namespaces(const char *name, struct dune_diag *d)
 {
     char prefix[40];
@@ -211,8 +238,10 @@ static int remove_namespaces(const char *name, struct dune_diag *d)
 
     snprintf(prefix, sizeof(prefix), "%.31s.", name);
     while (dir && rc == 0 && (e = readdir(dir)))
-        if (strncmp(e->d_name, prefix, strlen(prefix)) == 0)
+        if (strncmp(e->d_name, prefix, strlen(prefix)) == 0) {
+            end_inhabitants(e->d_name);
             rc = NETNS_RUN(d, "ip", "netns", "delete", e->d_name);
+        }
     if (dir)
         closedir(dir);
     return rc;

@@ -61,6 +61,7 @@ struct load {
     struct live_traffic *t;
     const struct dune_testbed_run_cfg *run;
     DUNE_VEC(struct raw) raw;
+    uint64_t base_ns; /* where this capture starts */
 };
 
 static int read_file(struct load *l, const char *path, struct dune_diag *d)
@@ -81,6 +82,7 @@ static int read_file(struct load *l, const char *path, struct dune_diag *d)
         x.at_ns = rec.ts_ns > first ? rec.ts_ns - first : 0;
         if (l->run->speed > 0)
             x.at_ns = (uint64_t)((double)x.at_ns / l->run->speed);
+        x.at_ns += l->base_ns;
         if (l->run->seconds > 0 && l->run->pps <= 0 && (double)x.at_ns / 1e9 > l->run->seconds)
             return 0;
         DUNE_VEC_PUSH(&l->raw, x);
@@ -179,8 +181,10 @@ int dune_live_traffic_load(struct live_traffic *t, const struct dune_testbed_run
     dune_confusion_init(&t->digest, t->n_classes);
     t->truth = dune_truth_new(run->plan->timeout);
     t->reader = DUNE_NEW_N(struct dune_reader *, run->n_pcaps + 1);
-    for (size_t i = 0; rc == 0 && i < run->n_pcaps; i++)
+    for (size_t i = 0; rc == 0 && i < run->n_pcaps; i++) {
+        l.base_ns = run->in_turn && l.raw.len ? l.raw.data[l.raw.len - 1].at_ns + 100000000 : 0;
         rc = read_file(&l, run->pcaps[i], d);
+    }
     if (rc == 0 && l.raw.len == 0)
         rc = dune_diag_set(d, DUNE_E_INPUT, run->n_pcaps ? run->pcaps[0] : NULL, "there is no packet to send");
     if (rc == 0)

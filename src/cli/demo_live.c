@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dunectl demo live: the solutions in turn over switches in network namespaces, then the table. */
+#include "cli/demo_live.h"
+
+#include <string.h>
+
+#include "dune/live.h"
+
+struct row {
+    const char *name;
+    struct dune_plan *plan;
+    struct dune_testbed_result r;
+};
+
+struct live {
+    struct cli_ctx *ctx;
+    const struct cli_demo_live *cfg;
+    struct dune_testbed_cfg tb;
+    struct dune_labels *labels;
+    struct dune_paths paths;
+    struct row *row;
+    size_t n;
+};
+
+static void on_tick(void *ctx, const struct dune_testbed_now *now)
+{
+    struct live *l = ctx;
+
+    if ((uint64_t)now->seconds % 5 == 0)
+        cli_note(l->ctx, "%s %3.0f s: %llu packets, F1 so far: macro %.3f weighted %.3f micro %.3f",
+                 l->row[l->n].name, now->seconds, (unsigned long long)now->arrived, now->flow.macro,
+                 now->flow.weighted, now->flow.micro);
+}
+
+/* --- one solution ------------------------------------------------------------------------------------------ */
+
+static int run_one(struct live *l, const char *name, struct dune_diag *d)
+{
+    struct row *row = &l->row[l->n];
+    struct dune_testbed_run_cfg run = {.engine = l->cfg->engine, .labels = l->labels, .seconds = l->cfg->seconds,
+                                       .pcaps = (const char *const *)l->paths.data, .n_pcaps = l->paths.len,
+                                       .in_turn = true, .dunectl = "/proc/self/exe", .tick = on_tick, .tick_ctx = l};
+    char *path = dune_mem_printf("%s/plans/%s.json", l->cfg->dir, name);
+    struct dune_diag ignored = {0};
+    int rc = dune_plan_read(&row->plan, path, d);
+
+    dune_mem_free(path);
+    if (rc)
+        return rc;
+    row->name = name;
+    run.plan = row->plan;
+    cli_note(l->ctx, "%s on %u switches", name, l->tb.n_levels);
+    rc = dune_testbed_up(&l->tb, d);
+    if (rc == 0)
+        rc = dune_testbed_run(&l->tb, &run, &row->r, d);
+    if (dune_testbed_down(l->tb.name, rc ? &ignored : d) && rc == 0)
+        rc = d->code;
+    l->n++;
+    return rc;
+}
+
+/* --- the tables -------------------------------------------------------------------------------------------- */
+
+static void print_scores(struct live *l)
+{
+    struct cli_table t;
+
+    cli_out(l->ctx, "\nlive, %.0f s of traffic over %u switches (a packet without an answer is wrong):\n\n",
+            l->n ? l->row[0].r.seconds : 0, l->tb.n_levels);
+    cli_table_init(&t, 10, (const char *[]){"solution", ">macro F1", ">weighted", ">micro", ">of digests", ">claimed %",
+                                            ">packets", ">lost", ">chain p50 us", ">p99 us"});
+    for (size_t i = 0; i < l->n; i++) {
+        const struct dune_testbed_result *r = &l->row[i].r;
+
+        cli_table_cell(&t, "%s", l->row[i].name);
+        cli_table_cell(&t, "%.4f", r->flow.macro);
+        cli_table_cell(&t, "%.4f", r->flow.weighted);
+        cli_table_cell(&t, "%.4f", r->flow.micro);
+        cli_table_cell(&t, "%.4f", r->digest.macro);
+        cli_table_cell(&t, "%.1f", 100 * r->flow.coverage);
+        cli_table_cell(&t, "%llu", (unsigned long long)r->sent);
+        cli_table_cell(&t, "%llu", (unsigned long long)r->lost);
+        cli_table_cell(&t, "%.1f", (double)r->chain_p50_ns / 1e3);
+        cli_table_cell(&t, "%.1f", (double)r->chain_p99_ns / 1e3);
+    }
+    cli_print_table(l->ctx, &t);
+}
+
+static void print_devices(struct live *l)
+{
+    struct cli_table t;
+
+    cli_out(l->ctx, "\n");
+    cli_table_init(&t, 9, (const char *[]){"solution", "switch", ">p50 us", ">p99 us", ">inferred", ">by rule",
+                                           ">leaves", ">features", ">blocks"});
+    for (size_t i = 0; i < l->n; i++)
+        for (uint32_t k = 0; k < l->row[i].r.n_devices; k++) {
+            const struct dune_testbed_device *dev = &l->row[i].r.device[k];
+            struct dune_resources res = {0};
+
+            if (k < l->row[i].plan->n_devices)
+                dune_resources_estimate(l->row[i].plan, k, NULL, 1, &res);
+            cli_table_cell(&t, "%s", k ? " " : l->row[i].name);
+            cli_table_cell(&t, "%s", dev->name);
+            cli_table_cell(&t, "%.1f", (double)dev->hop_p50_ns / 1e3);
+            cli_table_cell(&t, "%.1f", (double)dev->hop_p99_ns / 1e3);
+            cli_table_cell(&t, "%llu", (unsigned long long)dev->counters.inferred);
+            cli_table_cell(&t, "%llu", (unsigned long long)dev->counters.rule_hit);
+            cli_table_cell(&t, "%u", res.leaves);
+            cli_table_cell(&t, "%u", res.features_distinct);
+            cli_table_cell(&t, "%u", res.published_blocks);
+        }
+    cli_print_table(l->ctx, &t);
+    cli_out(l->ctx, "\nTimes are of this machine: a hop is from the interface's time stamp until the frame is handed on.\n"
+            "Blocks: the published accounting of table memory.\n");
+}
+
+static void json_row(struct dune_jsonw *w, const struct row *row)
+{
+    const struct dune_testbed_result *r = &row->r;
+
+    dune_jsonw_key(w, row->name);
+    dune_jsonw_obj(w);
+    dune_jsonw_key(w, "macro"), dune_jsonw_fixed(w, r->flow.macro, 5);
+    dune_jsonw_key(w, "weighted"), dune_jsonw_fixed(w, r->flow.weighted, 5);
+    dune_jsonw_key(w, "micro"), dune_jsonw_fixed(w, r->flow.micro, 5);
+    dune_jsonw_key(w, "coverage"), dune_jsonw_fixed(w, r->flow.coverage, 5);
+    dune_jsonw_key(w, "digest_macro"), dune_jsonw_fixed(w, r->digest.macro, 5);
+    dune_jsonw_key(w, "sent"), dune_jsonw_big(w, r->sent);
+    dune_jsonw_key(w, "lost"), dune_jsonw_big(w, r->lost);
+    dune_jsonw_key(w, "chain_p50_ns"), dune_jsonw_big(w, r->chain_p50_ns);
+    dune_jsonw_key(w, "chain_p99_ns"), dune_jsonw_big(w, r->chain_p99_ns);
+    dune_jsonw_key(w, "hop_p50_ns");
+    dune_jsonw_arr_inline(w);
+    for (uint32_t k = 0; k < r->n_devices; k++)
+        dune_jsonw_big(w, r->device[k].hop_p50_ns);
+    dune_jsonw_end(w);
+    dune_jsonw_key(w, "hop_p99_ns");
+    dune_jsonw_arr_inline(w);
+    for (uint32_t k = 0; k < r->n_devices; k++)
+        dune_jsonw_big(w, r->device[k].hop_p99_ns);
+    dune_jsonw_end(w);
+    dune_jsonw_end(w);
+}
+
+static int write_json(struct live *l, struct dune_diag *d)
+{
+    char *path = dune_mem_printf("%s/live.json", l->cfg->dir);
+    struct dune_buf b = {0};
+    struct dune_jsonw w;
+    int rc;
+
+    dune_jsonw_init(&w, &b);
+    dune_jsonw_obj(&w);
+    dune_jsonw_key(&w, "switches"), dune_jsonw_uint(&w, l->tb.n_levels);
+    dune_jsonw_key(&w, "solutions");
+    dune_jsonw_obj(&w);
+    for (size_t i = 0; i < l->n; i++)
+        json_row(&w, &l->row[i]);
+    dune_jsonw_end(&w);
+    dune_jsonw_end(&w);
+    dune_buf_puts(&b, "\n");
+    rc = dune_file_write(path, b.data, b.len, d);
+    dune_buf_fini(&b);
+    dune_mem_free(path);
+    return rc;
+}
+
+int cli_demo_live(struct cli_ctx *ctx, const struct cli_demo_live *cfg, struct dune_diag *d)
+{
+    struct live l = {.ctx = ctx, .cfg = cfg};
+    int rc = dune_labels_read(&l.labels, cfg->labels, NULL, d);
+
+    dune_testbed_row(&l.tb, cfg->devices);
+    l.row = DUNE_NEW_N(struct row, cfg->solutions->len + 1);
+    for (size_t i = 0; rc == 0 && i < cfg->test->len; i++)
+        rc = dune_paths_add(&l.paths, cfg->test->data[i], d);
+    for (size_t i = 0; rc == 0 && i < cfg->solutions->len; i++)
+        rc = run_one(&l, cfg->solutions->data[i], d);
+    if (rc == 0)
+        rc = write_json(&l, d);
+    if (rc == 0 && !ctx->json) {
+        print_scores(&l);
+        print_devices(&l);
+    }
+    for (size_t i = 0; i < l.n; i++)
+        dune_plan_free(l.row[i].plan);
+    dune_mem_free(l.row);
+    dune_paths_fini(&l.paths);
+    dune_labels_free(l.labels);
+    return rc;
+}

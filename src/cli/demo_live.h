@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DUNE_CLI_DEMO_LIVE_H
+#define DUNE_CLI_DEMO_LIVE_H
+
+#include "cli/cli.h"
+
+struct cli_demo_live {
+    const char *dir;    /* run directory: plans are in dir/plans, live.json goes there */
+    const char *labels, *engine;
+    const struct cli_list *test, *solutions;
+    uint32_t devices;
+    double seconds;     /* of traffic per solution */
+};
+/* Runs the plans of a run directory live, one after the other, and prints the tables. The testbed's guard must be
+ * there already (dune_testbed_guard). */
+int cli_demo_live(struct cli_ctx *ctx, const struct cli_demo_live *cfg, struct dune_diag *d);
+
+#endif
