@@ -15,7 +15,7 @@
 #include "dune/device.h"
 
 #define DUNE_BMV2_CPU_PORT 64 /* digests leave here */
-#define DUNE_BMV2_MAX_PORTS 8
+#define DUNE_BMV2_MAX_PORTS 36
 #define DUNE_BMV2_DIGEST_BYTES 58
 
 /* NULL: compiler and switch are on PATH; else what is missing. */
@@ -33,12 +33,15 @@ struct dune_bmv2_cfg {
     uint16_t thrift_port; /* 0: one that is free */
     uint32_t n_ports;
     struct dune_bmv2_port {
-        uint16_t number; /* 0 towards the start of the chain, 1 towards its end */
+        uint16_t number; /* 1: towards the end of the chain; others: towards its start */
+        int kind;        /* DUNE_PORT_EDGE, DUNE_PORT_CHAIN */
         const char *ifname;
     } port[DUNE_BMV2_MAX_PORTS];
     const char *digests;  /* the other end of the CPU port's link; NULL: nobody listens */
     const char *log;      /* what the switch says; NULL: nowhere */
     bool drop_edge_shim;
+    bool keep_shim; /* also on packets that leave by an edge port */
+    bool back;      /* what comes in at port 1 leaves by port 0 as it is; shims are dropped */
     uint32_t digest_rate, digest_burst; /* as in struct dune_chain_opts */
 };
 struct dune_bmv2; /* opaque */

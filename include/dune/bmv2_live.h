@@ -8,8 +8,10 @@
 
 struct dune_live_bmv2_cfg {
     const char *dir;     /* for program, compiled program and log; it stays */
-    const char *port[2]; /* interfaces towards the start and the end of the chain */
+    uint32_t n_ports;
+    struct dune_bmv2_port port[DUNE_BMV2_MAX_PORTS - 1]; /* number 1 towards the end of the chain */
     const char *cpu, *cpu_peer; /* the two ends of the CPU port's link; NULL: no digests */
+    bool back, keep_shim, drop_edge_shim;
     uint32_t digest_rate, digest_burst;
 };
 /*

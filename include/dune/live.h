@@ -22,7 +22,7 @@ struct dune_switch_port {
 enum { DUNE_SWITCH_PORTS = 32 };
 struct dune_switch_cfg { /* zero: the default */
     const char *name;      /* of the device; required */
-    const char *engine;    /* "reference" on AF_PACKET ports, or "xdp"; NULL: reference */
+    const char *engine;    /* "reference" on AF_PACKET ports, "xdp", or "bmv2"; NULL: reference */
     struct dune_switch_port in[DUNE_SWITCH_PORTS]; /* what comes in here leaves by out, and the other way
                                                       round what is for that port's side: see back */
     uint32_t n_in;

@@ -23,7 +23,7 @@ static const struct cli_option options[] = {
      "a port where frames come in, edge:IFACE or chain:IFACE; may be given several times"},
     {"out", 'o', CLI_STR, offsetof(struct config, out), "KIND:IFACE", NULL,
      "the port where they leave, chain:IFACE or edge:IFACE", true},
-    {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|xdp", "reference", "what runs the plan"},
+    {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|xdp|bmv2", "reference", "what runs the plan"},
     {"back", 0, CLI_FLAG, offsetof(struct config, back), NULL, NULL,
      "frames that come in at the out port leave by the first in port, as they are"},
     {"fix", 0, CLI_FLAG, offsetof(struct config, fix), NULL, NULL,

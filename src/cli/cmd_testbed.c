@@ -7,7 +7,7 @@
 #include "dune/live.h"
 
 struct config {
-    const char *plan, *labels, *engine, *record, *name;
+    const char *plan, *labels, *engine, *target, *record, *name;
     struct cli_list pcaps;
     double seconds, speed, pps;
     const char *out;
@@ -20,7 +20,8 @@ static const struct cli_option options[] = {
     {"pcap", 0, CLI_LIST, offsetof(struct config, pcaps), "PCAP", NULL,
      "run: a capture that is sent, or a directory of them; all start together; may be given several times"},
     {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE", NULL, "run: labels; what arrives is scored"},
-    {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|xdp", "reference", "run: of the switches"},
+    {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|xdp|bmv2", "reference", "run: of the switches"},
+    {"target", 't', CLI_STR, offsetof(struct config, target), "NAME", NULL, "another word for --engine"},
     {"seconds", 0, CLI_DOUBLE, offsetof(struct config, seconds), "S", NULL, "run: of traffic (all of it); record: of a capture (20)", false, 0.1, 0},
     {"speed", 0, CLI_DOUBLE, offsetof(struct config, speed), "X", NULL,
      "run: times the captured pace (1)", false, 0.001, 0},
@@ -147,7 +148,7 @@ static int add_pcaps(const struct config *cfg, struct dune_paths *paths, struct 
 static int run_testbed(struct cli_ctx *ctx, const struct config *cfg, const struct dune_testbed_cfg *tb,
                        struct dune_diag *d)
 {
-    struct dune_testbed_run_cfg r = {.engine = cfg->engine, .seconds = cfg->seconds, .speed = cfg->speed,
+    struct dune_testbed_run_cfg r = {.engine = cfg->target ? cfg->target : cfg->engine, .seconds = cfg->seconds, .speed = cfg->speed,
                                      .pps = cfg->pps, .top_speed = cfg->top_speed, .tcpreplay = cfg->tcpreplay,
                                      .strip = cfg->strip, .no_rules = cfg->no_rules, .record = cfg->record,
                                      .opts = {.slots = cfg->slots, .ways = cfg->ways, .rules_max = cfg->rules_max},

@@ -36,8 +36,10 @@ static uint64_t real_tick(void)
 
 static int start(struct live_bmv2 *b, const struct dune_plan *p, uint16_t position, struct dune_diag *d)
 {
-    struct dune_bmv2_cfg cfg = {.device = position, .n_ports = 2, .digests = b->cfg.cpu_peer,
-                                .digest_rate = b->cfg.digest_rate, .digest_burst = b->cfg.digest_burst};
+    struct dune_bmv2_cfg cfg = {.device = position, .n_ports = b->cfg.n_ports, .digests = b->cfg.cpu_peer,
+                                .digest_rate = b->cfg.digest_rate, .digest_burst = b->cfg.digest_burst,
+                                .back = b->cfg.back, .keep_shim = b->cfg.keep_shim,
+                                .drop_edge_shim = b->cfg.drop_edge_shim};
     char *json = NULL, *log;
     uint64_t now = 0;
     int rc = dune_bmv2_compile(p, position, b->cfg.dir, false, &json, d);
@@ -45,10 +47,9 @@ static int start(struct live_bmv2 *b, const struct dune_plan *p, uint16_t positi
     if (rc)
         return rc;
     log = dune_mem_printf("%s/switch.log", b->cfg.dir);
-    for (uint16_t i = 0; i < 2; i++)
-        cfg.port[i] = (struct dune_bmv2_port){i, b->cfg.port[i]};
+    memcpy(cfg.port, b->cfg.port, sizeof(b->cfg.port));
     if (b->cfg.cpu)
-        cfg.port[cfg.n_ports++] = (struct dune_bmv2_port){DUNE_BMV2_CPU_PORT, b->cfg.cpu};
+        cfg.port[cfg.n_ports++] = (struct dune_bmv2_port){DUNE_BMV2_CPU_PORT, DUNE_PORT_EDGE, b->cfg.cpu};
     cfg.json = json;
     cfg.log = log;
     rc = dune_bmv2_start(&b->sw, &cfg, p, d);
@@ -201,8 +202,8 @@ static void close_live(struct dune_live *l)
         return;
     dune_bmv2_stop(b->sw);
     dune_mem_free((char *)(uintptr_t)b->cfg.dir);
-    for (int i = 0; i < 2; i++)
-        dune_mem_free((char *)(uintptr_t)b->cfg.port[i]);
+    for (uint32_t i = 0; i < b->cfg.n_ports; i++)
+        dune_mem_free((char *)(uintptr_t)b->cfg.port[i].ifname);
     dune_mem_free((char *)(uintptr_t)b->cfg.cpu);
     dune_mem_free((char *)(uintptr_t)b->cfg.cpu_peer);
     dune_mem_free(b);
@@ -233,8 +234,9 @@ struct dune_live *dune_live_bmv2_new(const struct dune_live_bmv2_cfg *cfg)
     b->base.ops = &ops;
     b->cfg = *cfg;
     b->cfg.dir = copy(cfg->dir);
-    b->cfg.port[0] = copy(cfg->port[0]);
-    b->cfg.port[1] = copy(cfg->port[1]);
+    b->cfg.n_ports = DUNE_MIN(cfg->n_ports, (uint32_t)DUNE_ARRAY_LEN(cfg->port));
+    for (uint32_t i = 0; i < b->cfg.n_ports; i++)
+        b->cfg.port[i].ifname = copy(cfg->port[i].ifname);
     b->cfg.cpu = copy(cfg->cpu);
     b->cfg.cpu_peer = copy(cfg->cpu_peer);
     return &b->base;

@@ -36,7 +36,7 @@ static int check_port(struct lsw *s, const struct dune_switch_port *p, uint32_t 
 }
 
 /* The widest frame that can come in without shim decides what chain links must carry. */
-static int edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct dune_diag *d)
+int dune_live_edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct dune_diag *d)
 {
     uint32_t one;
     int rc = 0;
@@ -69,7 +69,7 @@ static int open_ports(struct lsw *s, struct dune_diag *d)
 {
     const struct dune_switch_cfg *cfg = s->cfg;
     uint32_t mtu;
-    int rc = edge_mtu(cfg, &mtu, d);
+    int rc = dune_live_edge_mtu(cfg, &mtu, d);
 
     for (uint32_t i = 0; rc == 0 && i < cfg->n_in; i++)
         rc = check_port(s, &cfg->in[i], mtu, d);
@@ -234,8 +234,9 @@ static int check_cfg(const struct dune_switch_cfg *cfg, struct dune_diag *d)
         if (strcmp(cfg->in[i].ifname, cfg->out.ifname) == 0)
             return dune_diag_set(d, DUNE_E_USAGE, NULL, "%s is named twice: frames would go back where they came from",
                                  cfg->out.ifname);
-    if (cfg->engine && strcmp(cfg->engine, "reference") != 0)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a switch runs engine \"reference\", not \"%.32s\"", cfg->engine);
+    if (cfg->engine && strcmp(cfg->engine, "reference") != 0 && strcmp(cfg->engine, "bmv2") != 0)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a switch runs engine \"reference\" or \"bmv2\", not \"%.32s\"",
+                             cfg->engine);
     return 0;
 }
 
@@ -256,6 +257,8 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
 
     if (rc)
         return rc;
+    if (cfg->engine && strcmp(cfg->engine, "bmv2") == 0)
+        return dune_live_switch_bmv2(cfg, bus, d);
     s = DUNE_NEW(struct lsw);
     s->cfg = cfg;
     s->live = dune_live_ref_new(&cfg->opts);

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READY_S = 30, DRAIN_MS = 600, REPORT_MS = 1300 };
+enum { READY_S = 30, READY_COMPILE_S = 180, DRAIN_MS = 600, REPORT_MS = 1300 };
 
 struct tb {
     const struct dune_testbed_cfg *cfg;
@@ -162,7 +162,8 @@ static int load_plan(struct tb *t, struct dune_diag *d)
     struct dune_controller_stats s = {0};
     char *text = NULL;
     size_t len;
-    uint64_t end = dune_now_ns() + READY_S * UINT64_C(1000000000);
+    int ready = t->run->engine && strcmp(t->run->engine, "bmv2") == 0 ? READY_COMPILE_S : READY_S;
+    uint64_t end = dune_now_ns() + (uint64_t)ready * UINT64_C(1000000000);
     int rc = dune_plan_format(t->run->plan, &text, &len, d);
 
     while (rc == 0 && !s.leader && !dune_interrupted()) {
@@ -180,7 +181,7 @@ static int load_plan(struct tb *t, struct dune_diag *d)
             rc = dune_diag_set(d, DUNE_E_ENV, NULL, "a device refused the plan");
         if (rc == 0 && dune_now_ns() > end)
             rc = dune_diag_set(d, DUNE_E_ENV, NULL, "after %d s not all devices hold the plan (%u of %u are silent)",
-                               READY_S, s.n_lost, s.n_devices);
+                               ready, s.n_lost, s.n_devices);
     }
     return rc;
 }

@@ -163,6 +163,7 @@ static inline void bmv2_device_open(struct bmv2_chain *c, uint32_t i)
     for (unsigned k = 0; k < 5; k++) {
         snprintf(port[k], sizeof(port[k]), "%c%u", "pqrst"[k], i);
         cfg.port[k].number = number[k];
+        cfg.port[k].kind = (number[k] == 0 && i > 0) || (number[k] == 1 && i + 1 < c->n) ? DUNE_PORT_CHAIN : DUNE_PORT_EDGE;
         cfg.port[k].ifname = port[k];
     }
     snprintf(digests, sizeof(digests), "c%u", i);

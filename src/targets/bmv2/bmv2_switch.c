@@ -117,8 +117,23 @@ static int put_entries(struct dune_bmv2 *sw, struct bmv2_generation *g, struct p
     return rc;
 }
 
+static void port_rows(struct p4_entries *e, const struct dune_bmv2_cfg *cfg)
+{
+    for (uint32_t i = 0; i < cfg->n_ports; i++) {
+        const struct dune_bmv2_port *p = &cfg->port[i];
+
+        if (p->number == DUNE_BMV2_CPU_PORT)
+            continue;
+        p4_row_port_out(e, p->number, p->kind == DUNE_PORT_CHAIN || cfg->keep_shim);
+        if (p->number != 1)
+            p4_row_port_in(e, p->number, p->kind == DUNE_PORT_CHAIN);
+        else if (cfg->back)
+            p4_row_port_back(e, 1, 0);
+    }
+}
+
 /* What does not depend on a generation: ports, votes, clone session of the digests. */
-static int set_up(struct dune_bmv2 *sw, const struct p4_shape *s, struct dune_diag *d)
+static int set_up(struct dune_bmv2 *sw, const struct dune_bmv2_cfg *cfg, const struct p4_shape *s, struct dune_diag *d)
 {
     struct p4_entries e = {.prefix = BMV2_PREFIX};
     int rc = bmv2_queue_depth(sw->rpc, QUEUE_DEPTH, d);
@@ -128,7 +143,7 @@ static int set_up(struct dune_bmv2 *sw, const struct p4_shape *s, struct dune_di
     if (rc == 0)
         rc = set_hashes(sw, d);
     p4_row_stamp(&e, 0, true, false, 0, 0); /* no generation: there is nothing to wrap a forged shim in */
-    p4_rows_ports(&e, s);
+    port_rows(&e, cfg);
     p4_rows_votes(&e, s);
     if (sw->stateful)
         p4_row_digest_rate(&e, sw->digest_rate, sw->digest_burst);
@@ -164,7 +179,7 @@ int dune_bmv2_start(struct dune_bmv2 **out, const struct dune_bmv2_cfg *cfg, con
     if (rc == 0)
         rc = await(sw, d);
     if (rc == 0)
-        rc = set_up(sw, s, d);
+        rc = set_up(sw, cfg, s, d);
     s->plan = NULL; /* only widths are looked at from now on */
     if (rc)
         dune_bmv2_stop(sw);

@@ -130,7 +130,9 @@ uint32_t dune_range_rows_ternary(const struct dune_range_row *row, uint32_t n_ro
 /* --- p4_rows.c: the entries of a plan on a device ---------------------------------------------------- */
 void p4_rows_model(struct p4_entries *e, const struct p4_shape *s, uint32_t g);
 void p4_rows_votes(struct p4_entries *e, const struct p4_shape *s);
-void p4_rows_ports(struct p4_entries *e, const struct p4_shape *s);
+void p4_row_port_in(struct p4_entries *e, uint32_t port, bool chain); /* leaves by port 1 */
+void p4_row_port_back(struct p4_entries *e, uint32_t port, uint32_t to);
+void p4_row_port_out(struct p4_entries *e, uint32_t port, bool chain);
 /* Ports, what is stamped, and the generation in set g of the tables. */
 void p4_rows_device(struct p4_entries *e, const struct p4_shape *s, uint32_t g);
 void p4_rows_generation(struct p4_entries *e, const struct p4_shape *s, uint32_t g);

@@ -300,23 +300,35 @@ static void action_rows(struct p4_entries *e, const struct p4_shape *s, uint32_t
     }
 }
 
-/* Port 0 looks to the start of the chain, port 1 to its end; inner links are chain ports. */
-void p4_rows_ports(struct p4_entries *e, const struct p4_shape *s)
+void p4_row_port_in(struct p4_entries *e, uint32_t port, bool chain)
 {
-    bool first = s->device == 0, last = s->device + 1 == s->plan->n_devices;
+    p4_begin(e, "port_in", "arrive.ports");
+    p4_exact(e, "port", 9, port);
+    p4_value(e, "chain", 1, chain);
+    p4_value(e, "out_port", 9, 1);
+}
 
-    p4_comment(e, "ports: 0 towards the start of the chain, 1 towards its end");
-    for (uint32_t port = 0; port < 2; port++) {
-        bool chain = port == 0 ? !first : !last;
+void p4_row_port_back(struct p4_entries *e, uint32_t port, uint32_t to)
+{
+    p4_begin(e, "pass_back", "arrive.ports");
+    p4_exact(e, "port", 9, port);
+    p4_value(e, "out_port", 9, to);
+}
 
-        p4_begin(e, "port_in", "arrive.ports");
-        p4_exact(e, "port", 9, port);
-        p4_value(e, "chain", 1, chain);
-        p4_value(e, "out_port", 9, 1 - port);
-        p4_begin(e, "port_out", "leave.out_ports");
-        p4_exact(e, "port", 9, port);
-        p4_value(e, "chain", 1, chain);
-    }
+void p4_row_port_out(struct p4_entries *e, uint32_t port, bool chain)
+{
+    p4_begin(e, "port_out", "leave.out_ports");
+    p4_exact(e, "port", 9, port);
+    p4_value(e, "chain", 1, chain);
+}
+
+/* Port 0 looks to the start of the chain, port 1 to its end; inner links are chain ports. */
+static void port_rows(struct p4_entries *e, const struct p4_shape *s)
+{
+    p4_comment(e, "ports: 0 towards the start of the chain, 1 towards its end; back from there as it is");
+    p4_row_port_in(e, 0, s->device != 0);
+    p4_row_port_back(e, 1, 0);
+    p4_row_port_out(e, 1, s->device + 1 != s->plan->n_devices);
 }
 
 void p4_row_stamp(struct p4_entries *e, uint16_t generation, bool drop_forged, bool draining,
@@ -359,7 +371,7 @@ void p4_rows_generation(struct p4_entries *e, const struct p4_shape *s, uint32_t
 
 void p4_rows_device(struct p4_entries *e, const struct p4_shape *s, uint32_t g)
 {
-    p4_rows_ports(e, s);
+    port_rows(e, s);
     p4_comment(e, "what packets without shim get");
     p4_row_stamp(e, s->plan->generation, false, false, 0, 0);
     p4_rows_generation(e, s, g);

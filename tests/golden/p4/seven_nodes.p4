@@ -62,6 +62,7 @@ const bit<8> F_DROPPED_EDGE_SHIM = 7;
 const bit<8> F_DROPPED_BAD_SHIM = 8;
 const bit<8> F_OPEN = 255; // not decided yet
 const bit<8> F_NO_PORT = 254; // came in where no port is configured
+const bit<8> F_PASSED_BACK = 252; // from the end of the chain to its start, as it is
 const bit<8> F_AGAIN = 253; // not a flow of the older generation: once more with the newest
 
 // How the packet met its slot.
@@ -694,6 +695,11 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
         meta.chain_in = chain;
         sm.egress_spec = out_port;
     }
+    @id(0x01522635)
+    action pass_back(bit<9> out_port) {
+        meta.fate = F_PASSED_BACK;
+        sm.egress_spec = out_port;
+    }
     @id(0x014B782D)
     action no_port() {
         meta.fate = F_NO_PORT;
@@ -701,7 +707,7 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
     @id(0x023AD7A3)
     table ports {
         key = { meta.port: exact; }
-        actions = { port_in; no_port; }
+        actions = { port_in; pass_back; no_port; }
         size = 512;
         default_action = no_port();
     }
@@ -751,7 +757,12 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
         ports.apply();
         stamp.apply();
         meta.generation = meta.stamped;
-        if (meta.shim_seen == 1 && meta.chain_in == 0) {
+        if (meta.fate == F_PASSED_BACK && meta.shim_seen == 1) {
+            meta.fate = F_NO_PORT; // forged: our own go the other way
+        }
+        if (meta.fate != F_OPEN) {
+            meta.shim_seen = 0;
+        } else if (meta.shim_seen == 1 && meta.chain_in == 0) {
             meta.forged = 1;
         } else if (meta.shim_seen == 1 && !hdr.shim.isValid()) {
             meta.fate = F_DROPPED_BAD_SHIM; // nobody could restore this packet
@@ -801,7 +812,7 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
                 meta.v_settled = ~meta.chain_in;
             }
         }
-        if (meta.has_shim == 0 && meta.reason == R_OK && meta.draining == 1 && meta.newest == 0 &&
+        if (meta.fate == F_OPEN && meta.has_shim == 0 && meta.reason == R_OK && meta.draining == 1 && meta.newest == 0 &&
             meta.now <= meta.drain_until) {
             meta.probing = 1;
             meta.generation = meta.older;
@@ -1587,7 +1598,7 @@ control Count(in meta_t meta) {
     counter(128, CounterType.packets) counts;
 
     apply {
-        counts.count((bit<32>)(meta.fate & 0x1F)); // 30: no port
+        counts.count((bit<32>)(meta.fate & 0x1F)); // 28: passed back; 30: no port
         if (meta.fate == F_NOT_INFERABLE) {
             counts.count(32 + (bit<32>)meta.reason);
         }
@@ -1689,7 +1700,7 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, inout standard_metad
         if (meta.fate == F_DROPPED_EDGE_SHIM || meta.fate == F_DROPPED_BAD_SHIM ||
             meta.fate == F_NO_PORT) {
             meta.drop_it = 1;
-        } else if (meta.fate != F_AGAIN) {
+        } else if (meta.fate != F_AGAIN && meta.fate != F_PASSED_BACK) {
             if (meta.fate == F_PASSED_SETTLED || meta.fate == F_RULE_HIT ||
                 meta.fate == F_INFERRED || (meta.fate == F_FILTERED && meta.has_shim == 1)) {
                 act.apply(hdr, meta, sm);
