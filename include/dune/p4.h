@@ -10,6 +10,8 @@
 
 #include "dune/engine.h"
 
+struct dune_buf; /* base/base.h */
+
 enum dune_p4_arch { DUNE_P4_V1MODEL, DUNE_P4_TNA };
 /* "p4-v1model" or "p4-tna". */
 const char *dune_p4_arch_name(enum dune_p4_arch a);
@@ -31,7 +33,8 @@ struct dune_p4_files {
  */
 int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct dune_p4_files *out,
                      struct dune_diag *d) DUNE_MUST_USE;
-/* The same for TNA programs that hold so many generations (1 or 2); v1model programs always hold 2. */
+/* The same for TNA programs that hold so many generations: 1, 2, or 0 for two where they fit, else one.
+ * v1model programs always hold 2. */
 int dune_p4_generate_for(const struct dune_plan *p, enum dune_p4_arch arch, uint32_t generations,
                          struct dune_p4_files *out, struct dune_diag *d) DUNE_MUST_USE;
 /*
@@ -43,6 +46,10 @@ int dune_p4_generate_entries(const struct dune_plan *p, const struct dune_plan *
 /* As dune_p4_generate for one device, without the dissector. */
 int dune_p4_generate_device(const struct dune_plan *p, uint32_t device, enum dune_p4_arch arch,
                             struct dune_p4_files *out, struct dune_diag *d) DUNE_MUST_USE;
+/* 2 where the programs of all devices hold two generations, else 1. */
+uint32_t dune_p4_generations(const struct dune_plan *p, enum dune_p4_arch arch);
+/* The name of a device as a name of files and directories. */
+void dune_p4_device_name(char out[80], const struct dune_plan *p, uint32_t device);
 /* The file of that name, or NULL. */
 const struct dune_p4_file *dune_p4_file_find(const struct dune_p4_files *f, const char *name);
 /* Writes them below dir; scripts (.sh) become executable. */
@@ -50,6 +57,24 @@ int dune_p4_files_write(const struct dune_p4_files *f, const char *dir, struct d
 void dune_p4_files_fini(struct dune_p4_files *f);
 
 #define DUNE_P4_MAX_TREES 7 /* 4140 rows in the vote table of the tentative class */
+
+/* --- the compiler's own reports -------------------------------------------------------------------- */
+struct dune_p4_compiled { /* what the compiler of the switch says about a program */
+    bool has_metrics, has_stages;                             /* metrics.json, mau.resources.log */
+    uint32_t stages, sram_blocks, tcam_blocks, map_rams, latency_cycles; /* cycles of the ingress */
+};
+/* Text of metrics.json; of mau.resources.log. DUNE_E_FORMAT says what is missing. */
+int dune_p4_compiled_metrics(struct dune_p4_compiled *c, const char *name, const char *text, size_t len,
+                             struct dune_diag *d) DUNE_MUST_USE;
+int dune_p4_compiled_stages(struct dune_p4_compiled *c, const char *name, const char *text, size_t len,
+                            struct dune_diag *d) DUNE_MUST_USE;
+/* Both, as far as they are there, from dir/DEVICE/DEVICE.out (where compile.sh puts them), dir/DEVICE or
+ * dir, or logs/, pipe/, pipe/logs/ in it. DUNE_E_INPUT: neither. */
+int dune_p4_compiled_read(struct dune_p4_compiled *c, const char *dir, const char *device,
+                          struct dune_diag *d) DUNE_MUST_USE;
+/* Appends the report of a device: the model of src/plan, and beside it the compiler's numbers (NULL: none). */
+void dune_p4_report(struct dune_buf *b, const struct dune_plan *p, uint32_t device, uint32_t generations,
+                    const struct dune_p4_compiled *c);
 
 /* --- the interpreter ----------------------------------------------------------------------------- */
 /*

@@ -226,7 +226,9 @@ struct dune_resources { /* of one device; how: docs/resources.md */
     uint32_t code_bits;             /* widest code key */
     uint32_t vote_rows;             /* of a table over all answers of the trees; 0 for one tree */
     uint64_t register_bits;         /* all slots, both generations */
-    uint32_t tcam_blocks, sram_blocks, map_rams, stages; /* (b) by profile, two generations */
+    uint32_t tcam_blocks, sram_blocks, map_rams, stages; /* (b) by profile, of so many generations */
+    uint32_t stateful_alus, hash_bits;
+    uint32_t latency_cycles;        /* estimate of the way through the stages */
     uint64_t software_bytes;        /* (c) tables, and packed slots of both generations */
     bool fits;                      /* profile limits (budgets are the verifier's) */
     char why[160];                  /* first limit exceeded */
@@ -236,8 +238,11 @@ struct dune_resources { /* of one device; how: docs/resources.md */
 void dune_resources_estimate(const struct dune_plan *p, uint32_t device, const struct dune_profile *prof,
                              uint32_t generations, struct dune_resources *out);
 /* Bends hash, ways, slots and parser limits of a plan to a profile; slots are halved (to 4096 at least)
- * until every device fits, if that helps. What it cannot bend (trees, time-out ...) stays as it is. */
+ * until every device fits, if that helps, else IPv6 is given up if that helps. What it cannot bend (trees, time-out ...) stays as it is. */
 void dune_plan_retarget(struct dune_plan *p, const struct dune_profile *prof, uint32_t generations);
+/* Ternary rows for the ranges of a feature in order: row r only has to match what rows before it do
+ * not, so it may match anything in [0, hi] as long as it matches [lo, hi]. */
+uint32_t dune_range_rows_ternary(const struct dune_range_row *row, uint32_t n_rows);
 /* Published accounting of a forest shape: sum_j (floor(2*bits_j/44)+1) + (floor(L/44)+1)*trees. */
 uint32_t dune_published_blocks(const uint8_t *feats, uint32_t n_feats, uint32_t max_leaves, uint32_t trees);
 

@@ -7,7 +7,7 @@
 #include "dune/p4.h"
 
 struct config {
-    const char *target, *out, *program;
+    const char *target, *out, *program, *compiled;
     uint32_t generations;
 };
 
@@ -17,8 +17,10 @@ static const struct cli_option options[] = {
     {"output", 'o', CLI_STR, offsetof(struct config, out), "DIR", NULL, "where the files go", true},
     {"for", 0, CLI_STR, offsetof(struct config, program), "PLAN", NULL,
      "entries only, for the p4-v1model programs of this plan", false},
-    {"generations", 0, CLI_U32, offsetof(struct config, generations), "N", "1",
-     "p4-tna: generations a program holds, 1 or 2", false},
+    {"generations", 0, CLI_U32, offsetof(struct config, generations), "N", "0",
+     "p4-tna: generations a program holds, 1 or 2; 0: two where they fit", false},
+    {"compiler-report", 0, CLI_STR, offsetof(struct config, compiled), "DIR", NULL,
+     "p4-tna: after compiling, put metrics.json and mau.resources.log of DIR beside the estimates", false},
 };
 
 static int find_target(const char *name, enum dune_p4_arch *arch, struct dune_diag *d)
@@ -73,6 +75,33 @@ static int generate(const struct config *cfg, const struct dune_plan *p, enum du
     return rc;
 }
 
+/* Writes DIR/DEVICE/report.txt again, with the compiler's numbers in a second column. */
+static int compare(struct cli_ctx *ctx, const struct config *cfg, const struct dune_plan *p,
+                   enum dune_p4_arch arch, struct dune_diag *d)
+{
+    uint32_t generations = cfg->generations ? cfg->generations : dune_p4_generations(p, arch);
+    int rc = 0;
+
+    for (uint32_t i = 0; i < p->n_devices && rc == 0; i++) {
+        struct dune_p4_compiled c;
+        struct dune_buf b = {0};
+        char name[80], *path;
+
+        dune_p4_device_name(name, p, i);
+        rc = dune_p4_compiled_read(&c, cfg->compiled, name, d);
+        if (rc)
+            break;
+        dune_p4_report(&b, p, i, generations, &c);
+        path = dune_mem_printf("%s/%s/report.txt", cfg->out, name);
+        rc = dune_file_write(path, b.data, b.len, d);
+        if (rc == 0 && !ctx->json && !ctx->quiet)
+            cli_out(ctx, "%s", b.data);
+        dune_mem_free(path);
+        dune_buf_fini(&b);
+    }
+    return rc;
+}
+
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
@@ -81,7 +110,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     enum dune_p4_arch arch = DUNE_P4_V1MODEL;
     int rc = find_target(cfg->target, &arch, d);
 
-    if (rc == 0 && (cfg->generations < 1 || cfg->generations > 2))
+    if (rc == 0 && cfg->generations > 2)
         rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "--generations: want 1 or 2");
     if (rc == 0)
         rc = dune_plan_read(&p, ctx->args[0], d);
@@ -89,6 +118,8 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
         rc = generate(cfg, p, arch, &files, d);
     if (rc == 0)
         rc = dune_p4_files_write(&files, cfg->out, d);
+    if (rc == 0 && cfg->compiled)
+        rc = compare(ctx, cfg, p, arch, d);
     if (rc == 0)
         print(ctx, cfg->out, &files);
     dune_p4_files_fini(&files);

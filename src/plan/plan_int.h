@@ -30,9 +30,13 @@ int dune_plan_json_text(const struct json_t *v, const char *place, char **out,
 extern const struct dune_profile dune_profiles[];
 extern const size_t dune_n_profiles;
 
-/* Ternary rows for the ranges of a feature in order: row r only has to match what rows before it do
- * not, so it may match anything in [0, hi] as long as it matches [lo, hi]. */
-uint32_t dune_range_rows_ternary(const struct dune_range_row *row, uint32_t n_rows);
+/* Stages, memories and hash bits of the TNA program of a device, into out; used: features of its
+ * sub-models, slots: of all generations. out->submodels is known. */
+void dune_pipeline_estimate(const struct dune_plan *p, uint32_t device, const struct dune_profile *prof,
+                            uint32_t generations, uint32_t slots, dune_feature_mask used,
+                            struct dune_resources *out);
+/* It does not fit, and why; the first reason stays. */
+void dune_resources_refuse(struct dune_resources *out, const char *fmt, ...) DUNE_PRINTF(2, 3);
 
 /* What a set of sub-models uses on one device. */
 struct dune_use {

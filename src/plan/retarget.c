@@ -19,11 +19,26 @@ static bool all_fit(const struct dune_plan *p, const struct dune_profile *prof,
     return true;
 }
 
+/* Halves the slots until every device fits; leaves them as they are if that does not help. */
+static bool fewer_slots(struct dune_plan *p, const struct dune_profile *prof, uint32_t generations)
+{
+    uint32_t slots = p->slots;
+
+    while (!all_fit(p, prof, generations)) {
+        if (p->slots <= FEWEST_SLOTS) {
+            p->slots = slots;
+            return false;
+        }
+        p->slots /= 2;
+    }
+    return true;
+}
+
 void dune_plan_retarget(struct dune_plan *p, const struct dune_profile *prof, uint32_t generations)
 {
     struct dune_parser_limits *l = &p->parser;
     const struct dune_parser_limits *most = &prof->parser;
-    uint32_t slots;
+    bool ipv6;
 
     if (prof->hash == DUNE_HASH_CRC) {
         p->hash = DUNE_HASH_CRC;
@@ -38,11 +53,12 @@ void dune_plan_retarget(struct dune_plan *p, const struct dune_profile *prof, ui
     l->max_ipv6_ext = DUNE_MIN(l->max_ipv6_ext, most->max_ipv6_ext);
     l->max_ipv6_ext_len = DUNE_MIN(l->max_ipv6_ext_len, most->max_ipv6_ext_len);
     l->ipv6 &= most->ipv6;
-    slots = p->slots;
-    while (!all_fit(p, prof, generations) && p->slots > FEWEST_SLOTS)
-        p->slots /= 2;
-    if (!all_fit(p, prof, generations))
-        p->slots = slots; /* smaller tables do not help */
+    ipv6 = l->ipv6;
+    if (fewer_slots(p, prof, generations))
+        return;
+    l->ipv6 = false; /* its addresses cost stages */
+    if (!ipv6 || !fewer_slots(p, prof, generations))
+        l->ipv6 = ipv6;
 }
 
 void dune_plan_set_seed(struct dune_plan *p, uint64_t seed)

@@ -46,19 +46,28 @@ check "a refusal writes nothing" test ! -e "$T/x"
 
 sed 's/"profile": "bmv2"/"profile": "tofino1"/; s/"max_vlan": 2/"max_vlan": 1/; s/"max_ipv4_options": 40/"max_ipv4_options": 0/
      s/"max_ipv6_ext": 2/"max_ipv6_ext": 0/; s/"max_ipv6_ext_len": 64/"max_ipv6_ext_len": 0/; s/"ipv6": true/"ipv6": false/' "$P" >"$T/tna.json"
-expect 0 "TNA" "$D" emit "$T/tna.json" --target p4-tna -o "$T/tna"
+expect 0 "TNA" "$D" emit "$T/tna.json" --target p4-tna --generations 1 -o "$T/tna"
 has "lists its files" out 'tna/s1/s1\.bfrt\.json$'
 check "the golden TNA program" diff "$G/seven_nodes.tna.p4" "$T/tna/s1/s1.p4"
 check "the golden TNA entries" diff "$G/seven_nodes.bfrt.json" "$T/tna/s1/s1.bfrt.json"
 check "no TNA template is left open" sh -c "! grep -rE '^%|@[A-Z_0-9]+@' '$T/tna'"
 sed 's/"slots": 65536/"slots": 16384/' "$T/tna.json" >"$T/tna16.json"
-expect 0 "TNA, two generations" "$D" emit "$T/tna16.json" --target p4-tna --generations 2 -o "$T/tna2" --json
+expect 0 "TNA, two generations where they fit" "$D" emit "$T/tna16.json" --target p4-tna -o "$T/tna2" --json
 check "have the set of tables as a key" grep -q 'meta.g: exact @name("g");' "$T/tna2/s1/s1.p4"
 check "and half the index each" grep -q 'ALL_SLOTS = 32768' "$T/tna2/s1/s1.p4"
 expect 4 "more slots than an index reaches" "$D" emit "$T/tna.json" --target p4-tna --generations 2 -o "$T/x"
 has "are named" err 'device s1: 2 x 65536 slots, a register holds at most 65536'
 expect 2 "three generations" "$D" emit "$T/tna.json" --target p4-tna --generations 3 -o "$T/x"
+has "an estimate of the latency" "$T/tna/s1/report.txt" '^latency, cycles'
 has "stages in the report" "$T/tna/s1/report.txt" '^stages  *[0-9]+ of 12$'
+mkdir -p "$T/tna/s1/s1.out/logs"
+cp "$ROOT/tests/fuzz/corpus/p4_report/metrics.json" "$T/tna/s1/s1.out/logs/metrics.json"
+cp "$ROOT/tests/fuzz/corpus/p4_report/resources.txt" "$T/tna/s1/s1.out/logs/mau.resources.log"
+expect 0 "a compiler's report" "$D" emit "$T/tna.json" --target p4-tna --generations 1 -o "$T/tna" --compiler-report "$T/tna"
+has "stands beside the model" "$T/tna/s1/report.txt" '^stages  *[0-9]+ of 12  *2$'
+has "with its cycles" "$T/tna/s1/report.txt" '^latency, cycles  *[0-9]+  *290$'
+expect 3 "no compiler's report" "$D" emit "$T/tna.json" --target p4-tna --generations 1 -o "$T/tna" --compiler-report "$T/tna2"
+has "is said" err 'no metrics.json or mau.resources.log of device s1'
 expect 4 "TNA: parser limits beyond the profile" "$D" emit "$T/tofino.json" --target p4-tna -o "$T/x"
 has "are refused" err 'device s1: profile tofino1: parser limits wider'
 

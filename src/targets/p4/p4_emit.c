@@ -64,8 +64,8 @@ int dune_p4_files_write(const struct dune_p4_files *f, const char *dir, struct d
     return rc;
 }
 
-/* A device's name as a file name: letters, digits, '_', '-' and '.'; made distinct by its number. */
-static void safe_name(char out[80], const struct dune_plan *p, uint32_t device)
+/* Letters, digits, '_', '-' and '.'; made distinct by its number. */
+void dune_p4_device_name(char out[80], const struct dune_plan *p, uint32_t device)
 {
     static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
     const char *name = p->device[device].name;
@@ -83,30 +83,6 @@ static void safe_name(char out[80], const struct dune_plan *p, uint32_t device)
         snprintf(out + strlen(out), 80 - strlen(out), "_%u", device);
     if (*out == '.' || *out == '-')
         *out = '_';
-}
-
-static void put_report(struct dune_buf *b, const struct p4_shape *s, const char *name)
-{
-    const struct dune_profile *prof = dune_profile_find(s->plan->device[s->device].profile);
-    struct dune_resources r;
-
-    dune_resources_estimate(s->plan, s->device, prof, s->gens, &r);
-    dune_buf_printf(b, "device %s, profile %s (estimates, %s; docs/resources.md)\n\n", name,
-                    prof->name, s->gens > 1 ? "two generations" : "one generation");
-    dune_buf_printf(b, "sub-models           %u\nleaves               %u\ndistinct features    %u\n"
-                       "trees, at most       %u\n",
-                    r.submodels, r.leaves, r.features_distinct, r.trees);
-    dune_buf_printf(b, "range rows           %u\nthe same as ternary  %u\ncode rows            %u\n"
-                       "code key, bits       %u\nregister bits        %llu\n",
-                    r.range_rows, r.range_as_ternary_rows, r.ternary_rows, r.code_bits,
-                    (unsigned long long)r.register_bits);
-    dune_buf_printf(b, "published accounting %u of %d blocks (%.2f %%)\n", r.published_blocks,
-                    DUNE_PUBLISHED_BLOCKS, 100 * r.published_share);
-    if (prof->stages)
-        dune_buf_printf(b, "stages               %u of %u\nTCAM blocks          %u of %u\n"
-                           "SRAM blocks          %u of %u\nmap RAMs             %u\n",
-                        r.stages, prof->stages, r.tcam_blocks, prof->tcam_blocks, r.sram_blocks,
-                        prof->sram_blocks, r.map_rams);
 }
 
 static void put_dissector(struct dune_p4_files *out, const struct dune_plan *p)
@@ -203,13 +179,13 @@ static int put_device(struct dune_p4_files *out, const struct dune_plan *p, uint
     char name[80];
     int rc = p4_shape_make(s, p, device, arch, generations, d);
 
-    safe_name(name, p, device);
+    dune_p4_device_name(name, p, device);
     if (rc == 0) {
         if (arch == DUNE_P4_TNA)
             put_tna(out, s, name);
         else
             put_v1(out, s, name);
-        put_report(&b, s, name);
+        dune_p4_report(&b, p, device, s->gens, NULL);
         p4_file_add(out, &b, "%s/report.txt", name);
     }
     dune_mem_free(s);
@@ -234,11 +210,25 @@ int dune_p4_generate(const struct dune_plan *p, enum dune_p4_arch arch, struct d
     return dune_p4_generate_for(p, arch, 1, out, d);
 }
 
+uint32_t dune_p4_generations(const struct dune_plan *p, enum dune_p4_arch arch)
+{
+    struct p4_shape *s = DUNE_NEW(struct p4_shape);
+    struct dune_diag ignored = {0};
+    int rc = 0;
+
+    for (uint32_t i = 0; i < p->n_devices && rc == 0; i++)
+        rc = p4_shape_make(s, p, i, arch, 2, &ignored);
+    dune_mem_free(s);
+    return rc == 0 ? 2 : 1;
+}
+
 int dune_p4_generate_for(const struct dune_plan *p, enum dune_p4_arch arch, uint32_t generations,
                          struct dune_p4_files *out, struct dune_diag *d)
 {
     int rc = 0;
 
+    if (generations == 0)
+        generations = dune_p4_generations(p, arch);
     memset(out, 0, sizeof(*out));
     for (uint32_t i = 0; i < p->n_devices && rc == 0; i++)
         rc = put_device(out, p, i, arch, generations, d);
@@ -282,7 +272,7 @@ static int put_entries_in(struct dune_p4_files *out, const struct dune_plan *p, 
         p4_v1_program(&text, &s[1]);
         rc = p4_shape_in(&s[0], &s[1], text.data, d);
     }
-    safe_name(name, program, device);
+    dune_p4_device_name(name, program, device);
     if (rc == 0)
         put_v1_entries(out, &s[0], name);
     dune_buf_fini(&text);

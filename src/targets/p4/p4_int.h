@@ -124,9 +124,6 @@ uint32_t p4_id(uint32_t prefix, const char *name);
 
 #define P4_TNA_RANGE_BITS 20 /* five 4-bit digits; wider features become ternary prefixes */
 
-/* --- plan/resources.c */
-uint32_t dune_range_rows_ternary(const struct dune_range_row *row, uint32_t n_rows);
-
 /* --- p4_rows.c: the entries of a plan on a device ---------------------------------------------------- */
 void p4_rows_model(struct p4_entries *e, const struct p4_shape *s, uint32_t g);
 void p4_rows_votes(struct p4_entries *e, const struct p4_shape *s);
@@ -171,6 +168,8 @@ bool p4_is_register(uint8_t id);
 bool p4_is_gap(uint8_t id);
 /* How a feature is matched: bits exact, short fields and those above 20 bits ternary, else range. */
 enum p4_match_kind p4_tna_feature_kind(uint8_t feat);
+/* Can the claim of sub-model k of the device become final before the next one is asked? */
+bool p4_tna_has_verdict(const struct p4_shape *s, uint32_t k);
 /* Rows of a vote table as P4 text, the most specific first. */
 void p4_tna_vote_rows(struct dune_buf *b, uint32_t n_trees, bool own);
 /* All entries of a device in one generation, in set g of the tables. */

@@ -181,6 +181,8 @@ static void head_vars(struct p4_vars *v, const struct p4_shape *s)
     p4_set(v, "INFER", "%s", s->n_sub ? "infer()" : "refuse(F_INFERRED, SHIM_WRITE)");
     p4_set_flag(v, "MTU", p->chain_mtu != 0);
     p4_set(v, "MTU_ANY", "%s", p->chain_mtu ? ", _" : "");
+    p4_set(v, "NOT_BIG", "%s", p->chain_mtu ? " && meta.too_big == 0" : "");
+    p4_set(v, "NO_RULE", "%s", s->rules ? " &&\n            meta.rule == 0" : "");
     p4_set_flag(v, "RULES", s->rules);
     p4_set_flag(v, "RULES_V4", v4);
     p4_set(v, "RULES_V4", "%u", v4 ? prof->rules : 0);

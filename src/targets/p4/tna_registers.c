@@ -46,74 +46,126 @@ static bool is_split(const struct p4_shape *s)
     return s->chip == 2 && s->all_slots > 32768;
 }
 
-static void slot_part(struct dune_buf *b, const struct p4_shape *s, const char *half)
-{
-    uint32_t bits = s->at_bits;
+/*
+ * Differences of ticks are compared with more than 32 bits, so a wrapped one does not look small. In
+ * the lower half of the ticks' range numbers are taken as signed (what came before the wrap is negative),
+ * in the upper half as unsigned: right for every age below 2^31.
+ */
+static const struct tick_half {
+    const char *name, *age, *timeout, *later;
+} tick_half[] = {
+    {"early", "(int<32>)(meta.now - v.last)", "TIMEOUT_SIGNED", "(int<32>)meta.now > (int<32>)v.last"},
+    {"late", "meta.now - v.last", "TIMEOUT", "meta.now > v.last"},
+};
 
-    dune_buf_printf(b, IN1 "Register<slot_t, bit<%u>>(%s) r_slot%s;\n", bits,
-                    *half ? "ALL_SLOTS / 2" : "ALL_SLOTS", half);
-    dune_buf_printf(b, IN1 "RegisterAction<slot_t, bit<%u>, bit<8>>(r_slot%s) slot_visit%s = {\n", bits, half,
-                    half);
-    dune_buf_puts(b, IN2 "void apply(inout slot_t v, out bit<8> rv) {\n"
-                     IN3 "if (v.id == meta.id || (int<32>)(meta.now - v.last) > TIMEOUT) {\n"
-                     IN4 "v.id = meta.id;\n" IN4 "v.last = meta.now;\n" IN3 "}\n"
-                     IN3 "rv = this.predicate(v.id == meta.id, (int<32>)(meta.now - v.last) > TIMEOUT);\n"
-                     IN2 "}\n" IN1 "};\n");
-    dune_buf_printf(b, IN1 "action visit_slot%s() {\n" IN2 "meta.slot_case = slot_visit%s.execute(%s);\n" IN1
-                           "}\n", half, half, *half ? s->half_text : s->at_text);
+struct part {
+    const char *suffix, *size, *at;
+};
+
+static void slot_part(struct dune_buf *b, const struct p4_shape *s, const struct part *p)
+{
+    dune_buf_printf(b, IN1 "Register<slot_t, bit<%u>>(%s) r_slot%s;\n", s->at_bits, p->size, p->suffix);
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(tick_half); i++) {
+        const struct tick_half *h = &tick_half[i];
+
+        dune_buf_printf(b, IN1 "RegisterAction<slot_t, bit<%u>, bit<8>>(r_slot%s) slot_%s%s = {\n", s->at_bits,
+                        p->suffix, h->name, p->suffix);
+        dune_buf_printf(b, IN2 "void apply(inout slot_t v, out bit<8> rv) {\n"
+                           IN3 "if (v.id == meta.id || %s > %s) {\n"
+                           IN4 "v.id = meta.id;\n" IN4 "v.last = meta.now;\n" IN3 "}\n"
+                           IN3 "rv = this.predicate(v.id == meta.id, %s > %s);\n" IN2 "}\n" IN1 "};\n",
+                        h->age, h->timeout, h->age, h->timeout);
+        dune_buf_printf(b, IN1 "action visit_%s%s() {\n" IN2 "meta.slot_case = slot_%s%s.execute(%s);\n" IN1 "}\n",
+                        h->name, p->suffix, h->name, p->suffix, p->at);
+    }
 }
 
-static void gap_part(struct dune_buf *b, const struct p4_shape *s, const char *half)
+static void gap_part(struct dune_buf *b, const struct p4_shape *s, const struct part *p)
 {
-    uint32_t bits = s->at_bits;
-    const char *at = *half ? s->half_text : s->at_text;
+    const char *x = p->suffix;
 
-    dune_buf_printf(b, "\n" IN1 "Register<gap_t, bit<%u>>(%s) r_gap%s;\n", bits,
-                    *half ? "ALL_SLOTS / 2" : "ALL_SLOTS", half);
-    dune_buf_printf(b, IN1 "RegisterAction<gap_t, bit<%u>, bit<32>>(r_gap%s) gap_first%s = {\n", bits, half, half);
+    dune_buf_printf(b, "\n" IN1 "Register<gap_t, bit<%u>>(%s) r_gap%s;\n", s->at_bits, p->size, x);
+    dune_buf_printf(b, IN1 "RegisterAction<gap_t, bit<%u>, bit<32>>(r_gap%s) gap_first%s = {\n", s->at_bits, x, x);
     dune_buf_puts(b, IN2 "void apply(inout gap_t v) {\n" IN3 "v.gap = 0;\n" IN3 "v.last = meta.now;\n" IN2
                          "}\n" IN1 "};\n");
-    dune_buf_printf(b, IN1 "RegisterAction<gap_t, bit<%u>, bit<32>>(r_gap%s) gap_next%s = {\n", bits, half, half);
-    dune_buf_puts(b, IN2 "void apply(inout gap_t v, out bit<32> rv) {\n"
-                     IN3 "if ((int<32>)(meta.now - v.last) > 0) {\n"
-                     IN4 "v.gap = meta.now - v.last;\n" IN4 "v.last = meta.now;\n"
-                     IN3 "} else {\n" IN4 "v.gap = 0;\n" IN3 "}\n" IN3 "rv = v.gap;\n" IN2 "}\n" IN1 "};\n");
-    dune_buf_printf(b, IN1 "action first_gap%s() {\n" IN2 "gap_first%s.execute(%s);\n" IN1 "}\n", half, half, at);
-    dune_buf_printf(b, IN1 "action next_gap%s() {\n" IN2 "meta.gap = gap_next%s.execute(%s);\n" IN1 "}\n", half,
-                    half, at);
-    dune_buf_printf(b, IN1 "table gap%s {\n" IN2 "key = { meta.slot_case: exact; }\n" IN2
-                           "actions = { first_gap%s; next_gap%s; @defaultonly NoAction; }\n" IN2
-                           "const entries = {\n" IN3 "CASE_SAME: next_gap%s();\n" IN3
-                           "CASE_EXPIRED: first_gap%s();\n" IN3 "CASE_EXPIRED_SAME: first_gap%s();\n" IN2
-                           "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = 4;\n" IN1 "}\n",
-                    half, half, half, half, half, half);
+    dune_buf_printf(b, IN1 "action first_gap%s() {\n" IN2 "gap_first%s.execute(%s);\n" IN1 "}\n", x, x, p->at);
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(tick_half); i++) {
+        const struct tick_half *h = &tick_half[i];
+
+        dune_buf_printf(b, IN1 "RegisterAction<gap_t, bit<%u>, bit<32>>(r_gap%s) gap_%s%s = {\n", s->at_bits, x,
+                        h->name, x);
+        dune_buf_printf(b, IN2 "void apply(inout gap_t v, out bit<32> rv) {\n" IN3 "if (%s) {\n"
+                           IN4 "v.gap = meta.now - v.last;\n" IN4 "v.last = meta.now;\n"
+                           IN3 "} else {\n" IN4 "v.gap = 0;\n" IN3 "}\n" IN3 "rv = v.gap;\n" IN2 "}\n" IN1
+                           "};\n", h->later);
+        dune_buf_printf(b, IN1 "action next_gap_%s%s() {\n" IN2 "meta.gap = gap_%s%s.execute(%s);\n" IN1 "}\n",
+                        h->name, x, h->name, x, p->at);
+    }
+}
+
+static void slot_table(struct dune_buf *b, const struct p4_shape *s, const struct part *p, size_t n)
+{
+    uint32_t top = s->at_bits - 1;
+
+    dune_buf_puts(b, IN1 "table slot {\n" IN2 "key = {\n" IN3 "meta.now[31:31]: exact;\n");
+    if (n > 1)
+        dune_buf_printf(b, IN3 "meta.at[%u:%u]: exact;\n", top, top);
+    dune_buf_puts(b, IN2 "}\n" IN2 "actions = {");
+    for (size_t i = 0; i < 2 * n; i++)
+        dune_buf_printf(b, " visit_%s%s;", tick_half[i % 2].name, p[i / 2].suffix);
+    dune_buf_puts(b, " @defaultonly NoAction; }\n" IN2 "const entries = {\n");
+    for (size_t i = 0; i < 2 * n; i++) {
+        if (n > 1)
+            dune_buf_printf(b, IN3 "(%zu, %zu): ", i % 2, i / 2);
+        else
+            dune_buf_printf(b, IN3 "%zu: ", i % 2);
+        dune_buf_printf(b, "visit_%s%s();\n", tick_half[i % 2].name, p[i / 2].suffix);
+    }
+    dune_buf_puts(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = 4;\n" IN1 "}\n");
+}
+
+static void gap_table(struct dune_buf *b, const struct p4_shape *s, const struct part *p, size_t n)
+{
+    uint32_t top = s->at_bits - 1;
+
+    dune_buf_puts(b, IN1 "table gap {\n" IN2 "key = {\n" IN3 "meta.slot_case: ternary;\n" IN3
+                         "meta.now[31:31]: ternary;\n");
+    if (n > 1)
+        dune_buf_printf(b, IN3 "meta.at[%u:%u]: ternary;\n", top, top);
+    dune_buf_puts(b, IN2 "}\n" IN2 "actions = {");
+    for (size_t i = 0; i < n; i++)
+        dune_buf_printf(b, " first_gap%s; next_gap_early%s; next_gap_late%s;", p[i].suffix, p[i].suffix, p[i].suffix);
+    dune_buf_puts(b, " @defaultonly NoAction; }\n" IN2 "const entries = {\n");
+    for (size_t i = 0; i < n; i++) {
+        const char *part = n == 1 ? "" : i ? ", 1" : ", 0";
+
+        for (int h = 0; h < 2; h++)
+            dune_buf_printf(b, IN3 "(CASE_SAME, %d%s): next_gap_%s%s();\n", h, part, tick_half[h].name, p[i].suffix);
+        dune_buf_printf(b, IN3 "(8w4 &&& 8w4, _%s): first_gap%s();\n" IN3 "(8w8 &&& 8w8, _%s): first_gap%s();\n", part,
+                        p[i].suffix, part, p[i].suffix);
+    }
+    dune_buf_puts(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = 8;\n" IN1 "}\n\n");
 }
 
 static void put_slot(struct p4_vars *v, const struct p4_shape *s, bool gaps)
 {
-    struct dune_buf slot = {0}, gap = {0}, slot_apply = {0}, gap_apply = {0};
-    bool split = is_split(s);
+    static const struct part whole_size = {"", "ALL_SLOTS", NULL};
+    struct part part[2] = {whole_size, {"_b", "ALL_SLOTS / 2", s->half_text}};
+    size_t n = is_split(s) ? 2 : 1;
+    struct dune_buf slot = {0}, gap = {0};
 
-    for (int i = 0; i < (split ? 2 : 1); i++) {
-        const char *half = !split ? "" : i ? "_hi" : "_lo";
-
-        slot_part(&slot, s, half);
-        if (gaps)
-            gap_part(&gap, s, half);
-    }
-    if (!split) {
-        dune_buf_puts(&slot_apply, IN2 "visit_slot();\n");
-        dune_buf_puts(&gap_apply, IN2 "gap.apply();\n");
-    } else {
-        dune_buf_printf(&slot_apply, IN2 "if (meta.at[%u:%u] == 0) {\n" IN3 "visit_slot_lo();\n" IN2
-                                     "} else {\n" IN3 "visit_slot_hi();\n" IN2 "}\n", s->at_bits - 1, s->at_bits - 1);
-        dune_buf_printf(&gap_apply, IN2 "if (meta.at[%u:%u] == 0) {\n" IN3 "gap_lo.apply();\n" IN2
-                                    "} else {\n" IN3 "gap_hi.apply();\n" IN2 "}\n", s->at_bits - 1, s->at_bits - 1);
-    }
+    part[0].at = s->at_text;
+    if (n > 1)
+        part[0] = (struct part){"_a", "ALL_SLOTS / 2", s->half_text};
+    for (size_t i = 0; i < n; i++)
+        slot_part(&slot, s, &part[i]);
+    slot_table(&slot, s, part, n);
+    for (size_t i = 0; gaps && i < n; i++)
+        gap_part(&gap, s, &part[i]);
+    if (gaps)
+        gap_table(&gap, s, part, n);
     p4_set_buf(v, "SLOT", &slot);
     p4_set_buf(v, "GAP", &gap);
-    p4_set_buf(v, "SLOT_APPLY", &slot_apply);
-    p4_set_buf(v, "GAP_APPLY", &gap_apply);
 }
 
 /* --- one register per feature ------------------------------------------------------------------------ */

@@ -284,6 +284,11 @@ static void bar_rows(struct verdict *v)
     }
 }
 
+bool p4_tna_has_verdict(const struct p4_shape *s, uint32_t k)
+{
+    return k + 1 == s->n_sub || s->plan->claim == DUNE_CLAIM_FIRST || s->plan->early_exit <= 255;
+}
+
 static void claim_rows(struct p4_entries *e, const struct p4_shape *s, uint32_t g, uint32_t k)
 {
     struct verdict v = {e, s, g, k, 0};
@@ -342,18 +347,26 @@ static void generation_rows(struct p4_entries *e, const struct p4_shape *s, uint
 {
     const struct dune_plan *p = s->plan;
 
-    p4_begin(e, "carry_on", "arrive.generations");
-    p4_ternary(e, "shim", 1, 1, 1);
-    p4_ternary(e, "generation", 16, p->generation, 0xFFFF);
-    p4_ternary(e, "chain_in", 8, 0, 0);
-    if (s->gens > 1)
-        p4_value(e, "g", 1, g);
-    p4_priority(e, 2 * g + 1);
-    for (uint32_t chain = 0; chain < 2; chain++) { /* the newest: the one written last */
+    for (int settled = 1; settled >= 0; settled--) { /* final and settled goes first */
+        p4_begin(e, settled ? "carry_settled" : "carry_on", "arrive.generations");
+        p4_ternary(e, "shim", 1, 1, 1);
+        p4_ternary(e, "generation", 16, p->generation, 0xFFFF);
+        p4_ternary(e, "flags", 8, settled ? 0x14 : 0, settled ? 0x14 : 0);
+        p4_ternary(e, "chain_in", 8, 0, 0);
+        p4_ternary(e, "shim_bad", 1, 0, 0);
+        if (s->gens > 1 && !settled)
+            p4_value(e, "g", 1, g);
+        p4_priority(e, 2 * g + 1 + !settled);
+    }
+    for (uint32_t i = 0; i < 3; i++) { /* a shim taken off counts apart */
+        bool chain = i > 0;
+
         p4_begin(e, "stamp", "arrive.generations");
         p4_ternary(e, "shim", 1, 0, 1);
         p4_ternary(e, "generation", 16, 0, 0);
+        p4_ternary(e, "flags", 8, 0, 0);
         p4_ternary(e, "chain_in", 8, chain, 255);
+        p4_ternary(e, "shim_bad", 1, i == 2, 1);
         if (s->gens > 1)
             p4_value(e, "g", 1, g);
         p4_value(e, "generation", 16, p->generation);
@@ -405,12 +418,16 @@ static void filter_rows(struct p4_entries *e, const struct p4_shape *s, uint32_t
             p4_range(e, "dport", 16, side ? lo : 0, side ? hi : 65535);
             p4_priority(e, 2 * i + side + 1);
         }
-    for (uint32_t i = 0; i < DUNE_MAX(f->n_protos, 1u); i++) {
-        if (f->n_protos && f->proto[i] != 6 && f->proto[i] != 17)
-            continue; /* not inferable anyway */
+    for (uint32_t i = 0; i < 2; i++) { /* as the parser says: 1 TCP, 2 UDP */
+        bool wanted = f->n_protos == 0;
+
+        for (uint32_t j = 0; j < f->n_protos; j++)
+            wanted |= f->proto[j] == (i ? 17 : 6);
+        if (!wanted)
+            continue;
         p4_begin(e, "in_protos", "filter.protos");
         key_set(e, s, g);
-        p4_ternary(e, "parsed", 8, !f->n_protos ? 0 : f->proto[i] == 6 ? 1 : 2, f->n_protos ? 255 : 0);
+        p4_ternary(e, "parsed", 8, i + 1, 255);
         p4_priority(e, i + 1);
     }
 }
@@ -426,6 +443,7 @@ static void size_rows(struct p4_entries *e, const struct p4_shape *s)
         if (most >= 65535)
             continue;
         p4_begin(e, "too_big", "filter.sizes");
+        p4_exact(e, "shim", 1, 0);
         p4_exact(e, "ipv4", 1, !ipv6);
         p4_range(e, "total_len", 16, ipv6 ? 0 : most + 1, 65535);
         if (s->plan->parser.ipv6) {

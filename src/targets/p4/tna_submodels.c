@@ -271,6 +271,7 @@ static void put_submodel(struct dune_buf *out, const struct p4_shape *s, uint32_
     p4_set_flag(&v, "FIRST_HERE", k == 0 && s->rules);
     p4_set(&v, "TAKE_RULE", "%s", k == 0 && s->rules ? " take_rule;" : "");
     p4_set_flag(&v, "LAST_HERE", last_here);
+    p4_set_flag(&v, "VERDICT", p4_tna_has_verdict(s, k));
     p4_set(&v, "UNCLAIMED", "%s", last_here ? " unclaimed;" : "");
     p4_set_flag(&v, "FLOW_MODE", sub->sm->mode == DUNE_MODE_FLOW);
     p4_set(&v, "NO_ANSWER", "%s", sub->sm->mode == DUNE_MODE_FLOW ? " no_answer;" : "");

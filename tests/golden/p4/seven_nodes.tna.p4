@@ -6,8 +6,8 @@
  *          -> best claim -> verdict -> digest, actions, shim
  *
  * The text depends on shape limits only: features, trees, widths of the code words, parser limits,
- * slots, generations. Everything else is an entry or a register parameter: thresholds, leaves,
- * inference points, ids, time-out, confidences, rules. A retrained model within them is new entries.
+ * slots, generations. The time-out is a constant of it. Everything else is an entry:
+ * thresholds, leaves, inference points, ids, confidences, rules. A retrained model within them is new entries.
  *
  * Sub-models here:
  *   sub_0: 1 trees, running; ip.len ip.ttl len.max
@@ -27,8 +27,10 @@ const bit<16> TYPE_QINQ = 0x88A8;
 const bit<16> TYPE_SHIM = 0x88B5;
 
 const bit<32> ALL_SLOTS = 65536; // of the one generation
-const bit<32> TIMEOUT = 58593750; // ticks; default of the register parameter
+const bit<32> TIMEOUT = 58593750; // ticks
+const int<32> TIMEOUT_SIGNED = 58593750;
 const bit<32> DIGEST_REPEAT = 976562; // ticks until a digest is sent again
+const int<32> DIGEST_REPEAT_SIGNED = 976562;
 
 // What the parser found: TCP, UDP, or 128 + the reason why the packet is not inferable.
 const bit<8> P_TCP = 1;
@@ -73,13 +75,12 @@ const bit<8> SHIM_KEEP = 1; // as it came
 const bit<8> SHIM_WRITE = 2; // the verdict of this device
 
 // Flags of the shim, as in its first byte, below the version.
-const bit<8> FLAG_VERSION = 0x20;
-const bit<8> FLAG_FINAL = 0x10;
-const bit<8> FLAG_SETTLED = 0x04;
+//     version 3 bits, final 0x10, tentative 0x08, settled 0x04, collision 0x02, flow level 0x01
 const bit<8> FLAG_COLLISION = 0x02;
 
 const bit<32> FLIP_ID = 0x007F8000; // 255 - id <-> id in an answer
 
+const bit<8> DIGEST_DUE = 2;
 const bit<3> DIGEST_V4 = 1;
 const bit<3> DIGEST_V6 = 2;
 
@@ -95,12 +96,12 @@ header tag_t {
 
 // The EtherType stands alone: the shim goes in front of it and nothing has to be rewritten.
 header ether_type_t {
-    bit<16> type;
+    bit<16> number;
 }
 
 // The shim as it came: its EtherType and six bytes; the original EtherType follows.
 header shim_t {
-    bit<16> type;
+    bit<16> tpid;
     bit<8>  flags;
     bit<8>  submodel;
     bit<8>  cls;
@@ -110,7 +111,7 @@ header shim_t {
 
 // The shim this device writes.
 header own_t {
-    bit<16> type;
+    bit<16> tpid;
     bit<32> verdict; // flags, sub-model, class, confidence
     bit<16> generation;
 }
@@ -171,11 +172,12 @@ struct port_t {
 struct meta_t {
     port_t   port;
     bit<8>   parsed;     // P_
-    bit<8>   shim_bad;   // 1: a shim of another version was taken off
+    bit<1>   shim_bad;   // a shim of another version was taken off
     bit<1>   claim_in;   // the shim carries a claim
     bit<8>   what;       // F_ or P_
     bit<8>   shim_job;   // SHIM_
     bit<1>   held;       // this device holds the packet's generation
+    bit<1>   ready;      // and no final settled verdict came with it
     bit<1>   drop_forged;
     bit<1>   in_prefix;
     bit<1>   in_ports;
@@ -219,6 +221,7 @@ parser DuneIngressParser(packet_in pkt, out headers_t hdr, out meta_t meta,
         meta.what = 0;
         meta.shim_job = 0;
         meta.held = 0;
+        meta.ready = 0;
         meta.drop_forged = 0;
         meta.in_prefix = 0;
         meta.in_ports = 0;
@@ -324,7 +327,7 @@ parser DuneIngressParser(packet_in pkt, out headers_t hdr, out meta_t meta,
 
     state ether_type {
         pkt.extract(hdr.ether_type);
-        transition select(hdr.ether_type.type) {
+        transition select(hdr.ether_type.number) {
             TYPE_IPV4: ipv4;
             default: not_ip;
         }
@@ -404,14 +407,25 @@ parser DuneIngressParser(packet_in pkt, out headers_t hdr, out meta_t meta,
 
 // Step 1: the generation, and the flags the verdict starts with.
 control Arrive(inout headers_t hdr, inout meta_t meta) {
-    action carry_on() {
+    DirectCounter<bit<32>>(CounterType_t.PACKETS) kinds; // shims read, fresh, missing, bad
+
+    action carry_settled() { // final and settled: passed on as it is
+        kinds.count();
         meta.held = 1;
+        meta.flags = hdr.shim.flags & 0xF6;
+    }
+    action carry_on() {
+        kinds.count();
+        meta.held = 1;
+        meta.ready = 1;
         meta.flags = hdr.shim.flags & 0xF6; // tentative and flow level are of the answer
         meta.generation = hdr.shim.generation;
         meta.id_flipped = ~hdr.shim.submodel;
     }
     action stamp(bit<16> generation, bit<8> flags, bit<1> drop_forged) {
+        kinds.count();
         meta.held = 1;
+        meta.ready = 1;
         meta.flags = flags;
         meta.generation = generation;
         meta.drop_forged = drop_forged;
@@ -420,11 +434,14 @@ control Arrive(inout headers_t hdr, inout meta_t meta) {
         key = {
             hdr.shim.isValid(): ternary @name("shim");
             hdr.shim.generation: ternary @name("generation");
+            hdr.shim.flags: ternary @name("flags");
             meta.port.chain_in: ternary @name("chain_in");
+            meta.shim_bad: ternary @name("shim_bad");
         }
-        actions = { carry_on; stamp; @defaultonly NoAction; }
+        actions = { carry_settled; carry_on; stamp; @defaultonly NoAction; }
         const default_action = NoAction(); // not held here
-        size = 8;
+        counters = kinds;
+        size = 16;
     }
 
     apply {
@@ -515,7 +532,7 @@ control Known(inout headers_t hdr, inout meta_t meta) {
         }
         actions = { known; @defaultonly NoAction; }
         const default_action = NoAction();
-        size = 65536;
+        size = 53248;
         idle_timeout = true;
     }
 
@@ -550,7 +567,7 @@ control Gate(inout headers_t hdr, inout meta_t meta) {
             meta.parsed: ternary;
             hdr.shim.isValid(): ternary;
             meta.held: ternary;
-            meta.flags: ternary;
+            meta.ready: ternary;
             meta.drop_forged: ternary;
             meta.in_prefix: ternary;
             meta.in_ports: ternary;
@@ -571,7 +588,7 @@ control Gate(inout headers_t hdr, inout meta_t meta) {
             (_, _, _, _, _, 0, _, _): refuse(F_FILTERED, SHIM_NONE);
             (_, _, _, _, _, _, 0, _): refuse(F_FILTERED, SHIM_NONE);
             (_, _, _, _, _, _, _, 0): refuse(F_FILTERED, SHIM_NONE);
-            (_, true, _, 8w0x14 &&& 8w0x14, _, _, _, _): refuse(F_PASSED_SETTLED, SHIM_KEEP);
+            (_, true, _, 0, _, _, _, _): refuse(F_PASSED_SETTLED, SHIM_KEEP);
         }
         const default_action = infer();
         size = 32;
@@ -589,9 +606,11 @@ control Gate(inout headers_t hdr, inout meta_t meta) {
  * Same and not expired: the flow's. Expired: taken over, all registers start again. Another id that is
  * not expired: a collision, the slot is left alone and the state is 0.
  *
- * Ages are 32-bit differences, compared as signed numbers: exact below 2^31 ticks (36 minutes), also
- * across the wrap of the tick. So slots must be swept: whoever is older than the time-out gets id 0 and
- * last = now - TIMEOUT - 1, at start and at least every 2^31 - 2 * TIMEOUT ticks (docs/targets/p4.md).
+ * Ages are differences of 32-bit ticks, exact below 2^31 ticks (36 minutes), also across the wrap. The
+ * comparing unit has more than 32 bits: what came before the wrap must be taken as negative while the tick
+ * is in the lower half of its range, and as it is in the upper half; hence an early and a late action.
+ * Slots must be swept: those older than the time-out get id 0 and last = now - TIMEOUT - 1, before traffic
+ * and then at least every 2^31 - 2 * TIMEOUT ticks (docs/targets/p4.md).
  */
 struct slot_t {
     bit<32> id;
@@ -599,19 +618,42 @@ struct slot_t {
 }
 
 control FlowState(inout headers_t hdr, inout meta_t meta) {
-    RegisterParam<bit<32>>(TIMEOUT) timeout;
     Register<slot_t, bit<16>>(ALL_SLOTS) r_slot;
-    RegisterAction<slot_t, bit<16>, bit<8>>(r_slot) slot_visit = {
+    RegisterAction<slot_t, bit<16>, bit<8>>(r_slot) slot_early = {
         void apply(inout slot_t v, out bit<8> rv) {
-            if (v.id == meta.id || (int<32>)(meta.now - v.last) > TIMEOUT) {
+            if (v.id == meta.id || (int<32>)(meta.now - v.last) > TIMEOUT_SIGNED) {
                 v.id = meta.id;
                 v.last = meta.now;
             }
-            rv = this.predicate(v.id == meta.id, (int<32>)(meta.now - v.last) > TIMEOUT);
+            rv = this.predicate(v.id == meta.id, (int<32>)(meta.now - v.last) > TIMEOUT_SIGNED);
         }
     };
-    action visit_slot() {
-        meta.slot_case = slot_visit.execute(meta.at);
+    action visit_early() {
+        meta.slot_case = slot_early.execute(meta.at);
+    }
+    RegisterAction<slot_t, bit<16>, bit<8>>(r_slot) slot_late = {
+        void apply(inout slot_t v, out bit<8> rv) {
+            if (v.id == meta.id || meta.now - v.last > TIMEOUT) {
+                v.id = meta.id;
+                v.last = meta.now;
+            }
+            rv = this.predicate(v.id == meta.id, meta.now - v.last > TIMEOUT);
+        }
+    };
+    action visit_late() {
+        meta.slot_case = slot_late.execute(meta.at);
+    }
+    table slot {
+        key = {
+            meta.now[31:31]: exact;
+        }
+        actions = { visit_early; visit_late; @defaultonly NoAction; }
+        const entries = {
+            0: visit_early();
+            1: visit_late();
+        }
+        const default_action = NoAction();
+        size = 4;
     }
     // Packets with this one.
     Register<bit<8>, bit<16>>(ALL_SLOTS) r_count;
@@ -680,7 +722,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     }
 
     apply {
-        visit_slot();
+        slot.apply();
         if (meta.slot_case == CASE_COLLISION) {
             collided();
         }
@@ -861,50 +903,63 @@ control Claim_0(inout headers_t hdr, inout meta_t meta) {
 // The digest of a settled verdict: once per slot, again after DIGEST_REPEAT.
 control Digests(inout headers_t hdr, inout meta_t meta,
                 inout ingress_intrinsic_metadata_for_deparser_t ig_dprsr_md) {
-    // Tick of the last digest. A new slot starts 2^30 ticks back, so that its first one is due at once.
+    // Tick of the last digest. A new slot starts DIGEST_REPEAT back, so that its first one is due at once.
+    // Due: the comparison holds, as one hot bit.
     Register<bit<32>, bit<16>>(ALL_SLOTS) r_digest;
     RegisterAction<bit<32>, bit<16>, bit<8>>(r_digest) digest_none = {
         void apply(inout bit<32> v) {
-            v = meta.now - 0x40000000;
+            v = meta.now - DIGEST_REPEAT;
         }
     };
     RegisterAction<bit<32>, bit<16>, bit<8>>(r_digest) digest_first = {
-        void apply(inout bit<32> v, out bit<8> rv) {
+        void apply(inout bit<32> v) {
             v = meta.now;
-            rv = 1;
         }
     };
-    RegisterAction<bit<32>, bit<16>, bit<8>>(r_digest) digest_again = {
+    RegisterAction<bit<32>, bit<16>, bit<8>>(r_digest) digest_early = {
         void apply(inout bit<32> v, out bit<8> rv) {
-            rv = 0;
+            if ((int<32>)(meta.now - v) >= DIGEST_REPEAT_SIGNED) {
+                v = meta.now;
+            }
+            rv = this.predicate((int<32>)(meta.now - v) >= DIGEST_REPEAT_SIGNED);
+        }
+    };
+    RegisterAction<bit<32>, bit<16>, bit<8>>(r_digest) digest_late = {
+        void apply(inout bit<32> v, out bit<8> rv) {
             if (meta.now - v >= DIGEST_REPEAT) {
                 v = meta.now;
-                rv = 1;
             }
+            rv = this.predicate(meta.now - v >= DIGEST_REPEAT);
         }
     };
     action none() {
         digest_none.execute(meta.at);
     }
     action first() {
-        meta.digest = digest_first.execute(meta.at);
+        digest_first.execute(meta.at);
+        meta.digest = DIGEST_DUE;
     }
-    action again() {
-        meta.digest = digest_again.execute(meta.at);
+    action again_early() {
+        meta.digest = digest_early.execute(meta.at);
+    }
+    action again_late() {
+        meta.digest = digest_late.execute(meta.at);
     }
     table due {
         key = {
             meta.slot_case: ternary;
             meta.flags: ternary;
             meta.final_in: ternary;
+            meta.now[31:31]: ternary;
         }
-        actions = { none; first; again; @defaultonly NoAction; }
+        actions = { none; first; again_early; again_late; @defaultonly NoAction; }
         const entries = {
-            (CASE_SAME, 8w0x14 &&& 8w0x14, 0): again();
-            (8w4 &&& 8w4, 8w0x14 &&& 8w0x14, 0): first();
-            (8w8 &&& 8w8, 8w0x14 &&& 8w0x14, 0): first();
-            (8w4 &&& 8w4, _, _): none();
-            (8w8 &&& 8w8, _, _): none();
+            (CASE_SAME, 8w0x14 &&& 8w0x14, 0, 0): again_early();
+            (CASE_SAME, 8w0x14 &&& 8w0x14, 0, 1): again_late();
+            (8w4 &&& 8w4, 8w0x14 &&& 8w0x14, 0, _): first();
+            (8w8 &&& 8w8, 8w0x14 &&& 8w0x14, 0, _): first();
+            (8w4 &&& 8w4, _, _, _): none();
+            (8w8 &&& 8w8, _, _, _): none();
         }
         const default_action = NoAction();
         size = 8;
@@ -916,7 +971,7 @@ control Digests(inout headers_t hdr, inout meta_t meta,
 
     apply {
         due.apply();
-        if (meta.digest == 1 && hdr.ipv4.isValid()) {
+        if (meta.digest == DIGEST_DUE && hdr.ipv4.isValid()) {
             send_v4();
         }
     }
@@ -936,14 +991,14 @@ control Leave(inout headers_t hdr, inout meta_t meta,
     action write_shim() {
         hdr.shim.setInvalid();
         hdr.own.setValid();
-        hdr.own.type = TYPE_SHIM;
+        hdr.own.tpid = TYPE_SHIM;
         hdr.own.verdict = shim_word.get({ meta.flags, meta.cur[22:15], meta.cur[14:7], meta.cur[30:23] });
         hdr.own.generation = meta.generation;
     }
     action write_shim_unclaimed() {
         hdr.shim.setInvalid();
         hdr.own.setValid();
-        hdr.own.type = TYPE_SHIM;
+        hdr.own.tpid = TYPE_SHIM;
         hdr.own.verdict = shim_word_unclaimed.get({ meta.flags, meta.cur[22:15], 8w0, meta.cur[30:23] });
         hdr.own.generation = meta.generation;
     }
@@ -999,9 +1054,6 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, in ingress_intrinsic
         meta.id = id_v4.get({ hdr.ipv4.src, hdr.ipv4.dst, hdr.l4.sport, hdr.l4.dport, hdr.ipv4.protocol });
         meta.at = at_v4.get({ hdr.ipv4.src, hdr.ipv4.dst, hdr.l4.sport, hdr.l4.dport, hdr.ipv4.protocol });
     }
-    action id_of_zero() { // 0 is an empty slot
-        meta.id = 1;
-    }
     action carried() {
         meta.cur = shim_answer.get({ meta.claim_in, hdr.shim.conf, meta.id_flipped, hdr.shim.cls, 6w0,
                                      hdr.shim.flags[0:0] });
@@ -1017,16 +1069,14 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, in ingress_intrinsic
         if (hdr.ipv4.isValid()) {
             hash_v4();
         }
-        if (meta.id == 0) {
-            id_of_zero();
-        }
         if (hdr.shim.isValid() && hdr.shim.cls != 0) {
             carried();
         }
         known.apply(hdr, meta);
         gate.apply(hdr, meta);
-        if (meta.open == 1 && meta.rule == 0) {
-            flow.apply(hdr, meta);
+        if (meta.ready == 1 && meta.in_prefix == 1 && meta.in_ports == 1 && meta.in_protos == 1 &&
+            meta.rule == 0) {
+            flow.apply(hdr, meta); // the same as open and without rule, a stage earlier
         }
         if (meta.open == 1) {
             if (meta.rule == 1) {

@@ -41,8 +41,6 @@ static uint32_t naive_prefixes(uint32_t lo, uint32_t hi)
     return n;
 }
 
-uint32_t dune_range_rows_ternary(const struct dune_range_row *row, uint32_t n_rows);
-
 static void ternary(void **state)
 {
     struct dune_range_row row;
@@ -111,8 +109,9 @@ static const uint8_t loose_feat[] = {
     DUNE_F_DSTPORT, DUNE_F_SRCPORT, DUNE_F_IP_LEN,    DUNE_F_TCP_WINDOW, DUNE_F_UDP_LENGTH};
 
 /*
- * Programs that were compiled for the switch, and the estimate. "fits" of the compiler says stages
- * <= 12 or 20; SRAM and TCAM as it reported them (0: not known).
+ * Programs that were compiled for the switch, and the estimate; SRAM and TCAM as reported (0: not known).
+ * They are prototypes written by hand: without filter (5 TCAM blocks, 6 more for IPv6), thresholds and
+ * early exit.
  */
 static const struct compiled {
     const char *profile;
@@ -162,11 +161,50 @@ static void against_the_compiler(void **state)
         dune_resources_estimate(p, 0, prof, c->generations, &e);
         printf("# %s: stages %u/%u sram %u/%u tcam %u/%u %s\n", c->profile, e.stages, c->stages,
                e.sram_blocks, c->sram, e.tcam_blocks, c->tcam, e.why);
-        assert_true(is_near(e.stages, c->stages, 1));
+        assert_true(is_near(e.stages, c->stages, c->trees > 1 ? 2 : 1)); /* it voted naively */
         assert_true(is_near(e.sram_blocks, c->sram, c->sram / 8));
-        assert_true(is_near(e.tcam_blocks, c->tcam, 3));
-        assert_int_equal(e.fits, c->stages <= prof->stages && c->trees <= prof->max_trees &&
-                                     p->sub[0].tree[0].key_bits <= prof->max_code_bits);
+        assert_true(is_near(e.tcam_blocks - (c->ipv6 ? 11 : 5), c->tcam, 3));
+        dune_plan_free(p);
+    }
+}
+
+/* What has to fit, with filter, thresholds and early exit, and what has not. */
+static const struct target {
+    const char *profile;
+    uint32_t slots, generations, trees, leaves;
+    bool ipv6, fits;
+} target[] = {
+    {"tofino1", 65536, 1, 1, 129, false, true}, {"tofino1", 32768, 1, 1, 129, true, true},
+    {"tofino1", 65536, 1, 1, 129, true, false}, {"tofino1", 16384, 2, 1, 129, false, true},
+    {"tofino1", 32768, 2, 1, 129, false, false}, {"tofino1", 65536, 1, 3, 41, false, false},
+    {"tofino2", 32768, 2, 1, 129, false, true}, {"tofino2", 65536, 1, 1, 129, true, true},
+    {"tofino2", 65536, 1, 3, 41, false, true},
+};
+
+static void targets(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(target); i++) {
+        const struct target *c = &target[i];
+        struct dune_plan *p = dune_plan_new();
+        const struct dune_profile *prof = dune_profile_find(c->profile);
+        struct dune_resources e;
+
+        add_devices(p, 1);
+        p->hash = DUNE_HASH_CRC;
+        p->ways = 1;
+        p->slots = c->slots;
+        p->early_exit = 200;
+        p->parser = (struct dune_parser_limits){1, 0, 0, 0, c->ipv6};
+        p->n_submodels = 1;
+        p->sub = DUNE_NEW(struct dune_submodel);
+        chain_submodel(&p->sub[0], tight_feat, 6, c->trees, c->leaves);
+        dune_resources_estimate(p, 0, prof, c->generations, &e);
+        printf("# %s, %u x %u slots, %u trees%s: %u stages, %u SRAM, %u TCAM, %u map RAMs, %u cycles %s\n",
+               c->profile, c->generations, c->slots, c->trees, c->ipv6 ? ", IPv6" : "", e.stages,
+               e.sram_blocks, e.tcam_blocks, e.map_rams, e.latency_cycles, e.why);
+        assert_int_equal(e.fits, c->fits);
+        assert_true(e.fits || strlen(e.why) > 0);
         dune_plan_free(p);
     }
 }
@@ -214,7 +252,7 @@ static void retarget(void **state)
     assert_true(p->hash == DUNE_HASH_SIPHASH && p->slots == 65536 && p->ways == 4 &&
                 p->parser.ipv6);
     dune_plan_retarget(p, dune_profile_find("tofino1"), 2);
-    assert_true(p->hash == DUNE_HASH_CRC && p->ways == 1 && !p->parser.ipv6);
+    assert_true(p->hash == DUNE_HASH_CRC && p->ways == 1 && p->parser.ipv6 && p->parser.max_vlan == 1);
     assert_true(p->slots < 65536);
     dune_resources_estimate(p, 1, dune_profile_find("tofino1"), 2, &e);
     assert_true(e.fits);
@@ -228,7 +266,8 @@ static void retarget(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(published), cmocka_unit_test(ternary),
     cmocka_unit_test(profiles),  cmocka_unit_test(against_the_compiler),
-    cmocka_unit_test(refusals),  cmocka_unit_test(retarget),
+    cmocka_unit_test(targets),   cmocka_unit_test(refusals),
+    cmocka_unit_test(retarget),
 };
 
 RUN_TESTS(tests)
