@@ -182,6 +182,17 @@ void dune_bus_server_stop(struct dune_bus_server *s); /* NULL is fine */
 /* An end point of that hub. The server need not be there yet, and may come and go. No store. */
 int dune_bus_unix_connect(struct dune_bus **out, const char *path, struct dune_diag *d) DUNE_MUST_USE;
 
+/* Over NATS; the server runs with JetStream. A server that is not on this machine must ask for credentials. */
+struct dune_bus_nats_cfg {
+    const char *url;   /* nats://[USER:PASSWORD@]HOST:PORT, tls://... with TLS */
+    const char *creds; /* credentials file; may be NULL */
+    const char *ca;    /* certificates to trust instead of the system's; may be NULL */
+};
+int dune_bus_nats_check(const struct dune_bus_nats_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
+/* DUNE_E_ENV: not part of this build, or no server. Afterwards the connection comes back by itself. */
+int dune_bus_nats_connect(struct dune_bus **out, const struct dune_bus_nats_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
+const char *dune_bus_nats_version(void); /* of the library; NULL: not part of this build */
+
 /* --- agent ----------------------------------------------------------------------------------------- */
 struct dune_agent_cfg { /* zero: the default */
     const char *device;         /* its name; required */

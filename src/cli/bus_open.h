@@ -5,7 +5,8 @@
 
 #include "dune/control.h"
 
-/* "unix:PATH" or "nats://HOST:PORT" ("tls://" with TLS); creds may be NULL. */
-int cli_bus_open(struct dune_bus **out, const char *spec, const char *creds, struct dune_diag *d) DUNE_MUST_USE;
+/* "unix:PATH" or "nats://HOST:PORT" ("tls://" with TLS); creds and ca may be NULL. */
+int cli_bus_open(struct dune_bus **out, const char *spec, const char *creds, const char *ca,
+                 struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

@@ -13,7 +13,7 @@
 #include "dune/controller.h"
 
 struct config {
-    const char *bus, *creds, *state, *owner;
+    const char *bus, *creds, *ca, *state, *owner;
     struct cli_list device;
     double share, coverage_drop;
     uint32_t rule_rate;
@@ -24,6 +24,7 @@ static const struct cli_option options[] = {
     {"bus", 'b', CLI_STR, offsetof(struct config, bus), "BUS", "unix:/run/dune/bus",
      "unix:PATH, which serve listens on, or nats://HOST:PORT"},
     {"creds", 0, CLI_STR, offsetof(struct config, creds), "FILE", NULL, "NATS credentials"},
+    {"ca", 0, CLI_STR, offsetof(struct config, ca), "FILE", NULL, "NATS: certificates to trust (the system's)"},
     {"state", 0, CLI_STR, offsetof(struct config, state), "DIR", "/var/lib/dune",
      "serve: where the desired state is kept (with a Unix bus)"},
     {"owner", 0, CLI_STR, offsetof(struct config, owner), "NAME", NULL,
@@ -109,7 +110,7 @@ static int open_bus(struct served *s, const struct config *cfg, struct dune_diag
     int rc;
 
     if (strncmp(cfg->bus, "unix:", 5) != 0)
-        return cli_bus_open(&s->bus, cfg->bus, cfg->creds, d);
+        return cli_bus_open(&s->bus, cfg->bus, cfg->creds, cfg->ca, d);
     rc = lock_state(s, cfg->state, d);
     if (rc == 0)
         rc = make_parent(cfg->bus + 5, d);
@@ -191,7 +192,7 @@ static int ask(struct cli_ctx *ctx, const struct config *cfg, const struct dune_
     struct dune_bus *bus;
     struct dune_buf out = {0};
     char *answer = NULL;
-    int rc = cli_bus_open(&bus, cfg->bus, cfg->creds, d);
+    int rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, d);
 
     if (rc)
         return rc;

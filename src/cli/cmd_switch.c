@@ -7,7 +7,7 @@
 #include "dune/live.h"
 
 struct config {
-    const char *bus, *creds;
+    const char *bus, *creds, *ca;
     const char *engine, *out;
     struct cli_list in;
     uint32_t slots, ways, rules_max, digest_rate;
@@ -19,6 +19,7 @@ static const struct cli_option options[] = {
     {"bus", 'b', CLI_STR, offsetof(struct config, bus), "BUS", "unix:/run/dune/bus",
      "where the controller is: unix:PATH, or nats://HOST:PORT"},
     {"creds", 0, CLI_STR, offsetof(struct config, creds), "FILE", NULL, "NATS credentials"},
+    {"ca", 0, CLI_STR, offsetof(struct config, ca), "FILE", NULL, "NATS: certificates to trust (the system's)"},
     {"in", 'i', CLI_LIST, offsetof(struct config, in), "KIND:IFACE", NULL,
      "a port where frames come in, edge:IFACE or chain:IFACE; may be given several times"},
     {"out", 'o', CLI_STR, offsetof(struct config, out), "KIND:IFACE", NULL,
@@ -72,7 +73,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     for (size_t i = 0; rc == 0 && i < cfg->in.len; i++)
         rc = parse_port(cfg->in.data[i], &s.in[s.n_in++], d);
     if (rc == 0)
-        rc = cli_bus_open(&bus, cfg->bus, cfg->creds, d);
+        rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, d);
     if (rc == 0)
         rc = dune_switch_run(&s, bus, d);
     if (bus)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 #include "cli/build_info.h"
+#include "dune/control.h"
 #include "targets/xdp/dune_xdp.h"
 
 #include <jansson.h>
@@ -17,7 +18,7 @@ struct library {
 static const struct library *libraries(size_t *n)
 {
     static char yaml_version[32];
-    static struct library list[5];
+    static struct library list[6];
     int a, b, c;
 
     yaml_get_version(&a, &b, &c);
@@ -28,6 +29,8 @@ static const struct library *libraries(size_t *n)
     list[3] = (struct library){"zstd", ZSTD_VERSION_STRING, ZSTD_versionString()};
     list[4].name = "libbpf";
     *n = dune_xdp_library(&list[4].built, &list[4].loaded) ? 5 : 4;
+    if (dune_bus_nats_version()) /* no version in the header that differs from the loaded one's */
+        list[(*n)++] = (struct library){"libnats", dune_bus_nats_version(), dune_bus_nats_version()};
     return list;
 }
 

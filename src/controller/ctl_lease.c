@@ -75,7 +75,8 @@ static void acquire(struct dune_controller *c)
     int rc = read_lease(c, &l, &d);
 
     if (rc) {
-        c->stats.bus_errors++;
+        if (c->stats.bus_errors++ % 64 == 0 && rc == DUNE_E_INPUT)
+            dune_ctl_note(c, "the lease cannot be read: %s", d.msg);
         return;
     }
     if (c->lease_revision && l.until > c->now_ns && strcmp(l.owner, c->owner) != 0)

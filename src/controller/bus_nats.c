@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bus over NATS: subjects for messages, a JetStream key-value bucket for the store. libnats keeps the
+ * connection and its threads; messages wait in its queues until poll asks for them.
+ */
+#include "controller/ctl_int.h"
+
+#include <nats/nats.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SUBS_MAX = 32, WAIT_MS = 500, POLL_BURST = 1024 };
+#define BUCKET "dune"
+
+struct nats_bus {
+    struct dune_bus base; /* first */
+    natsConnection *nc;
+    jsCtx *js;
+    kvStore *kv; /* NULL until it is needed and there */
+    unsigned n_subs;
+    struct {
+        natsSubscription *sub;
+        dune_bus_fn fn;
+        void *ctx;
+    } sub[SUBS_MAX];
+};
+
+static struct nats_bus *nats_of(struct dune_bus *b)
+{
+    return (struct nats_bus *)b;
+}
+
+static int fail(struct dune_diag *d, natsStatus s, const char *what)
+{
+    const char *more = nats_GetLastError(NULL);
+
+    return dune_diag_set(d, DUNE_E_ENV, NULL, "NATS: %s: %s%s%s", what, natsStatus_GetText(s), more ? ": " : "",
+                         more ? more : "");
+}
+
+static bool connected(struct nats_bus *b, struct dune_diag *d)
+{
+    if (natsConnection_Status(b->nc) == NATS_CONN_STATUS_CONNECTED)
+        return true;
+    dune_diag_set(d, DUNE_E_ENV, NULL, "NATS: not connected, trying again");
+    return false;
+}
+
+/* --- messages ------------------------------------------------------------------------------------------ */
+
+static int publish(struct dune_bus *base, const char *subject, const void *data, size_t len, struct dune_diag *d)
+{
+    struct nats_bus *b = nats_of(base);
+    natsStatus s;
+
+    if (len > DUNE_CTL_MESSAGE_MAX)
+        return dune_diag_set(d, DUNE_E_INPUT, NULL, "a message of %zu bytes, the bus carries up to %u", len,
+                             DUNE_CTL_MESSAGE_MAX);
+    if (!connected(b, d))
+        return DUNE_E_ENV;
+    s = natsConnection_Publish(b->nc, subject, data, (int)len);
+    if (s == NATS_MAX_PAYLOAD)
+        return dune_diag_set(d, DUNE_E_ENV, NULL, "NATS: a message of %zu bytes is above the server's max_payload", len);
+    return s == NATS_OK ? 0 : fail(d, s, subject);
+}
+
+static int subscribe(struct dune_bus *base, const char *subject, dune_bus_fn fn, void *ctx, struct dune_diag *d)
+{
+    struct nats_bus *b = nats_of(base);
+    natsStatus s;
+
+    if (b->n_subs == SUBS_MAX)
+        return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "more than %d subscriptions", SUBS_MAX);
+    s = natsConnection_SubscribeSync(&b->sub[b->n_subs].sub, b->nc, subject);
+    if (s != NATS_OK)
+        return fail(d, s, subject);
+    b->sub[b->n_subs].fn = fn;
+    b->sub[b->n_subs++].ctx = ctx;
+    return 0;
+}
+
+/* What waits on one subscription; true when there was something. */
+static bool drain(struct nats_bus *b, unsigned i, int timeout_ms)
+{
+    natsMsg *m = NULL;
+    bool any = false;
+
+    for (int n = 0; n < POLL_BURST && natsSubscription_NextMsg(&m, b->sub[i].sub, timeout_ms) == NATS_OK; n++) {
+        b->sub[i].fn(b->sub[i].ctx, natsMsg_GetSubject(m), natsMsg_GetData(m), (size_t)natsMsg_GetDataLength(m));
+        natsMsg_Destroy(m);
+        any = true;
+        timeout_ms = 0;
+    }
+    return any;
+}
+
+static int poll_nats(struct dune_bus *base, int timeout_ms, struct dune_diag *d)
+{
+    struct nats_bus *b = nats_of(base);
+    uint64_t end = dune_now_ns() + (uint64_t)DUNE_MAX(timeout_ms, 0) * 1000000u;
+    bool any = false;
+
+    do {
+        for (unsigned i = 0; i < b->n_subs; i++)
+            any |= drain(b, i, 0);
+        if (!any && timeout_ms > 0)
+            usleep(1000);
+    } while (!any && dune_now_ns() < end);
+    return connected(b, d) ? 0 : DUNE_E_ENV;
+}
+
+/* --- store --------------------------------------------------------------------------------------------- */
+
+static int open_store(struct nats_bus *b, struct dune_diag *d)
+{
+    kvConfig cfg;
+    natsStatus s;
+
+    if (b->kv)
+        return 0;
+    if (!connected(b, d))
+        return DUNE_E_ENV;
+    s = js_KeyValue(&b->kv, b->js, BUCKET);
+    if (s != NATS_OK) {
+        kvConfig_Init(&cfg);
+        cfg.Bucket = BUCKET;
+        cfg.History = 1;
+        s = js_CreateKeyValue(&b->kv, b->js, &cfg);
+    }
+    return s == NATS_OK ? 0 : fail(d, s, "the key-value store (does the server run with JetStream, -js?)");
+}
+
+static int get(struct dune_bus *base, const char *key, struct dune_buf *out, uint64_t *revision, struct dune_diag *d)
+{
+    struct nats_bus *b = nats_of(base);
+    kvEntry *e = NULL;
+    natsStatus s;
+    int rc = open_store(b, d);
+
+    *revision = 0;
+    if (rc)
+        return rc;
+    if (!connected(b, d))
+        return DUNE_E_ENV;
+    s = kvStore_Get(&e, b->kv, key);
+    if (s == NATS_NOT_FOUND)
+        return 0;
+    if (s != NATS_OK)
+        return fail(d, s, key);
+    dune_buf_append(out, kvEntry_Value(e), (size_t)DUNE_MAX(kvEntry_ValueLen(e), 0));
+    *revision = kvEntry_Revision(e);
+    kvEntry_Destroy(e);
+    return 0;
+}
+
+/* A refused write and a failed one look alike: somebody was faster when the revision is another one now. */
+static int why_not(struct nats_bus *b, const char *key, uint64_t expected, natsStatus s, struct dune_diag *d)
+{
+    char what[100];
+    struct dune_buf text = {0};
+    struct dune_diag ignored = {0};
+    uint64_t now = 0;
+    int rc;
+
+    snprintf(what, sizeof(what), "writing %.80s", key);
+    rc = fail(NULL, s, what);
+    if (get(&b->base, key, &text, &now, &ignored) == 0 && now != expected)
+        rc = 1;
+    else
+        rc = fail(d, s, what);
+    dune_buf_fini(&text);
+    return rc;
+}
+
+static int put(struct dune_bus *base, const char *key, const void *data, size_t len, uint64_t *revision,
+               struct dune_diag *d)
+{
+    struct nats_bus *b = nats_of(base);
+    uint64_t now = 0;
+    natsStatus s;
+    int rc = open_store(b, d);
+
+    if (rc)
+        return rc;
+    if (!connected(b, d))
+        return DUNE_E_ENV;
+    s = *revision ? kvStore_Update(&now, b->kv, key, data, (int)len, *revision)
+                  : kvStore_Create(&now, b->kv, key, data, (int)len);
+    if (s != NATS_OK)
+        return why_not(b, key, *revision, s, d);
+    *revision = now;
+    return 0;
+}
+
+/* --- life ---------------------------------------------------------------------------------------------- */
+
+static int no_fd(struct dune_bus *base)
+{
+    (void)base;
+    return -1;
+}
+
+static void close_nats(struct dune_bus *base)
+{
+    struct nats_bus *b = nats_of(base);
+
+    if (!b)
+        return;
+    if (b->nc && natsConnection_Status(b->nc) == NATS_CONN_STATUS_CONNECTED)
+        natsConnection_FlushTimeout(b->nc, WAIT_MS);
+    for (unsigned i = 0; i < b->n_subs; i++)
+        natsSubscription_Destroy(b->sub[i].sub);
+    kvStore_Destroy(b->kv);
+    jsCtx_Destroy(b->js);
+    natsConnection_Destroy(b->nc);
+    dune_mem_free(b);
+}
+
+static const struct dune_bus_ops nats_ops = {
+    .name = "nats", .publish = publish, .subscribe = subscribe, .poll = poll_nats, .get = get, .put = put,
+    .fd = no_fd, .close = close_nats,
+};
+
+static natsStatus set_options(natsOptions *o, const struct dune_bus_nats_cfg *cfg)
+{
+    natsStatus s = natsOptions_SetURL(o, cfg->url);
+
+    if (s == NATS_OK)
+        s = natsOptions_SetName(o, "dune");
+    if (s == NATS_OK)
+        s = natsOptions_SetNoEcho(o, true);
+    if (s == NATS_OK)
+        s = natsOptions_SetAllowReconnect(o, true);
+    if (s == NATS_OK)
+        s = natsOptions_SetMaxReconnect(o, -1); /* for ever */
+    if (s == NATS_OK)
+        s = natsOptions_SetReconnectWait(o, 200);
+    if (s == NATS_OK)
+        s = natsOptions_SetTimeout(o, 2000);
+    if (s == NATS_OK && cfg->creds)
+        s = natsOptions_SetUserCredentialsFromFiles(o, cfg->creds, NULL);
+    if (s == NATS_OK && (cfg->ca || strncmp(cfg->url, "tls://", 6) == 0))
+        s = natsOptions_SetSecure(o, true);
+    if (s == NATS_OK && cfg->ca)
+        s = natsOptions_LoadCATrustedCertificates(o, cfg->ca);
+    return s;
+}
+
+static natsStatus connect_nats(struct nats_bus *b, const struct dune_bus_nats_cfg *cfg)
+{
+    natsOptions *o = NULL;
+    jsOptions js;
+    natsStatus s = natsOptions_Create(&o);
+
+    if (s == NATS_OK)
+        s = set_options(o, cfg);
+    if (s == NATS_OK)
+        s = natsConnection_Connect(&b->nc, o);
+    natsOptions_Destroy(o);
+    jsOptions_Init(&js);
+    js.Wait = WAIT_MS;
+    return s == NATS_OK ? natsConnection_JetStream(&b->js, b->nc, &js) : s;
+}
+
+int dune_bus_nats_connect(struct dune_bus **out, const struct dune_bus_nats_cfg *cfg, struct dune_diag *d)
+{
+    struct nats_bus *b;
+    natsStatus s;
+    int rc = dune_bus_nats_check(cfg, d);
+
+    if (rc)
+        return rc;
+    b = DUNE_NEW(struct nats_bus);
+    b->base.ops = &nats_ops;
+    s = connect_nats(b, cfg);
+    if (s != NATS_OK) {
+        rc = fail(d, s, cfg->url);
+        close_nats(&b->base);
+        return rc;
+    }
+    *out = &b->base;
+    return 0;
+}
+
+const char *dune_bus_nats_version(void)
+{
+    return nats_GetVersion();
+}
