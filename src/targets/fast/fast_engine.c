@@ -348,9 +348,11 @@ int dune_fast_run(struct dune_chain *base, const struct dune_chain_packet *pkt, 
     (void)d;
     c->frames_len = 0;
     for (size_t at = 0; at < n; at += step) {
-        step = c->one_by_one ? 1 : DUNE_MIN(n - at, c->n_pkt);
-        if (c->straight && !c->pool) {
-            dune_fast_lane_run(c, c->worker[0], pkt + at, c->pkt, (uint32_t)step, v + at, out_frame);
+        bool straight = c->straight && !c->pool;
+
+        step = c->one_by_one ? 1 : straight && !out_frame ? n - at : DUNE_MIN(n - at, c->n_pkt);
+        if (straight) {
+            dune_fast_lane_run(c, c->worker[0], pkt + at, c->pkt, step, v + at, out_frame);
             c->packets += step;
             for (size_t i = 0; out_frame && i < step; i++)
                 dune_fast_frame(c, &pkt[at + i], &c->pkt[i], &out_frame[at + i]);

@@ -144,7 +144,8 @@ struct dune_core_slot *dune_fast_table_find(const struct fast_table *t, uint32_t
 void dune_fast_table_touch(struct fast_table *t, uint32_t index, uint32_t way,
                            const struct dune_core_slot *s);
 void dune_fast_table_prefetch_slot(const struct fast_table *t, uint32_t index, uint32_t id);
-static inline void fast_table_prefetch_bucket(const struct fast_table *t, uint32_t index)
+/* Always inline, as all that only prefetch: a compiler may think it has no effect and drop the call. */
+DUNE_CORE_INLINE void fast_table_prefetch_bucket(const struct fast_table *t, uint32_t index)
 {
     index &= t->mask;
     if (t->word)
@@ -200,23 +201,25 @@ struct fast_counts { /* of one device, of one worker; what adds up from these is
     uint64_t dropped_action, mirrored, steered, marked, shim_missing, settled_here;
 };
 
-/* Packets of a chunk on the straight way (fast_lane.c), by column. */
+/* Some packets on the straight way (fast_lane.c), by column. */
+enum { FAST_LANE = 32, FAST_LANES = 3 };
 struct fast_lane {
     uint32_t n;                  /* live */
-    uint8_t from[FAST_CHUNK];    /* which of the chunk */
-    uint32_t index[FAST_CHUNK], id[FAST_CHUNK], count[FAST_CHUNK];
-    uint64_t now[FAST_CHUNK];
-    struct dune_core_slot *slot[FAST_CHUNK]; /* on the device in hand; NULL: no state */
-    struct dune_core_shim shim[FAST_CHUNK];
-    uint16_t device[FAST_CHUNK]; /* where the verdict became final */
-    struct dune_core_packet core[FAST_CHUNK];
-    uint64_t addr[FAST_CHUNK], rest[FAST_CHUNK], hash[FAST_CHUNK]; /* of the key */
-    uint8_t on[FAST_CHUNK];      /* those that a device still has to look at */
+    uint8_t from[FAST_LANE];    /* which of those that came */
+    uint32_t index[FAST_LANE], id[FAST_LANE], count[FAST_LANE];
+    uint64_t now[FAST_LANE];
+    struct dune_core_slot *slot[FAST_LANE]; /* on the device in hand; NULL: no state */
+    struct dune_core_shim shim[FAST_LANE];
+    uint16_t device[FAST_LANE]; /* where the verdict became final */
+    struct dune_core_packet core[FAST_LANE];
+    uint64_t addr[FAST_LANE], rest[FAST_LANE], hash[FAST_LANE]; /* of the key */
+    uint8_t on[FAST_LANE];      /* those that a device still has to look at */
     uint32_t n_on;
 };
 
 struct fast_worker { /* what one thread writes */
-    struct fast_lane lane;
+    struct fast_lane lane[FAST_LANES];
+    uint32_t reached[DUNE_MAX_DEVICES]; /* packets of the last lane that a device looked at */
     struct fast_pkt *live[FAST_CHUNK]; /* packets of the chunk that carry a shim */
     uint32_t n_live;
     struct fast_counts plain; /* packets without shim: the same on every device */
@@ -270,9 +273,10 @@ void dune_fast_receive_plain(struct fast_chain *c, struct fast_worker *w, const 
  * change any more leave the list. */
 void dune_fast_device_run(struct fast_chain *c, struct fast_worker *w, uint32_t dev);
 void dune_fast_ask_forests(struct fast_worker *w, const struct fast_model *m);
-/* fast_lane.c: n <= FAST_CHUNK packets all the way; verdicts to v, and to pk what frames need. */
+/* fast_lane.c: n packets all the way; verdicts to v. frames: to pk[n] what dune_fast_frame needs; else pk[FAST_LANE]
+ * is only scratch. */
 void dune_fast_lane_run(struct fast_chain *c, struct fast_worker *w, const struct dune_chain_packet *in,
-                        struct fast_pkt *pk, uint32_t n, struct dune_verdict *v, bool frames);
+                        struct fast_pkt *pk, size_t n, struct dune_verdict *v, bool frames);
 /* fast_answers.c: steps 6 to 8 of one packet, its fresh answers being in w->answer. */
 void dune_fast_answers(struct fast_chain *c, struct fast_worker *w, uint32_t dev, struct fast_pkt *pk,
                        uint32_t at);

@@ -24,14 +24,13 @@ static void start_packets(struct fast_lane *l)
 }
 
 /* Packets without shim have their verdict at once. */
-static void receive(struct fast_chain *c, struct fast_worker *w, const struct dune_chain_packet *in,
+static void receive(struct fast_chain *c, struct fast_worker *w, struct fast_lane *l, const struct dune_chain_packet *in,
                     struct fast_pkt *pk, uint32_t n, struct dune_verdict *v)
 {
     enum { AHEAD = 6 };
     const struct fast_gen *g = &c->gen[c->stamp];
     const uint32_t most = g->plan->chain_mtu ? g->plan->chain_mtu : UINT32_MAX;
-    struct fast_lane *l = &w->lane;
-    uint8_t odd[FAST_CHUNK];
+    uint8_t odd[FAST_LANE];
     uint32_t m = 0, n_odd = 0, ports;
 
     for (uint32_t i = 0; i < n; i++) {
@@ -67,13 +66,14 @@ static void receive(struct fast_chain *c, struct fast_worker *w, const struct du
 
 /* --- pass 1 ------------------------------------------------------------------------------------------------- */
 
-static void prefetch_buckets(const struct fast_table *t, const struct fast_lane *l)
+/* Always inline: see fast_table_prefetch_bucket. */
+DUNE_CORE_INLINE void prefetch_buckets(const struct fast_table *t, const struct fast_lane *l)
 {
     for (uint32_t e = 0; e < l->n; e++)
         fast_table_prefetch_bucket(t, l->index[e]);
 }
 
-static void prefetch_slots(const struct fast_table *t, const struct fast_lane *l)
+DUNE_CORE_INLINE void prefetch_slots(const struct fast_table *t, const struct fast_lane *l)
 {
     for (uint32_t i = 0; i < l->n_on; i++) {
         uint32_t e = l->on[i];
@@ -114,9 +114,8 @@ static inline struct dune_core_slot *take(struct fast_table *t, const struct fas
     return s;
 }
 
-static void ask_for(struct fast_worker *w, const struct fast_model *m, uint32_t e)
+static void ask_for(struct fast_worker *w, const struct fast_lane *l, const struct fast_model *m, uint32_t e)
 {
-    struct fast_lane *l = &w->lane;
     bool open = !(l->shim[e].flags & DUNE_SHIM_FINAL);
 
     for (uint32_t k = 0; k < m->n_sub; k++) {
@@ -134,10 +133,9 @@ static void ask_for(struct fast_worker *w, const struct fast_model *m, uint32_t 
 }
 
 /* False: the slot is in use by an earlier packet of this round. */
-static bool first_pass(struct fast_worker *w, const struct fast_model *m, struct fast_table *t,
+static bool first_pass(struct fast_worker *w, struct fast_lane *l, const struct fast_model *m, struct fast_table *t,
                        struct fast_counts *n, uint32_t e, uint64_t keep)
 {
-    struct fast_lane *l = &w->lane;
     enum dune_slot_outcome outcome = DUNE_SLOT_NONE;
     struct dune_core_slot *s = NULL;
     bool busy = false;
@@ -160,7 +158,7 @@ static bool first_pass(struct fast_worker *w, const struct fast_model *m, struct
     l->slot[e] = s;
     n->slot[outcome]++;
     if (l->count[e] <= m->last_asked)
-        ask_for(w, m, e);
+        ask_for(w, l, m, e);
     return true;
 }
 
@@ -178,7 +176,7 @@ static inline void digest(struct fast_counts *n, const struct fast_model *m, str
     n->digests++;
 }
 
-static inline uint32_t answer_of(const struct fast_worker *w, const struct fast_model *m, uint32_t k,
+static inline uint32_t answer_of(const struct fast_worker *w, const struct fast_lane *l, const struct fast_model *m, uint32_t k,
                                  enum dune_answer_kind kind, uint32_t e)
 {
     dune_core_u32 *stored;
@@ -187,17 +185,16 @@ static inline uint32_t answer_of(const struct fast_worker *w, const struct fast_
         return 0;
     if (kind == DUNE_ANSWER_PL)
         return w->answer[k][e];
-    stored = dune_core_at32(w->lane.slot[e], m->layout.stored + 4 * k);
+    stored = dune_core_at32(l->slot[e], m->layout.stored + 4 * k);
     if (kind == DUNE_ANSWER_FL)
         *stored = w->answer[k][e];
     return *stored;
 }
 
 /* dune_fast_answers for what can happen here; n_sub is a constant where that pays. */
-DUNE_CORE_INLINE void third_pass(const struct dune_core_rule *rule, struct fast_worker *w, const struct fast_model *m,
-                                 uint32_t n_sub, uint32_t dev, uint32_t e)
+DUNE_CORE_INLINE void third_pass(const struct dune_core_rule *rule, struct fast_worker *w, struct fast_lane *l,
+                                 const struct fast_model *m, uint32_t n_sub, uint32_t dev, uint32_t e)
 {
-    struct fast_lane *l = &w->lane;
     struct fast_counts *n = &w->dev[dev];
     struct dune_core_shim shim = l->shim[e];
     uint32_t count = l->count[e];
@@ -211,7 +208,7 @@ DUNE_CORE_INLINE void third_pass(const struct dune_core_rule *rule, struct fast_
 
         if (!open && kind != DUNE_ANSWER_FL)
             kind = DUNE_ANSWER_NONE;
-        a = answer_of(w, m, k, kind, e);
+        a = answer_of(w, l, m, k, kind, e);
         n->answers[kind]++;
         n->claims += DUNE_CORE_ANSWER_CLAIM(a);
         if (!open)
@@ -238,9 +235,8 @@ DUNE_CORE_INLINE void third_pass(const struct dune_core_rule *rule, struct fast_
 }
 
 /* A settled verdict passes all devices behind this one, which is said at once. */
-static void drop_settled(struct fast_chain *c, struct fast_worker *w, uint32_t dev)
+static void drop_settled(struct fast_chain *c, struct fast_worker *w, struct fast_lane *l, uint32_t dev)
 {
-    struct fast_lane *l = &w->lane;
     uint32_t n = 0;
 
     if (dev + 1 == c->n_dev)
@@ -252,35 +248,32 @@ static void drop_settled(struct fast_chain *c, struct fast_worker *w, uint32_t d
     l->n_on = n;
 }
 
-static void run_device(struct fast_chain *c, struct fast_worker *w, uint32_t dev)
+static void run_device(struct fast_chain *c, struct fast_worker *w, struct fast_lane *l, uint32_t dev)
 {
     struct fast_gen *g = &c->gen[c->stamp];
     const struct fast_model *m = &g->model[dev];
     struct fast_table *t = &g->table[dev];
-    struct fast_lane *l = &w->lane;
     uint64_t oldest = UINT64_MAX;
     uint32_t from = 0;
 
     for (uint32_t i = 0; i < l->n_on; i++)
         oldest = DUNE_MIN(oldest, l->now[l->on[i]]);
-    if (m->keeps_state && l->n_on > 1)
-        prefetch_slots(t, l);
     while (from < l->n_on) {
         uint32_t to = from;
 
         /* The first packet of a round finds no slot in use. */
-        while (to < l->n_on && first_pass(w, m, t, &w->dev[dev], l->on[to], to == from ? UINT64_MAX : oldest))
+        while (to < l->n_on && first_pass(w, l, m, t, &w->dev[dev], l->on[to], to == from ? UINT64_MAX : oldest))
             to++;
         dune_fast_ask_forests(w, m);
         if (m->n_sub == 1)
             for (uint32_t i = from; i < to; i++)
-                third_pass(&g->rule, w, m, 1, dev, l->on[i]);
+                third_pass(&g->rule, w, l, m, 1, dev, l->on[i]);
         else
             for (uint32_t i = from; i < to; i++)
-                third_pass(&g->rule, w, m, m->n_sub, dev, l->on[i]);
+                third_pass(&g->rule, w, l, m, m->n_sub, dev, l->on[i]);
         from = to;
     }
-    drop_settled(c, w, dev);
+    drop_settled(c, w, l, dev);
 }
 
 /* --- all of it ---------------------------------------------------------------------------------------------- */
@@ -307,21 +300,63 @@ static void put_pkt(const struct fast_chain *c, const struct fast_lane *l, uint3
     pk->fresh_at = 0;
 }
 
-void dune_fast_lane_run(struct fast_chain *c, struct fast_worker *w, const struct dune_chain_packet *in,
-                        struct fast_pkt *pk, uint32_t n, struct dune_verdict *v, bool frames)
+DUNE_CORE_INLINE void prefetch_all_buckets(const struct fast_chain *c, const struct fast_lane *l)
 {
     const struct fast_gen *g = &c->gen[c->stamp];
-    struct fast_lane *l = &w->lane;
 
-    receive(c, w, in, pk, n, v);
     for (uint32_t dev = 0; dev < c->n_dev; dev++)
         if (g->model[dev].keeps_state)
             prefetch_buckets(&g->table[dev], l);
-    for (uint32_t dev = 0; dev < c->n_dev && l->n_on; dev++)
-        run_device(c, w, dev);
+}
+
+/* Of devices that many packets reach; a settled one does not come as far as the last. */
+DUNE_CORE_INLINE void prefetch_all_slots(const struct fast_chain *c, const struct fast_worker *w, const struct fast_lane *l)
+{
+    const struct fast_gen *g = &c->gen[c->stamp];
+
+    for (uint32_t dev = 0; dev < c->n_dev; dev++)
+        if (g->model[dev].keeps_state && (dev == 0 || w->reached[dev] > FAST_LANE / 4))
+            prefetch_slots(&g->table[dev], l);
+}
+
+static void finish(struct fast_chain *c, struct fast_worker *w, struct fast_lane *l, struct dune_verdict *v,
+                   struct fast_pkt *frames)
+{
+    uint16_t generation = c->gen[c->stamp].plan->generation;
+
+    for (uint32_t dev = 0; dev < c->n_dev; dev++) {
+        w->reached[dev] = l->n_on;
+        if (l->n_on)
+            run_device(c, w, l, dev);
+    }
     for (uint32_t e = 0; e < l->n; e++) {
-        put_verdict(l, e, g->plan->generation, &v[l->from[e]]);
+        put_verdict(l, e, generation, &v[l->from[e]]);
         if (frames)
-            put_pkt(c, l, e, &pk[l->from[e]]);
+            put_pkt(c, l, e, &frames[l->from[e]]);
+    }
+}
+
+/*
+ * Three lanes are under way, so that memory has time: while one looks at its slots, those of the next are
+ * on their way, and so are the bucket words of the one behind.
+ */
+void dune_fast_lane_run(struct fast_chain *c, struct fast_worker *w, const struct dune_chain_packet *in,
+                        struct fast_pkt *pk, size_t n, struct dune_verdict *v, bool frames)
+{
+    size_t n_lanes = (n + FAST_LANE - 1) / FAST_LANE;
+
+    for (size_t k = 0; k < n_lanes + 2; k++) {
+        size_t at = k * FAST_LANE, back = (k - 2) * FAST_LANE;
+
+        if (k < n_lanes) {
+            struct fast_lane *l = &w->lane[k % FAST_LANES];
+
+            receive(c, w, l, in + at, frames ? pk + at : pk, (uint32_t)DUNE_MIN(n - at, (size_t)FAST_LANE), v + at);
+            prefetch_all_buckets(c, l);
+        }
+        if (k >= 1 && k <= n_lanes)
+            prefetch_all_slots(c, w, &w->lane[(k - 1) % FAST_LANES]);
+        if (k >= 2)
+            finish(c, w, &w->lane[(k - 2) % FAST_LANES], v + back, frames ? pk + back : NULL);
     }
 }
