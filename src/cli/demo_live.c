@@ -10,6 +10,7 @@ struct row {
     const char *name;
     struct dune_plan *plan;
     struct dune_testbed_result r;
+    DUNE_VEC(struct dune_testbed_now) curve; /* one a second */
 };
 
 struct live {
@@ -26,6 +27,7 @@ static void on_tick(void *ctx, const struct dune_testbed_now *now)
 {
     struct live *l = ctx;
 
+    DUNE_VEC_PUSH(&l->row[l->n].curve, *now);
     if ((uint64_t)now->seconds % 5 == 0)
         cli_note(l->ctx, "%s %3.0f s: %llu packets, F1 so far: macro %.3f weighted %.3f micro %.3f",
                  l->row[l->n].name, now->seconds, (unsigned long long)now->arrived, now->flow.macro,
@@ -115,6 +117,24 @@ static void print_devices(struct live *l)
             "Blocks: the published accounting of table memory.\n");
 }
 
+static void json_curve(struct dune_jsonw *w, const struct row *row)
+{
+    dune_jsonw_key(w, "curve"); /* [seconds, packets, macro, weighted, micro] */
+    dune_jsonw_arr(w);
+    for (size_t i = 0; i < row->curve.len; i++) {
+        const struct dune_testbed_now *now = &row->curve.data[i];
+
+        dune_jsonw_arr_inline(w);
+        dune_jsonw_fixed(w, now->seconds, 1);
+        dune_jsonw_big(w, now->arrived);
+        dune_jsonw_fixed(w, now->flow.macro, 5);
+        dune_jsonw_fixed(w, now->flow.weighted, 5);
+        dune_jsonw_fixed(w, now->flow.micro, 5);
+        dune_jsonw_end(w);
+    }
+    dune_jsonw_end(w);
+}
+
 static void json_row(struct dune_jsonw *w, const struct row *row)
 {
     const struct dune_testbed_result *r = &row->r;
@@ -140,6 +160,7 @@ static void json_row(struct dune_jsonw *w, const struct row *row)
     for (uint32_t k = 0; k < r->n_devices; k++)
         dune_jsonw_big(w, r->device[k].hop_p99_ns);
     dune_jsonw_end(w);
+    json_curve(w, row);
     dune_jsonw_end(w);
 }
 
@@ -183,8 +204,10 @@ int cli_demo_live(struct cli_ctx *ctx, const struct cli_demo_live *cfg, struct d
         print_scores(&l);
         print_devices(&l);
     }
-    for (size_t i = 0; i < l.n; i++)
+    for (size_t i = 0; i < l.n; i++) {
         dune_plan_free(l.row[i].plan);
+        DUNE_VEC_FREE(&l.row[i].curve);
+    }
     dune_mem_free(l.row);
     dune_paths_fini(&l.paths);
     dune_labels_free(l.labels);

@@ -126,7 +126,7 @@ void dune_ctl_lease_step(struct dune_controller *c)
         else
             acquire(c);
     }
-    if (c->leader && !c->state_read) {
+    if (c->leader && !c->state_read && c->lease_tried_ns == c->now_ns) {
         if (dune_ctl_state_read(c, &d) == 0)
             c->state_read = true;
         else
@@ -492,6 +492,19 @@ static int read_pending(struct dune_controller *c, bool pending, struct dune_dia
     return rc;
 }
 
+/* Phases that speak of plans the state does not name. */
+static int check_phase(const struct dune_controller *c, const struct named *n, struct dune_diag *d)
+{
+    bool updating = c->phase >= DUNE_PHASE_LOADING;
+    bool both = c->phase > DUNE_PHASE_LOADING;
+
+    if ((updating && !n->next) || (both && !n->base) || (c->phase == DUNE_PHASE_STEADY && !n->base) ||
+        (n->base && n->base == n->next))
+        return dune_diag_set(d, DUNE_E_INPUT, NULL, "desired state: phase %s with generations %u and %u",
+                             dune_ctl_phase_name(c->phase), n->base, n->next);
+    return 0;
+}
+
 int dune_ctl_state_read(struct dune_controller *c, struct dune_diag *d)
 {
     struct dune_buf text = {0};
@@ -509,6 +522,8 @@ int dune_ctl_state_read(struct dune_controller *c, struct dune_diag *d)
     }
     json_decref(root);
     dune_buf_fini(&text);
+    if (rc == 0)
+        rc = check_phase(c, &n, d);
     if (rc == 0)
         rc = read_plan(c, &c->base, n.base, d);
     if (rc == 0)
