@@ -377,27 +377,35 @@ static __always_inline bool begin_test(struct xdp_md *ctx, struct xdp_pass *p)
     return true;
 }
 
-static __always_inline bool begin_live(struct xdp_md *ctx, struct xdp_pass *p, const struct xdp_settings *s,
-                                       struct xdp_counts *n)
+static __always_inline const struct xdp_port *find_port(const struct xdp_settings *s, uint32_t ifindex)
 {
-    uint32_t ifindex = ctx->ingress_ifindex;
-    uint64_t ns = bpf_ktime_get_ns();
-
-    p->now = ns >> 10;
-    p->started = n->in % XDP_LATENCY_EVERY == 0 ? ns : 0;
     for (uint32_t i = 0; i < XDP_PORT_PROBES; i++) {
         const struct xdp_port *port = &s->port[(ifindex & (XDP_PORT_HASH - 1)) + i];
 
-        if (port->ifindex == ifindex) {
-            p->in_kind = port->in_kind;
-            p->out_kind = port->out_kind;
-            p->out = port->out;
-            p->to_host = port->to_host;
-            return true;
-        }
+        if (port->ifindex == ifindex)
+            return port;
     }
-    n->no_port++;
-    return false;
+    return (void *)0;
+}
+
+static __always_inline bool begin_live(struct xdp_md *ctx, struct xdp_pass *p, const struct xdp_settings *s,
+                                       struct xdp_counts *n)
+{
+    const struct xdp_port *port = find_port(s, ctx->ingress_ifindex);
+    uint64_t ns = bpf_ktime_get_ns();
+
+    if (!port) {
+        n->no_port++;
+        return false;
+    }
+    p->now = ns >> 10;
+    p->started = n->in % XDP_LATENCY_EVERY == 0 ? ns : 0;
+    p->in_kind = port->in_kind;
+    p->out_kind = port->out_kind;
+    p->out = port->out;
+    p->to_host = port->to_host;
+    p->plain = port->plain;
+    return true;
 }
 
 static __always_inline bool begin(struct xdp_md *ctx, struct xdp_pass *p, const struct xdp_settings *s,
@@ -408,9 +416,20 @@ static __always_inline bool begin(struct xdp_md *ctx, struct xdp_pass *p, const 
     p->has_shim = p->gen_ok = p->shim_at = p->l2_len = 0;
     p->is_ipv6 = p->reason = p->fate = p->outcome = 0;
     p->became_final = p->digest = p->dropped = p->mirrored = p->cut = p->way = 0;
-    p->key.gen = p->has_slot = p->count = p->n_answers = 0;
+    p->key.gen = p->has_slot = p->count = p->n_answers = p->plain = 0;
     p->steer_port = p->mirror_port = XDP_NO_PORT;
     return testing ? begin_test(ctx, p) : begin_live(ctx, p, s, n);
+}
+
+/* The way back: nothing of ours is read, and a shim has no business there. */
+static __always_inline int pass_plain(struct xdp_md *ctx, const struct xdp_pass *p, struct xdp_counts *n)
+{
+    n->plain++;
+    if (find_shim(ctx)) {
+        n->plain_dropped++;
+        return XDP_DROP;
+    }
+    return p->to_host ? XDP_PASS : (int)bpf_redirect_map(&out_ports, p->out, XDP_DROP);
 }
 
 static __always_inline int device(struct xdp_md *ctx)
@@ -422,6 +441,8 @@ static __always_inline int device(struct xdp_md *ctx)
 
     if (!p || !s || !n || !begin(ctx, p, s, n))
         return XDP_PASS;
+    if (!testing && p->plain)
+        return pass_plain(ctx, p, n);
     n->in++;
     next = receive(ctx, p, s, n);
     if (next == NEXT)
@@ -437,4 +458,61 @@ SEC("xdp.frags")
 int dune_device(struct xdp_md *ctx)
 {
     return device(ctx);
+}
+
+/* --- packets of one queue, spread over CPUs --------------------------------------------------------------------- */
+/*
+ * A network card that does not know the shim's EtherType puts all packets with a shim into one queue. This
+ * program takes them there and hands them on by slot, so that a slot is always at the same CPU; the device
+ * runs where they arrive. What cannot be parsed goes to the first CPU.
+ */
+SEC("xdp.frags")
+int dune_spread(struct xdp_md *ctx)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_settings *s = get_settings();
+    struct xdp_counts *n = get_counts();
+    struct xdp_plan *plan;
+    uint32_t gen, to = 0;
+
+    if (!p || !s || !n || s->n_cpus == 0)
+        return XDP_PASS;
+    gen = s->stamp & 1;
+    p->cut = p->has_shim = p->shim_at = 0;
+    p->shim_at = (uint8_t)find_shim(ctx);
+    plan = get_plan(gen);
+    if (plan && s->held[gen] && parse(ctx, gen) == XDP_OK) {
+        hash_flow(gen);
+        to = (uint32_t)((uint64_t)p->index * s->n_cpus / ((uint64_t)plan->slot_mask + 1));
+    }
+    n->spread++;
+    return (int)bpf_redirect_map(&cpus, to, XDP_DROP);
+}
+
+SEC("xdp.frags/cpumap")
+int dune_on_cpu(struct xdp_md *ctx)
+{
+    return device(ctx);
+}
+
+/* --- when plan and agent are gone -------------------------------------------------------------------------------- */
+/* Forwards as before; takes the shim off at edge ports and lets none in there. */
+SEC("xdp.frags")
+int dune_strip(struct xdp_md *ctx)
+{
+    struct xdp_settings *s = get_settings();
+    const struct xdp_port *port;
+    uint32_t at;
+
+    if (!s)
+        return XDP_PASS;
+    port = find_port(s, ctx->ingress_ifindex);
+    if (!port)
+        return XDP_PASS;
+    at = (uint32_t)find_shim(ctx);
+    if (at && (port->in_kind == XDP_EDGE || port->plain))
+        return XDP_DROP;
+    if (at && port->out_kind == XDP_EDGE && strip_shim(ctx, at))
+        return XDP_DROP;
+    return port->to_host ? XDP_PASS : (int)bpf_redirect_map(&out_ports, port->out, XDP_DROP);
 }

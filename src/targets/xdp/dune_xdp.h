@@ -30,6 +30,7 @@ struct dune_xdp_opts { /* zero: defaults */
     uint32_t digest_burst;   /* 0: the rate */
     uint32_t ring_bytes;     /* digests not yet fetched; a power of two; 0: 1 MiB */
     bool drop_edge_shim;     /* forged shims at an edge: drop instead of wrapping */
+    bool keep_shim;          /* leave the shim on at edge ports, for a testbed that reads it */
     bool one_cpu;            /* all packets come by one CPU: buckets are not locked */
     unsigned spread;         /* CPUs that packets are spread over by flow; 0: they stay where they arrive */
 };
@@ -74,13 +75,13 @@ struct dune_xdp_port {
     int kind;            /* DUNE_PORT_EDGE, DUNE_PORT_CHAIN */
     uint32_t out;        /* number of the port where its packets leave, or DUNE_XDP_TO_HOST: this host's stack */
     enum dune_xdp_mode mode;
-    bool fix;            /* set MTU and offloads that are wrong (restored at the end); false: refuse */
+    bool plain;          /* the way back: packets pass as they are, frames with a shim are dropped */
 };
 /*
  * Attaches the device to an interface. The port it sends to may be attached later: until then packets are dropped.
  * AUTO tries native and falls back to generic; dune_xdp_port_mode tells. An interface with somebody else's XDP
  * program is refused; a program that an earlier dunectl left is replaced without a gap. Errors: DUNE_E_ENV (no such
- * interface, MTU too small, offload on, mode not possible), DUNE_E_USAGE (number in use).
+ * interface, mode not possible), DUNE_E_USAGE (number in use). MTU and offloads: dune_iface_check.
  */
 int dune_xdp_attach(struct dune_xdp *x, const struct dune_xdp_port *p, struct dune_diag *d) DUNE_MUST_USE;
 enum dune_xdp_mode dune_xdp_port_mode(const struct dune_xdp *x, uint32_t number);
@@ -104,7 +105,13 @@ void dune_xdp_list_rules(const struct dune_xdp *x, dune_digest_fn fn, void *ctx)
 
 /* --- counters ----------------------------------------------------------------------------------------------- */
 struct dune_xdp_more { /* beyond struct dune_counters */
-    uint64_t lock_timeouts, ring_full, no_room, no_port, no_mirror, no_steer, spread;
+    uint64_t lock_timeouts; /* answered as a collision: another CPU did not let go of the bucket */
+    uint64_t ring_full;     /* of digests_dropped: nobody fetched digests */
+    uint64_t no_room;       /* no headroom for a shim: sent without */
+    uint64_t no_port;       /* came in by an interface that is not a port: passed to the stack */
+    uint64_t no_mirror, no_steer; /* the port of the action is not attached */
+    uint64_t spread;        /* handed to another CPU */
+    uint64_t plain, plain_dropped; /* on the way back; of these dropped for their shim */
 };
 void dune_xdp_counters(const struct dune_xdp *x, struct dune_counters *out, struct dune_xdp_more *more);
 #define DUNE_XDP_LATENCY_BINS 128

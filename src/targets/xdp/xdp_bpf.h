@@ -120,6 +120,13 @@ struct { /* port number -> interface */
     __uint(value_size, sizeof(struct bpf_devmap_val));
 } out_ports SEC(".maps");
 
+struct { /* place in settings.cpu -> queue and program there */
+    __uint(type, BPF_MAP_TYPE_CPUMAP);
+    __uint(max_entries, XDP_MAX_CPUS);
+    __uint(key_size, sizeof(uint32_t));
+    __uint(value_size, sizeof(struct bpf_cpumap_val));
+} cpus SEC(".maps");
+
 #define MIRROR_MAP(name)                                                                           \
     struct {                                                                                       \
         __uint(type, BPF_MAP_TYPE_DEVMAP_HASH);                                                    \

@@ -91,9 +91,10 @@ static long spin_once(uint32_t i, void *ctx)
     (void)i;
     if (!w)
         return 1;
-    if (*(volatile uint64_t *)w == 0 && __sync_lock_test_and_set(w, 1) == 0)
-        s->got = 1;
-    return s->got;
+    if (*(volatile uint64_t *)w != 0 || __sync_lock_test_and_set(w, 1) != 0)
+        return 0;
+    s->got = 1;
+    return 1;
 }
 
 static __always_inline bool lock(uint32_t at)

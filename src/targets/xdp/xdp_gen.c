@@ -64,6 +64,9 @@ static void note_held(struct dune_xdp *x, int at, const struct xdp_compiled *c, 
                            .state_bytes = c->state_bytes, .slots = c->plan->slot_mask + 1, .ways = c->plan->ways,
                            .slot_bytes = c->plan->slot_bytes, .layout = c->plan->layout};
     memcpy(h->where, c->where, sizeof(h->where));
+    for (uint32_t i = 0; i < p->n_classes; i++)
+        if (p->cls[i].action == DUNE_ACTION_MIRROR && p->cls[i].action_arg < XDP_MAX_PORTS)
+            h->mirrors |= 1ull << p->cls[i].action_arg;
 }
 
 static void update_max_vlan(struct dune_xdp *x, const uint8_t max_vlan[XDP_GENS])
@@ -105,6 +108,7 @@ static int hold(struct dune_xdp *x, int at, const struct xdp_compiled *c, const 
     publish(&s->rules_on[at], 0);
     publish(&s->generation[at], p->generation);
     update_max_vlan(x, max_vlan);
+    dune_xdp_refresh_mirrors(x);
     publish(&s->held[at], 1);
     return 0;
 }

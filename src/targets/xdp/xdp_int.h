@@ -28,6 +28,7 @@ struct xdp_held {
     bool held;
     uint16_t generation;
     uint64_t timeout, state_bytes;
+    uint64_t mirrors; /* port numbers that actions mirror to */
     uint32_t slots, ways, slot_bytes;
     struct dune_core_layout layout;
     uint16_t where[DUNE_N_FEATURES];
@@ -61,6 +62,10 @@ int dune_xdp_stamp_at(struct dune_xdp *x, uint16_t generation, uint64_t now, str
 void dune_xdp_drop_rules(struct dune_xdp *x, uint32_t gen);
 /* Slots, rules and digest tokens empty; no packet may be under way. */
 void dune_xdp_clear(struct dune_xdp *x);
+/* xdp_ports.c */
+void dune_xdp_refresh_mirrors(struct dune_xdp *x);
+void dune_xdp_end_ports(struct dune_xdp *x, enum dune_xdp_end end);
+int dune_xdp_set_cpus(struct dune_xdp *x, struct dune_diag *d) DUNE_MUST_USE;
 /* Counted by the program, summed over the CPUs. */
 void dune_xdp_read_counts(const struct dune_xdp *x, struct xdp_counts *out);
 /* One test run: the frame in, the frame out (room: its capacity); the program's return value. */

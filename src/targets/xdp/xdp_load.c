@@ -145,10 +145,13 @@ static int load(struct dune_xdp *x, struct dune_diag *d)
     rc = set_sizes(x, d);
     if (rc)
         return rc;
+    bpf_program__set_autoload(x->skel->progs.dune_strip, !x->testing);
+    bpf_program__set_autoload(x->skel->progs.dune_device, !x->opts.spread);
+    bpf_program__set_autoload(x->skel->progs.dune_spread, x->opts.spread);
+    bpf_program__set_autoload(x->skel->progs.dune_on_cpu, x->opts.spread);
     rc = dune_device_bpf__load(x->skel);
     if (rc)
-        return dune_diag_set(d, DUNE_E_ENV, NULL, "the kernel refuses the XDP program: %s (%s)", strerror(-rc),
-                             explain(-rc));
+        return dune_diag_set(d, DUNE_E_ENV, NULL, "the kernel refuses the XDP program: %s", strerror(-rc));
     x->prog_fd = bpf_program__fd(x->skel->progs.dune_device);
     rc = map_all(x, d);
     if (rc)
@@ -197,6 +200,11 @@ int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool 
         return rc;
     }
     first_settings(x);
+    rc = x->opts.spread ? dune_xdp_set_cpus(x, d) : 0;
+    if (rc) {
+        dune_xdp_close(x, DUNE_XDP_DETACH);
+        return rc;
+    }
     *out = x;
     return 0;
 }
@@ -210,7 +218,7 @@ void dune_xdp_close(struct dune_xdp *x, enum dune_xdp_end end)
 {
     if (!x)
         return;
-    (void)end;
+    dune_xdp_end_ports(x, end);
     if (x->settings)
         munmap(x->settings, page_up(sizeof(*x->settings)));
     if (x->traces)
@@ -219,7 +227,6 @@ void dune_xdp_close(struct dune_xdp *x, enum dune_xdp_end end)
         munmap(x->arena, page_up(XDP_GENS * x->arena_step));
     ring_buffer__free(x->ring);
     dune_device_bpf__destroy(x->skel);
-    dune_mem_free(x->port);
     dune_mem_free(x);
 }
 

@@ -59,7 +59,7 @@ struct xdp_port { /* by interface index */
     uint32_t ifindex; /* 0: free */
     uint8_t in_kind, out_kind; /* XDP_EDGE, XDP_CHAIN: of this port, of where its packets go */
     uint8_t to_host;  /* packets go to this host's stack instead of out */
-    uint8_t number;
+    uint8_t plain;    /* as it is, without a shim */
     uint32_t out;     /* port number where its packets leave */
 };
 struct xdp_settings {
@@ -73,7 +73,6 @@ struct xdp_settings {
     uint32_t drop_edge_shim;
     uint64_t digest_rate, digest_full; /* per second; depth of the bucket x XDP_DIGEST_REPEAT */
     uint64_t bucket_lock, bucket, bucket_tick, bucket_started; /* written by the program */
-    uint32_t out_kind[XDP_MAX_PORTS];  /* by port number */
     uint32_t mirror_pair[XDP_MIRRORS]; /* out << 16 | mirror, UINT32_MAX: free */
     uint32_t n_cpus;                   /* spreading: CPUs to choose from */
     uint32_t cpu[XDP_MAX_CPUS];
@@ -155,6 +154,7 @@ struct xdp_counts { /* the members of struct dune_counters, in its order */
     uint64_t no_port;       /* came in by an interface that is not a port */
     uint64_t no_mirror, no_steer; /* port of the action is not attached */
     uint64_t spread;        /* handed to another CPU */
+    uint64_t plain, plain_dropped;
     uint64_t latency[XDP_LATENCY_BINS];
 };
 
@@ -191,12 +191,13 @@ struct xdp_pass {
     uint8_t is_ipv6, reason;
     uint8_t fate, outcome, became_final, digest;
     uint8_t dropped, mirrored, cut, way;
+    uint32_t plain;
     uint32_t l3_off;      /* in the frame as it is now */
     uint32_t index, id;   /* of the hash */
     uint32_t slot_at;     /* byte offset in the arena */
     uint32_t has_slot, count;
     uint32_t out, mirror_port, steer_port, to_host;
-    uint32_t lock_at, n_answers;
+    uint32_t n_answers;
     uint32_t x[DUNE_CORE_X_MAX];
     uint32_t leaf[DUNE_CORE_MAX_TREES + 4];
 };
