@@ -69,6 +69,11 @@ struct dune_run_solution {
     double train_macro; /* what the choice looked like inside train */
     char *judged_by;
     uint64_t evaluations;
+    unsigned n_shortcuts; /* solution dune: its choice fitted without features that may be shortcuts */
+    struct dune_run_shortcut {
+        char features[24];
+        double macro, change; /* out of fold */
+    } shortcut[8];
     double seconds;     /* planning; 0 when an earlier result was used again */
     struct dune_replay *replay; /* with final */
     struct dune_confusion *group; /* [n_groups] flow-level test confusion per capture (or flow group) */

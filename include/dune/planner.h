@@ -45,11 +45,16 @@ struct dune_planner_cfg {
     enum dune_effort effort;
     uint64_t seed;
     unsigned threads;
-    double time_limit_s;   /* 0: by effort */
+    double time_limit_s;   /* the search stops here, and the best so far is judged and planned; 0: by effort */
+    const struct dune_plan_device *device; /* [devices] with budgets and profiles of their own; NULL: all alike */
+    const char *log;       /* file with the scores of a search, to go on from where it was interrupted; or NULL */
     double want_precision; /* min_confidence per class is set to reach it on folds; 0: none is set */
     bool open_world;       /* the notes also have false claims on classes that were left out */
     const char *background;/* class of unlabelled traffic, left out in the notes in any case; or NULL */
 };
+
+/* The part of a feature set that is no shortcut: a destination port keeps its low half. */
+dune_feature_mask dune_robust_part(dune_feature_mask all);
 
 /* Out-of-fold cross-validation. */
 struct dune_cv;

@@ -86,7 +86,7 @@ static int choose(struct dune_baseline *b, const struct dune_chain_rule *rule, s
                   unsigned *best_n, struct dune_solution_result *out, struct dune_diag *d)
 {
     out->train_macro = -1;
-    for (unsigned n = 2; n <= b->space->max_n; n++) {
+    for (unsigned n = 2; n <= b->space->max_n; n += n < 4 ? 1 : 4) { /* 2, 3, 4, 8 */
         for (size_t i = 0; i < DUNE_ARRAY_LEN(settings); i++) {
             double macro;
             int rc = judge(b, &settings[i], n, rule, &macro, d);
@@ -114,7 +114,7 @@ static int solve_votes(const struct dune_solution_job *job, struct dune_solution
     uint8_t id[DUNE_MAX_BLOCKS];
     struct dune_baseline b;
     struct setting best = settings[0];
-    unsigned n = 2, max_n = job->ds->max_n ? DUNE_MIN(job->ds->max_n, 4) : 4;
+    unsigned n = 2, max_n = job->ds->max_n ? DUNE_MIN(job->ds->max_n, 8) : 8;
     int rc;
 
     if (job->cfg.devices < 1 || job->cfg.devices > DUNE_MAX_BLOCKS)

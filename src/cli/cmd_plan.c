@@ -10,8 +10,8 @@
 
 struct config {
     const char *out, *budget, *profile, *features, *solution, *choice;
-    const char *open_world, *background, *pareto;
-    double want_precision, want_f1;
+    const char *open_world, *background, *pareto, *topology;
+    double want_precision, want_f1, time_limit;
     uint32_t devices;
     bool tuned, explain;
 };
@@ -22,6 +22,10 @@ static const struct cli_option options[] = {
      "per device: tight, tiny, loose or leaves_sum=N,features_distinct=N"},
     {"devices", 'd', CLI_U32, offsetof(struct config, devices), "K", "5", "devices in the chain", false, 1,
      DUNE_MAX_BLOCKS},
+    {"topology", 't', CLI_STR, offsetof(struct config, topology), "FILE", NULL,
+     "the devices, each with its own budget and profile, in place of --devices"},
+    {"time-limit", 0, CLI_DOUBLE, offsetof(struct config, time_limit), "SECONDS", NULL,
+     "stop searching then, and plan with the best so far", false, 0, 1e9},
     {"solution", 's', CLI_STR, offsetof(struct config, solution), "NAME", "dune",
      "none, mousika, jewel, flowrest, votes, dune-paper or dune"},
     {"profile", 'p', CLI_STR, offsetof(struct config, profile), "NAME", "engine", "device profile"},
@@ -61,7 +65,25 @@ static int fill_job(struct cli_ctx *ctx, const struct config *cfg, struct dune_s
     job->cfg.want_precision = cfg->want_precision;
     job->cfg.open_world = cfg->open_world != NULL;
     job->cfg.background = cfg->background;
+    job->cfg.time_limit_s = cfg->time_limit;
     job->tuned = cfg->tuned;
+    return rc;
+}
+
+/* Devices from a topology file: budget and profile are those of devices whose entry has none. */
+static int read_devices(const struct config *cfg, struct dune_solution_job *job, struct dune_plan_device **dev,
+                        uint32_t *n, struct dune_diag *d)
+{
+    int rc;
+
+    if (!cfg->topology)
+        return 0;
+    rc = dune_topology_read(dev, n, cfg->topology, cfg->profile, &job->cfg.budget, d);
+    if (rc == 0 && *n > DUNE_MAX_BLOCKS)
+        rc = dune_diag_set(d, DUNE_E_USAGE, cfg->topology, "%u devices: at most %d can be planned for", *n,
+                           DUNE_MAX_BLOCKS);
+    job->cfg.device = *dev;
+    job->cfg.devices = *n;
     return rc;
 }
 
@@ -182,37 +204,34 @@ static int run_pareto(struct cli_ctx *ctx, const struct config *cfg, const struc
     return rc;
 }
 
-static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
+static int check_options(struct cli_ctx *ctx, const struct config *cfg, const struct dune_solution_ops *ops,
+                         struct dune_diag *d)
 {
-    struct config *cfg = config;
-    const struct dune_solution_ops *ops = dune_solution_find(cfg->solution);
-    struct dune_solution_job job = {0};
-    struct dune_solution_result result = {0};
-    struct dune_dataset *ds = NULL;
-    int rc;
+    bool own = ops == &dune_solution_dune, points = cfg->pareto || cfg->want_f1 > 0;
 
     if (!ops)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown solution %s", cfg->solution);
-    if (ops != &dune_solution_dune && (cfg->explain || cfg->open_world || cfg->want_precision > 0))
+    if (!own && (cfg->explain || cfg->open_world || cfg->want_precision > 0 || cfg->topology || cfg->time_limit > 0))
         return dune_diag_set(d, DUNE_E_USAGE, NULL,
-                             "--explain, --open-world and --want-precision need --solution dune");
-    if ((cfg->pareto || cfg->want_f1 > 0) && (ops != &dune_solution_dune || cfg->explain || cfg->choice || cfg->open_world))
+                             "--explain, --open-world, --want-precision, --topology and --time-limit need "
+                             "--solution dune");
+    if (points && (!own || cfg->explain || cfg->choice || cfg->open_world || cfg->topology))
         return dune_diag_set(d, DUNE_E_USAGE, NULL,
-                             "--pareto and --want-f1 need --solution dune and give no notes: plan once more "
-                             "with the devices and leaves they found");
+                             "--pareto and --want-f1 need --solution dune and equal devices, and give no notes: "
+                             "plan once more with the devices and leaves they found");
+    if (cfg->topology && cli_given(ctx, "devices"))
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "either --topology or --devices");
     if (cfg->explain && ctx->json)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "--explain prints text; --choice FILE has it as JSON");
-    rc = fill_job(ctx, cfg, &job, d);
-    if (rc == 0)
-        rc = dune_dataset_read(&ds, ctx->args[0], d);
-    job.ds = ds;
-    if (rc == 0 && (cfg->pareto || cfg->want_f1 > 0)) {
-        rc = run_pareto(ctx, cfg, &job, d);
-        dune_dataset_free(ds);
-        return rc;
-    }
-    if (rc == 0)
-        rc = dune_solution_solve(ops, &job, &result, d);
+    return 0;
+}
+
+static int plan(struct cli_ctx *ctx, const struct config *cfg, const struct dune_solution_ops *ops,
+                const struct dune_solution_job *job, struct dune_diag *d)
+{
+    struct dune_solution_result result = {0};
+    int rc = dune_solution_solve(ops, job, &result, d);
+
     if (rc == 0)
         rc = dune_plan_write(result.plan, cfg->out, d);
     if (rc == 0)
@@ -222,7 +241,37 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     if (rc == 0 && cfg->explain)
         rc = explain(ctx, &result, d);
     dune_solution_result_fini(&result);
+    return rc;
+}
+
+static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
+{
+    struct config *cfg = config;
+    const struct dune_solution_ops *ops = dune_solution_find(cfg->solution);
+    struct dune_solution_job job = {0};
+    struct dune_plan_device *dev = NULL;
+    struct dune_dataset *ds = NULL;
+    char *log = dune_mem_printf("%s.search", cfg->out);
+    uint32_t n_dev = 0;
+    int rc = check_options(ctx, cfg, ops, d);
+
+    if (rc == 0)
+        rc = fill_job(ctx, cfg, &job, d);
+    if (rc == 0)
+        rc = read_devices(cfg, &job, &dev, &n_dev, d);
+    if (rc == 0)
+        rc = dune_dataset_read(&ds, ctx->args[0], d);
+    job.ds = ds;
+    job.cfg.log = log;
+    if (rc == 0)
+        rc = cfg->pareto || cfg->want_f1 > 0 ? run_pareto(ctx, cfg, &job, d) : plan(ctx, cfg, ops, &job, d);
+    if (rc == DUNE_E_INTERRUPTED)
+        cli_note(ctx, "what was tried is in %s: the same command goes on from there", log);
+    else
+        remove(log);
+    dune_devices_free(dev, n_dev);
     dune_dataset_free(ds);
+    dune_mem_free(log);
     return rc;
 }
 
@@ -235,8 +284,11 @@ const struct cli_command cmd_plan = {
     CLI_CONFIG(struct config),
     CLI_OPTIONS(options),
     .description = "Chooses blocks, sub-models and settings by cross-validation inside the train flows of\n"
-                   "the data set and writes a verified plan. Test flows are never looked at.\n",
+                   "the data set and writes a verified plan. Test flows are never looked at.\n"
+                   "An interrupted search leaves PLAN.search; the same command then goes on from there and\n"
+                   "gives the same plan.\n",
     .examples = "dunectl plan rows.dset --budget tight --devices 5 -o plan.json\n"
+                "dunectl plan rows.dset --topology row.yaml --explain -o plan.json\n"
                 "dunectl plan rows.dset --solution jewel -o jewel.json\n",
     .run = run,
 };

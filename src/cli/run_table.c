@@ -81,6 +81,22 @@ static void print_ablation(struct cli_ctx *ctx, const struct dune_run *r, bool f
     cli_print_table(ctx, &t);
 }
 
+/* What the planner's choice owes to features that may be shortcuts. */
+static void print_shortcuts(struct cli_ctx *ctx, const struct dune_run *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        const struct dune_run_solution *s = &r->sol[i];
+
+        if (!s->n_shortcuts)
+            continue;
+        cli_out(ctx, "\nThe choice of %s fitted again, train macro: ", s->ops->name);
+        for (unsigned k = 0; k < s->n_shortcuts; k++)
+            cli_out(ctx, "%s%s %.4f (%+.1f)", k ? ", " : "", s->shortcut[k].features, s->shortcut[k].macro,
+                    100 * s->shortcut[k].change);
+        cli_out(ctx, ".\n");
+    }
+}
+
 void cli_print_run(struct cli_ctx *ctx, const struct dune_run *r)
 {
     bool final = r->n && r->sol[0].replay;
@@ -97,6 +113,7 @@ void cli_print_run(struct cli_ctx *ctx, const struct dune_run *r)
             r->e->name, r->ds->n_classes, (unsigned long long)r->ds->n_flows, r->e->budget.leaves_sum,
             r->e->budget.features_distinct, r->e->devices);
     print_scores(ctx, r, final);
+    print_shortcuts(ctx, r);
     if (r->n_ablation)
         print_ablation(ctx, r, final);
     if (!final) {

@@ -34,7 +34,7 @@ static void plan_key(const struct job *j, const struct dune_run_solution *s, cha
     struct dune_run_key k;
 
     dune_run_key_init(&k);
-    dune_run_key_text(&k, "plan 3");
+    dune_run_key_text(&k, "plan 4");
     dune_run_key_text(&k, ops->name);
     dune_run_key_text(&k, j->r->ds->hash);
     dune_run_key_text(&k, ops->needs_all_packets ? j->r->all->hash : "-");
@@ -49,8 +49,27 @@ static void plan_key(const struct job *j, const struct dune_run_solution *s, cha
     dune_run_key_finish(&k, out);
 }
 
+/* The rows of the notes that every report shows. */
+static void take_shortcuts(struct dune_run_solution *s, const json_t *notes)
+{
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(notes, "shortcuts"), i, row) {
+        const char *name = json_string_value(json_object_get(row, "features"));
+        struct dune_run_shortcut *to = &s->shortcut[s->n_shortcuts];
+
+        if (!name || s->n_shortcuts == DUNE_ARRAY_LEN(s->shortcut))
+            continue;
+        snprintf(to->features, sizeof(to->features), "%s", name);
+        to->macro = json_number_value(json_object_get(row, "macro"));
+        to->change = json_number_value(json_object_get(row, "change"));
+        s->n_shortcuts++;
+    }
+}
+
 /* choice/<solution>.json: what the plan file itself does not say. */
-static int write_choice(const struct job *j, const struct dune_run_solution *s, const char *notes,
+static int write_choice(const struct job *j, struct dune_run_solution *s, const char *notes,
                         struct dune_diag *d)
 {
     char *path = dune_mem_printf("%s/choice/%s.json", j->dir, s->label), *text;
@@ -60,6 +79,7 @@ static int write_choice(const struct job *j, const struct dune_run_solution *s, 
 
     if (notes)
         json_object_set_new(root, "notes", json_loads(notes, 0, NULL));
+    take_shortcuts(s, json_object_get(root, "notes"));
     text = json_dumps(root, JSON_INDENT(2));
     rc = dune_file_write(path, text, strlen(text), d);
     free(text);
@@ -78,6 +98,7 @@ static bool read_choice(const struct job *j, struct dune_run_solution *s)
         s->train_macro = json_number_value(json_object_get(root, "train_macro"));
         s->evaluations = (uint64_t)json_integer_value(json_object_get(root, "evaluations"));
         s->judged_by = dune_mem_strdup(by);
+        take_shortcuts(s, json_object_get(root, "notes"));
     }
     json_decref(root);
     dune_mem_free(path);
@@ -89,12 +110,13 @@ static int solve(const struct job *j, struct dune_run_solution *s, const char *p
     const struct dune_experiment *e = j->r->e;
     struct dune_solution_job job = {.ds = j->r->ds, .all = j->r->all, .tuned = e->tuned};
     struct dune_solution_result res = {0};
+    char *log = dune_mem_printf("%s/choice/%s.search", j->dir, s->label);
     uint64_t start = dune_now_ns();
     int rc;
 
     job.cfg = (struct dune_planner_cfg){.budget = e->budget, .devices = e->devices, .profile = e->profile,
                                         .effort = s->effort, .features = s->features, .seed = e->seed, .threads = j->o->threads,
-                                        .background = e->unlabelled};
+                                        .background = e->unlabelled, .log = log};
     rc = dune_solution_solve(s->ops, &job, &res, d);
     if (rc == 0) {
         s->train_macro = res.train_macro;
@@ -104,6 +126,9 @@ static int solve(const struct job *j, struct dune_run_solution *s, const char *p
     }
     if (rc == 0)
         rc = dune_plan_write(res.plan, path, d);
+    if (rc != DUNE_E_INTERRUPTED)
+        remove(log);
+    dune_mem_free(log);
     dune_solution_result_fini(&res);
     s->seconds = (double)(dune_now_ns() - start) / 1e9;
     return rc;

@@ -21,19 +21,6 @@ static const struct {
     {"ablation-window", "without window", UINT64_C(1) << DUNE_F_TCP_WINDOW},
 };
 
-/* The robust part of a set; a destination port keeps its low half. */
-static dune_feature_mask robust_part(dune_feature_mask all)
-{
-    dune_feature_mask robust = all;
-
-    for (int f = 0; f < DUNE_N_FEATURES; f++)
-        if (dune_catalog[f].flags & DUNE_FF_FRAGILE)
-            robust &= ~(UINT64_C(1) << f);
-    if (all >> DUNE_F_DSTPORT & 1)
-        robust |= UINT64_C(1) << DUNE_F_DSTPORT_LOW;
-    return robust;
-}
-
 void dune_run_ablation_rows(struct dune_run *r, dune_feature_mask given)
 {
     r->ablation = DUNE_NEW_N(struct dune_run_solution, DUNE_ARRAY_LEN(rows));
@@ -44,7 +31,7 @@ void dune_run_ablation_rows(struct dune_run *r, dune_feature_mask given)
                                         .title = rows[i].name, .features = given & ~rows[i].without,
                                         .effort = DUNE_EFFORT_QUICK};
         if (strcmp(rows[i].name, "robust") == 0)
-            s->features = robust_part(given);
+            s->features = dune_robust_part(given);
         if ((i == 0 || s->features != given) && s->features)
             r->n_ablation++;
     }

@@ -32,6 +32,23 @@ static void put_settings(const struct dune_run *r, struct dune_jsonw *w)
     dune_jsonw_uint(w, e->seed);
 }
 
+static void put_shortcuts(const struct dune_run_solution *s, struct dune_jsonw *w)
+{
+    dune_jsonw_key(w, "shortcuts");
+    dune_jsonw_arr_inline(w);
+    for (unsigned i = 0; i < s->n_shortcuts; i++) {
+        dune_jsonw_obj_inline(w);
+        dune_jsonw_key(w, "features");
+        dune_jsonw_str(w, s->shortcut[i].features);
+        dune_jsonw_key(w, "train_macro");
+        dune_jsonw_fixed(w, s->shortcut[i].macro, 4);
+        dune_jsonw_key(w, "train_change");
+        dune_jsonw_fixed(w, s->shortcut[i].change, 4);
+        dune_jsonw_end(w);
+    }
+    dune_jsonw_end(w);
+}
+
 static void put_choice(const struct dune_run_solution *s, struct dune_jsonw *w)
 {
     dune_jsonw_obj_inline(w);
@@ -41,6 +58,8 @@ static void put_choice(const struct dune_run_solution *s, struct dune_jsonw *w)
     dune_jsonw_str(w, s->judged_by);
     dune_jsonw_key(w, "evaluations");
     dune_jsonw_uint(w, s->evaluations);
+    if (s->n_shortcuts)
+        put_shortcuts(s, w);
     dune_jsonw_end(w);
 }
 

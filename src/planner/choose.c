@@ -54,7 +54,7 @@ static int group_confusions(struct dune_search *se, const struct dune_chain_spec
     const struct dune_item_answer *col[DUNE_MAX_BLOCKS];
     const uint8_t *scored = dune_cv_scored(se->cv);
     uint8_t id[DUNE_MAX_BLOCKS];
-    int rc = dune_cv_columns(se->cv, spec, col, d);
+    int rc = dune_search_columns(se, spec, col, d);
 
     for (unsigned b = 0; b < DUNE_MAX_BLOCKS; b++)
         id[b] = (uint8_t)b;

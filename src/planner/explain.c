@@ -16,6 +16,7 @@ struct explain {
     struct dune_confusion of_spec, of_one;
     struct dune_confusion of_open; /* of the chain without thresholds: refusing is no resolving */
     struct dune_fit *fit[DUNE_MAX_BLOCKS]; /* on all train flows, as in the plan */
+    const struct dune_saving *saving;
     struct dune_jsonw w;
 };
 
@@ -24,7 +25,7 @@ int dune_search_confusion(struct dune_search *s, const struct dune_chain_spec *s
 {
     const struct dune_item_answer *col[DUNE_MAX_BLOCKS];
     uint8_t id[DUNE_MAX_BLOCKS];
-    int rc = dune_cv_columns(s->cv, spec, col, d);
+    int rc = dune_search_columns(s, spec, col, d);
 
     for (unsigned b = 0; b < DUNE_MAX_BLOCKS; b++)
         id[b] = (uint8_t)b;
@@ -126,6 +127,39 @@ static int put_distribution(struct explain *e, struct dune_diag *d)
     dune_jsonw_end(&e->w);
     put_f1(&e->w, "one_device", &e->of_one);
     return 0;
+}
+
+/* The finalists on the folds that judge. */
+static void put_candidates(struct explain *e)
+{
+    dune_jsonw_key(&e->w, "candidates");
+    dune_jsonw_arr(&e->w);
+    for (unsigned i = 0; i < e->s->n_candidates; i++) {
+        const struct dune_candidate *c = &e->s->candidate[i];
+
+        dune_jsonw_obj_inline(&e->w);
+        put_text(&e->w, "candidate", c->name);
+        put_uint(&e->w, "submodels", c->n_blocks);
+        put_number(&e->w, "macro", c->macro);
+        put_number(&e->w, "gain", c->gain.mean);
+        put_number(&e->w, "standard_error", c->gain.se);
+        dune_jsonw_key(&e->w, "taken");
+        dune_jsonw_bool(&e->w, c->taken);
+        if (c->barred)
+            put_text(&e->w, "barred", c->barred);
+        dune_jsonw_end(&e->w);
+    }
+    dune_jsonw_end(&e->w);
+}
+
+static void put_saving(struct explain *e)
+{
+    dune_jsonw_key(&e->w, "work");
+    dune_jsonw_obj_inline(&e->w);
+    put_uint(&e->w, "early_exit", e->spec->rule.early_exit);
+    put_number(&e->w, "submodels_asked", e->saving->visits);
+    put_uint(&e->w, "submodels", e->spec->n_blocks);
+    dune_jsonw_end(&e->w);
 }
 
 /* --- blocks ------------------------------------------------------------------------------------------ */
@@ -365,6 +399,8 @@ static int put_all(struct explain *e, struct dune_diag *d)
     rc = put_distribution(e, d);
     if (rc)
         return rc;
+    put_candidates(e);
+    put_saving(e);
     dune_jsonw_key(&e->w, "blocks");
     dune_jsonw_arr(&e->w);
     for (unsigned b = 0; rc == 0 && b < e->spec->n_blocks; b++)
@@ -374,7 +410,10 @@ static int put_all(struct explain *e, struct dune_diag *d)
     dune_jsonw_end(&e->w);
     put_features(e);
     put_classes(e);
-    rc = put_learning(e, d);
+    dune_jsonw_key(&e->w, "shortcuts");
+    rc = dune_search_shortcuts(e->s, e->spec, dune_f1_score(&e->of_spec, DUNE_WEIGHT_ONE, NULL).macro, &e->w, d);
+    if (rc == 0)
+        rc = put_learning(e, d);
     if (rc == 0) {
         dune_jsonw_key(&e->w, "open_world");
         rc = dune_search_open_world(e->s, e->spec, &e->w, d);
@@ -385,9 +424,10 @@ static int put_all(struct explain *e, struct dune_diag *d)
 }
 
 int dune_search_explain(struct dune_search *s, const struct dune_chain_spec *chosen,
-                        const struct dune_chain_spec *one, struct dune_buf *json, struct dune_diag *d)
+                        const struct dune_chain_spec *one, const struct dune_saving *saving,
+                        struct dune_buf *json, struct dune_diag *d)
 {
-    struct explain e = {.s = s, .spec = chosen, .one = one};
+    struct explain e = {.s = s, .spec = chosen, .one = one, .saving = saving};
     struct dune_chain_spec open = *chosen;
     int rc;
 

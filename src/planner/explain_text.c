@@ -82,6 +82,41 @@ static void put_learning(struct dune_buf *out, const json_t *root)
     dune_buf_puts(out, "\n");
 }
 
+static void put_candidates(struct dune_buf *out, const json_t *root)
+{
+    const json_t *c;
+    size_t i;
+
+    json_array_foreach(json_object_get(root, "candidates"), i, c) {
+        dune_buf_printf(out, "  %s%s (%.0f sub-models): %.4f", json_is_true(json_object_get(c, "taken")) ? "* " : "  ",
+                        text(c, "candidate"), number(c, "submodels"), number(c, "macro"));
+        if (i)
+            dune_buf_printf(out, ", %+.1f points over one device (standard error %.1f)", 100 * number(c, "gain"),
+                            100 * number(c, "standard_error"));
+        if (json_object_get(c, "barred"))
+            dune_buf_printf(out, "; %s", text(c, "barred"));
+        dune_buf_puts(out, "\n");
+    }
+}
+
+static void put_work(struct dune_buf *out, const json_t *w)
+{
+    if (number(w, "submodels") > 1)
+        dune_buf_printf(out, "a packet asks %.2f of %.0f sub-models (early_exit %.0f)\n", number(w, "submodels_asked"),
+                        number(w, "submodels"), number(w, "early_exit"));
+}
+
+static void put_shortcuts(struct dune_buf *out, const json_t *root)
+{
+    const json_t *r;
+    size_t i;
+
+    dune_buf_puts(out, "\nwithout features that may be shortcuts (same blocks, fitted again):\n");
+    json_array_foreach(json_object_get(root, "shortcuts"), i, r)
+        dune_buf_printf(out, "  %-16s %.4f (%+.1f)\n", text(r, "features"), number(r, "macro"),
+                        100 * number(r, "change"));
+}
+
 static void put_open_world(struct dune_buf *out, const json_t *open)
 {
     const json_t *reached = json_object_get(open, "reached"), *c;
@@ -114,10 +149,13 @@ int dune_explain_text(const char *notes, struct dune_buf *out, struct dune_diag 
     dune_buf_printf(out, "out of fold: macro F1 %.4f, weighted %.4f, micro %.4f, coverage %.4f\n",
                     number(score, "macro"), number(score, "weighted"), number(score, "micro"),
                     number(score, "coverage"));
+    put_candidates(out, root);
+    put_work(out, json_object_get(root, "work"));
     json_array_foreach(blocks, i, b)
         put_block(out, b, json_array_size(blocks) == 1);
     put_features(out, root);
     put_classes(out, root);
+    put_shortcuts(out, root);
     put_learning(out, root);
     put_open_world(out, json_object_get(root, "open_world"));
     json_decref(root);

@@ -139,33 +139,50 @@ static int fit_column(struct dune_cv *cv, const struct dune_class_set *block,
     return 0;
 }
 
-int dune_cv_column(struct dune_cv *cv, const struct dune_class_set *block, const struct dune_fit_cfg *cfg,
-                   const struct dune_item_answer **col, struct dune_diag *d)
+static struct entry *entry_of(struct dune_cv *cv, const struct dune_class_set *block, const struct dune_fit_cfg *cfg)
 {
     size_t b = bucket_of(block, cfg);
     struct entry *e = cv->bucket[b];
-    int rc;
 
     while (e && (memcmp(&e->block, block, sizeof(*block)) != 0 || !same_cfg(&e->cfg, cfg)))
         e = e->next;
     if (!e) {
-        if (dune_interrupted())
-            return dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted");
         e = DUNE_NEW(struct entry);
         e->block = *block;
         e->cfg = *cfg;
-        e->col = dune_mem_alloc(cv->s->n_items, sizeof(*e->col));
-        for (size_t i = 0; i < cv->s->n_items; i++)
-            e->col[i] = (struct dune_item_answer){.cls = DUNE_NO_CLASS};
-        rc = fit_column(cv, block, cfg, e->col, d);
-        if (rc) {
-            dune_mem_free(e->col);
-            dune_mem_free(e);
-            return rc;
-        }
-        cv->n_columns++;
         e->next = cv->bucket[b];
         cv->bucket[b] = e;
+        cv->n_columns++;
+    }
+    return e;
+}
+
+void dune_cv_touch(struct dune_cv *cv, const struct dune_chain_spec *spec)
+{
+    for (unsigned b = 0; b < spec->n_blocks; b++)
+        entry_of(cv, &spec->block[b], &spec->cfg[b]);
+}
+
+int dune_cv_column(struct dune_cv *cv, const struct dune_class_set *block, const struct dune_fit_cfg *cfg,
+                   const struct dune_item_answer **col, struct dune_diag *d)
+{
+    struct entry *e = entry_of(cv, block, cfg);
+
+    if (!e->col) {
+        struct dune_item_answer *fresh;
+        int rc;
+
+        if (dune_interrupted())
+            return dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted");
+        fresh = dune_mem_alloc(cv->s->n_items, sizeof(*fresh));
+        for (size_t i = 0; i < cv->s->n_items; i++)
+            fresh[i] = (struct dune_item_answer){.cls = DUNE_NO_CLASS};
+        rc = fit_column(cv, block, cfg, fresh, d);
+        if (rc) {
+            dune_mem_free(fresh);
+            return rc;
+        }
+        e->col = fresh;
     }
     *col = e->col;
     return 0;

@@ -49,7 +49,7 @@ static int count_levels(struct dune_search *s, const struct dune_chain_spec *spe
     struct dune_chain_rule open = spec->rule;
     const uint8_t *fold = dune_cv_fold(s->cv);
     uint8_t id[DUNE_MAX_BLOCKS];
-    int rc = dune_cv_columns(s->cv, spec, col, d);
+    int rc = dune_search_columns(s, spec, col, d);
 
     if (rc)
         return rc;
@@ -185,7 +185,7 @@ static int put_wanted(struct dune_search *s, const struct dune_chain_spec *spec,
     struct dune_chain_rule rule = spec->rule;
     uint8_t id[DUNE_MAX_BLOCKS];
     struct dune_confusion c;
-    int rc = dune_cv_columns(s->cv, spec, col, d);
+    int rc = dune_search_columns(s, spec, col, d);
 
     for (unsigned b = 0; b < DUNE_MAX_BLOCKS; b++)
         id[b] = (uint8_t)b;

@@ -22,6 +22,23 @@ struct dune_search {
     uint16_t cls[DUNE_CLASS_WORDS * 64]; /* classes present, ascending */
     unsigned n_cls;
     const struct dune_chain_spec *rival; /* the best chain over several devices where one was kept, or NULL */
+    unsigned n_devices;
+    unsigned device[DUNE_MAX_BLOCKS];           /* of block b; large ones first where they differ */
+    struct dune_budget budget[DUNE_MAX_BLOCKS]; /* of that device */
+    bool mixed;                                 /* devices differ */
+    bool votes;                                 /* every device can carry votes */
+    bool judging;                               /* on the folds that judge, not those of the search */
+    struct dune_search_log *log;                /* or NULL */
+    uint64_t until_ns;                          /* 0: no limit of time */
+    unsigned n_candidates;
+    struct dune_candidate { /* the finalists, as they were judged */
+        const char *name;
+        unsigned n_blocks;
+        double macro;
+        struct dune_interval gain; /* over one device */
+        bool taken;
+        const char *barred; /* why it could not be taken, or NULL */
+    } candidate[4];
     uint64_t max_columns; /* work limit: counted, not timed, so that results do not depend on speed */
 };
 /* Space, folds and work limit; close it also after an error. */
@@ -34,11 +51,48 @@ struct dune_fit_cfg dune_search_base_cfg(const struct dune_search *s);
 int dune_search_compare(struct dune_search *s, const struct dune_chain_spec *a,
                         const struct dune_chain_spec *b, struct dune_interval *out,
                         struct dune_diag *d) DUNE_MUST_USE;
+int dune_search_prepare(struct dune_search *s, const struct dune_chain_spec *spec,
+                        struct dune_diag *d) DUNE_MUST_USE;
+int dune_search_columns(struct dune_search *s, const struct dune_chain_spec *spec,
+                        const struct dune_item_answer **col, struct dune_diag *d) DUNE_MUST_USE;
+/* May set only macro: see search_log.c. */
 int dune_search_score(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_f1 *f1,
                       struct dune_diag *d) DUNE_MUST_USE;
 /* From the folds of the search to those that judge it, and back. */
 int dune_search_change_folds(struct dune_search *s, struct dune_diag *d) DUNE_MUST_USE;
 bool dune_search_exhausted(const struct dune_search *s);
+bool dune_search_late(const struct dune_search *s); /* its time is over */
+/* Blocks 0..k-1 of spec get the settings, within the budgets of their devices. */
+void dune_search_init_spec(const struct dune_search *s, struct dune_chain_spec *spec, unsigned k,
+                           const struct dune_fit_cfg *cfg);
+/* Replaces the features of a chain of one block: the one that helps most is added, up to the budget. */
+int dune_forward_select(struct dune_search *s, dune_feature_mask candidates, struct dune_chain_spec *spec,
+                        double *score, struct dune_diag *d) DUNE_MUST_USE;
+
+int dune_refine_features(struct dune_search *s, struct dune_chain_spec *spec, double *score,
+                         struct dune_diag *d) DUNE_MUST_USE;
+/* The best single device. */
+int dune_plan_one(struct dune_search *s, struct dune_chain_spec *spec, double *score,
+                  struct dune_diag *d) DUNE_MUST_USE;
+
+/* --- search_log.c: scores that are known, kept in a file ----------------------------------------- */
+struct dune_search_log;
+int dune_search_log_open(struct dune_search_log **out, const char *path, const char *identity,
+                         struct dune_diag *d) DUNE_MUST_USE;
+void dune_search_log_close(struct dune_search_log *log);
+void dune_search_log_key(const struct dune_chain_spec *spec, unsigned layout, char key[33]);
+bool dune_search_log_find(const struct dune_search_log *log, const char key[33], double *macro);
+void dune_search_log_add(struct dune_search_log *log, const char key[33], double macro);
+/* Counts the columns of a chain as evaluated; they are fitted when somebody wants them. */
+void dune_cv_touch(struct dune_cv *cv, const struct dune_chain_spec *spec);
+
+/* --- early_exit.c ------------------------------------------------------------------------------- */
+struct dune_saving {
+    double visits; /* sub-models that a packet meets before its verdict is final, mean */
+};
+/* Sets early_exit and the order of the blocks of spec where that costs no F1 on the folds in use. */
+int dune_search_save_work(struct dune_search *s, struct dune_chain_spec *spec, struct dune_saving *out,
+                          struct dune_diag *d) DUNE_MUST_USE;
 /* Flow-level confusion out of fold; out is initialised. */
 int dune_search_confusion(struct dune_search *s, const struct dune_chain_spec *spec,
                           struct dune_confusion *out, struct dune_diag *d) DUNE_MUST_USE;
@@ -48,6 +102,11 @@ void dune_partition_random(const uint16_t *cls, unsigned n, unsigned k, uint64_t
                            struct dune_class_set *block);
 void dune_partition_confused(const struct dune_confusion *conf, const uint16_t *cls, unsigned n,
                              unsigned k, bool together, struct dune_class_set *block);
+
+/* Inference points that are tried, ascending; and how many of them data with max_n packets allow. */
+enum { DUNE_N_POINTS = 5 };
+extern const unsigned dune_inference_points[DUNE_N_POINTS];
+unsigned dune_n_points(unsigned max_n);
 
 /* Settings common to all blocks; then per block, accepting only gains above min_gain. */
 int dune_tune_common(struct dune_search *s, struct dune_chain_spec *spec, double *score, unsigned rounds,
@@ -65,8 +124,11 @@ struct dune_buf;
 struct dune_jsonw;
 /* The notes of a choice as JSON (docs/formats/choice.md). */
 int dune_search_explain(struct dune_search *s, const struct dune_chain_spec *chosen,
-                        const struct dune_chain_spec *one, struct dune_buf *json,
-                        struct dune_diag *d) DUNE_MUST_USE;
+                        const struct dune_chain_spec *one, const struct dune_saving *saving,
+                        struct dune_buf *json, struct dune_diag *d) DUNE_MUST_USE;
+/* The value of "shortcuts" in the notes; macro: score of the choice. */
+int dune_search_shortcuts(struct dune_search *s, const struct dune_chain_spec *spec, double macro,
+                          struct dune_jsonw *w, struct dune_diag *d) DUNE_MUST_USE;
 /* Key "settings" and its value. */
 void dune_notes_settings(struct dune_jsonw *w, const struct dune_fit_cfg *c);
 /* Macro F1 out of fold when only a share (0..1) of each class outside the fold is trained on: whole

@@ -9,9 +9,20 @@ struct knob {
     double value[8];
 };
 
+const unsigned dune_inference_points[DUNE_N_POINTS] = {2, 3, 4, 6, 8};
+
+unsigned dune_n_points(unsigned max_n)
+{
+    unsigned n = 0;
+
+    while (n < DUNE_N_POINTS && dune_inference_points[n] <= max_n)
+        n++;
+    return n;
+}
+
 /* In the order in which they are tried: what moves F1 most comes first. */
 static const struct knob knobs[] = {
-    {"n", 3, {2, 3, 4}},
+    {"n", 5, {2, 3, 4, 6, 8}},
     {"balance", 5, {0, 0.25, 0.5, 0.75, 1}},
     {"other_weight", 4, {0.35, 0.5, 0.7, 1}},
     {"leaf_other", 3, {0.75, 1, 1.3}},
@@ -52,14 +63,15 @@ static void set_knob(struct dune_fit_cfg *c, unsigned k, double v, const struct 
     }
 }
 
-static bool knob_applies(const struct dune_search *s, unsigned k, double v, bool whole)
+static bool knob_applies(const struct dune_search *s, unsigned k, double v, const struct dune_chain_spec *spec,
+                         unsigned to)
 {
     if (k == 0 && v > s->space->max_n)
         return false;
-    if ((k == 2 || k == 3) && whole)
+    if ((k == 2 || k == 3) && spec->n_blocks == 1)
         return false; /* a monolith has no Other */
-    if (k == 7 && v > 1 && s->cfg->budget.leaves_sum / (uint32_t)v < 2)
-        return false;
+    if (k == 7 && v > 1 && s->budget[to - 1].leaves_sum / (uint32_t)v < 2)
+        return false; /* the last device is the smallest */
     return true;
 }
 
@@ -72,10 +84,10 @@ static int try_knob(struct dune_search *s, struct dune_chain_spec *best, double 
         struct dune_f1 f1;
         int rc;
 
-        if (!knob_applies(s, k, knobs[k].value[i], spec.n_blocks == 1))
+        if (!knob_applies(s, k, knobs[k].value[i], &spec, to) || dune_search_late(s))
             continue;
         for (unsigned b = from; b < to; b++)
-            set_knob(&spec.cfg[b], k, knobs[k].value[i], &s->cfg->budget);
+            set_knob(&spec.cfg[b], k, knobs[k].value[i], &s->budget[b]);
         rc = dune_search_score(s, &spec, &f1, d);
         if (rc)
             return rc;

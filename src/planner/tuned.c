@@ -10,7 +10,7 @@
 #include "dune/solution.h"
 #include "planner/planner_int.h"
 
-enum { MAX_RESTARTS = 64, FORWARD_UNLIMITED = 12 };
+enum { MAX_RESTARTS = 64 };
 
 /* What makes the baseline what it is. */
 struct monolith {
@@ -26,8 +26,8 @@ struct monolith {
 static const struct monolith monoliths[] = {
     /* Every packet by itself, one tree; grown on the labels, not distilled. */
     {&dune_solution_mousika, "pkt", 1, {DUNE_MODE_PACKET}, 15, false, false},
-    {&dune_solution_jewel, "all", 2, {DUNE_MODE_RUNNING, DUNE_MODE_PUBLISHED}, 4, true, true},
-    {&dune_solution_flowrest, "all", 1, {DUNE_MODE_FLOW}, 4, true, true},
+    {&dune_solution_jewel, "all", 2, {DUNE_MODE_RUNNING, DUNE_MODE_PUBLISHED}, 8, true, true},
+    {&dune_solution_flowrest, "all", 1, {DUNE_MODE_FLOW}, 8, true, true},
 };
 
 struct tuning {
@@ -44,7 +44,7 @@ static unsigned n_values(const struct tuning *t, enum knob k)
 {
     switch (k) {
     case KNOB_N:
-        return t->m->by_n && t->s.space->max_n > 1 ? t->s.space->max_n - 1 : 0;
+        return t->m->by_n ? dune_n_points(t->s.space->max_n) : 0;
     case KNOB_BALANCE:
         return 5;
     case KNOB_MIN_LEAF:
@@ -65,7 +65,7 @@ static void set_knob(const struct tuning *t, struct dune_fit_cfg *c, enum knob k
 
     switch (k) {
     case KNOB_N:
-        c->n = 2 + i;
+        c->n = dune_inference_points[i];
         break;
     case KNOB_BALANCE:
         c->balance = 0.25 * i;
@@ -130,30 +130,10 @@ static int descend(struct tuning *t, struct dune_chain_spec *spec, double *score
     return rc;
 }
 
-/* The feature that helps most is added, one by one, up to the budget. */
 static int forward(struct tuning *t, struct dune_chain_spec *spec, double *score, struct dune_diag *d)
 {
-    unsigned limit = t->s.cfg->budget.features_distinct ? t->s.cfg->budget.features_distinct : FORWARD_UNLIMITED;
-    dune_feature_mask have = 0;
-    int rc = 0;
+    int rc = dune_forward_select(&t->s, t->candidates, spec, score, d);
 
-    *score = -1;
-    for (unsigned k = 0; rc == 0 && k < limit && !dune_search_exhausted(&t->s); k++) {
-        double before = *score;
-
-        for (int j = 0; rc == 0 && j < DUNE_N_FEATURES && !dune_search_exhausted(&t->s); j++) {
-            struct dune_fit_cfg c = spec->cfg[0];
-
-            if (!((t->candidates & ~have) >> j & 1) || dune_catalog[j].kth > c.n)
-                continue;
-            c.features = have | UINT64_C(1) << j;
-            c.select = DUNE_SELECT_RFE;
-            rc = try_cfg(t, &c, spec, score, d);
-        }
-        have = spec->cfg[0].features;
-        if (*score <= before)
-            break;
-    }
     keep(t, spec, *score);
     return rc;
 }

@@ -26,14 +26,12 @@ static dune_feature_mask half_of(dune_feature_mask all, uint64_t seed, unsigned 
 static void vote_spec(const struct dune_search *s, const struct dune_chain_spec *one, unsigned k,
                       bool halves, struct dune_chain_spec *spec)
 {
-    memset(spec, 0, sizeof(*spec));
-    spec->n_blocks = k;
+    dune_search_init_spec(s, spec, k, &one->cfg[0]);
     spec->rule = (struct dune_chain_rule){.claim = DUNE_CLAIM_VOTES, .early_exit = 256};
     for (unsigned t = 0; t < k; t++) {
         struct dune_fit_cfg *c = &spec->cfg[t];
 
         spec->block[t] = one->block[0];
-        *c = one->cfg[0];
         c->bootstrap = true;
         c->seed = dune_mix64(s->cfg->seed, t);
         if (halves)

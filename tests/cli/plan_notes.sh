@@ -12,6 +12,11 @@ expect 0 "plan --explain" "$D" plan rows.dset -b $B -d 3 --effort quick --explai
 has "says whether distribution pays" out 'devices are worth|distribution does not pay here'
 has "lists sub-models" out '^sub-model 0: '
 has "lists classes" out '^ +flows +precision +recall'
+has "lists the finalists" out '^ +\* (one device|blocks|votes) \([0-9]+ sub-models\): 0\.[0-9]{4}'
+has "scores the robust features" out '^  robust +0\.[0-9]{4} \([+-][0-9.]+\)$'
+has "and leaves out suspicious ones" out '^  without srcport +0\.'
+has "notes have the work that is spared" c.json '"work": \{"early_exit": [0-9]+, "submodels_asked": [0-9.]+'
+check "the log of a finished search is gone" test ! -e p.json.search
 has "lists false claims" out '% of [a-z]+, mostly as '
 has "notes have the open world" c.json '"left_out": \['
 has "thresholds are in the plan" p.json '"min_confidence": [1-9]'
@@ -26,6 +31,21 @@ expect 2 "a precision above 1" "$D" plan rows.dset --want-precision 2 -o x.json
 expect 0 "jewel, tuned" "$D" plan rows.dset -b $B --effort quick --solution jewel --tuned --choice t.json -o t-plan.json
 has "is judged by folds" out '^jewel: 1 sub-models on 1 devices; .* by 4-fold cross-validation'
 has "notes have the form" t.json '"form": "tuned"'
+
+cat >row.yaml <<'Y'
+devices:
+  - {name: nic, budget: {leaves_sum: 8, features_distinct: 2}}
+  - {name: switch, budget: {leaves_sum: 20, features_distinct: 4}}
+Y
+expect 0 "devices that differ" "$D" plan rows.dset --topology row.yaml --effort quick -o row.json
+expect 0 "their plan is one" "$D" verify row.json
+has "with their names" row.json '"name": "switch"'
+expect 2 "--topology and --devices" "$D" plan rows.dset --topology row.yaml -d 2 -o x.json
+expect 2 "--topology of a baseline" "$D" plan rows.dset --topology row.yaml --solution jewel -o x.json
+expect 0 "no time at all" "$D" plan rows.dset -b $B -d 3 --time-limit 0.001 --effort quick -o late.json
+expect 0 "still gives a plan" "$D" verify late.json
+expect 0 "a profile that carries no votes" "$D" plan rows.dset -b $B -d 3 --effort quick --profile bmv2 --explain -o bm.json
+has "scores them and says why not" out 'votes \(3 sub-models\): 0\.[0-9]{4}, .*; only the engine carries votes'
 
 expect 0 "pareto" "$D" plan rows.dset -b $B -d 2 --effort quick --pareto front.csv -o best.json
 has "prints the points" out '^ +2 +[12] +0\.[0-9]{4} .*'

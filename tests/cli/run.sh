@@ -21,6 +21,7 @@ expect 0 "run" "$D" run e.yaml -o r --verdicts
 has "the table has no inference" out '^none '
 has "the table has the baseline" out '^jewel '
 has "the table has dune" out '^dune '
+has "what the choice owes to shortcuts" out 'choice of dune fitted again, train macro: robust 0'
 has "differences come with intervals" out 'dune over jewel: .*95 %'
 has "metrics.json says that test was read" r/metrics.json '"test_was_read": true'
 check "verdicts are written" test -s r/verdicts/dune.csv
@@ -43,7 +44,7 @@ has "json has scores" out '"macro"'
 "$D" run e.yaml -o cut >cut.txt 2>cut.err &
 job=$!
 tries=0
-until grep -q 'data:' cut.err || [ $tries -ge 100 ]; do
+until [ -s cut/choice/dune.search ] || [ $tries -ge 100 ]; do
     sleep 0.05
     tries=$((tries + 1))
 done
@@ -51,9 +52,11 @@ kill -INT $job
 wait $job
 status=$?
 check "an interrupted run says so" test $status = 130 -o $status = 0
+[ $status = 0 ] || check "what was tried is kept" test -s cut/choice/dune.search
 check "and leaves no temporary file" sh -c '! find cut -name "*.tmp-*" | grep -q .'
 expect 0 "it goes on from there" "$D" run e.yaml -o cut
 check "to the same plan" cmp first.json cut/plans/dune.json
+check "and the log of the search is gone" test ! -e cut/choice/dune.search
 check "and the same scores" sh -c 'sed "/ns_per_packet/,/}/d" r/metrics.json >a.txt; sed "/ns_per_packet/,/}/d" cut/metrics.json >b.txt; cmp a.txt b.txt'
 
 expect 0 "demo on synthetic traffic" "$D" demo -o demo --solutions none
