@@ -146,7 +146,7 @@ int dune_bmv2_compile(const struct dune_plan *p, uint32_t device, const char *di
                       char **json, struct dune_diag *d)
 {
     struct dune_p4_files files = {0};
-    char *source = NULL, *log = NULL;
+    char *source = NULL, *log = NULL, *stem = NULL;
     int rc = dune_p4_generate_device(p, device, DUNE_P4_V1MODEL, &files, d);
 
     *json = NULL;
@@ -154,13 +154,15 @@ int dune_bmv2_compile(const struct dune_plan *p, uint32_t device, const char *di
         rc = dune_p4_files_write(&files, dir, d);
     if (rc == 0) {
         source = dune_mem_printf("%s/%s", dir, program_of(&files));
-        *json = dune_mem_printf("%.*s.json", (int)strlen(source) - 3, source);
-        log = dune_mem_printf("%.*s.compile.log", (int)strlen(source) - 3, source);
+        stem = dune_mem_strndup(source, strlen(source) - 3);
+        *json = dune_mem_printf("%s.json", stem);
+        log = dune_mem_printf("%s.compile.log", stem);
         rc = compile(source, *json, log, test_clock, d);
     }
     dune_p4_files_fini(&files);
     dune_mem_free(source);
     dune_mem_free(log);
+    dune_mem_free(stem);
     if (rc) {
         dune_mem_free(*json);
         *json = NULL;

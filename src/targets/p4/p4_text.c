@@ -119,3 +119,59 @@ void p4_expand(struct dune_buf *out, const char *text, const struct p4_vars *v)
         text += n + (text[n] == '\n');
     }
 }
+
+/* --- constants that nothing uses ------------------------------------------------------------------------------ */
+
+static bool word_char(char c)
+{
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+/* Is the word name anywhere in text but on the line at? Comments do not count. */
+static bool used_elsewhere(const char *text, const char *at, const char *name, size_t len)
+{
+    const char *end = at + strcspn(at, "\n");
+
+    for (const char *p = text; (p = strstr(p, name)); p += len) {
+        const char *line = p, *slashes;
+
+        if ((p >= at && p < end) || word_char(p[len]) || (p > text && word_char(p[-1])))
+            continue;
+        while (line > text && line[-1] != '\n')
+            line--;
+        slashes = strstr(line, "//");
+        if (!slashes || slashes > p)
+            return true;
+    }
+    return false;
+}
+
+/* "const bit<8> NAME = 1;" at line, with its name. */
+static bool is_constant(const char *line, char name[64])
+{
+    return sscanf(line, "const bit<%*u> %63[A-Za-z0-9_] =", name) == 1;
+}
+
+void p4_drop_unused(struct dune_buf *b)
+{
+    bool again = true;
+
+    while (again && b->data) {
+        struct dune_buf out = {0};
+
+        again = false;
+        for (const char *line = b->data; *line; line += strcspn(line, "\n") + 1) {
+            size_t n = strcspn(line, "\n");
+            char name[64];
+
+            if (is_constant(line, name) && !used_elsewhere(b->data, line, name, strlen(name)))
+                again = true;
+            else
+                dune_buf_append(&out, line, n + (line[n] == '\n'));
+            if (line[n] != '\n')
+                break;
+        }
+        dune_buf_fini(b);
+        *b = out;
+    }
+}

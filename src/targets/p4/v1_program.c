@@ -75,7 +75,7 @@ static void ext_states(struct dune_buf *out, const struct dune_parser_limits *l,
 void p4_v1_parser_vars(struct p4_vars *v, const struct p4_shape *s)
 {
     const struct dune_parser_limits *l = &s->plan->parser;
-    bool ext = l->ipv6 && l->max_ipv6_ext > 0;
+    bool ext = l->ipv6 && l->max_ipv6_ext > 0, next = l->max_ipv6_ext_len >= 8; /* no header fits into less */
     struct dune_buf b = {0};
 
     p4_set_flag(v, "VLAN", l->max_vlan >= 1);
@@ -89,7 +89,7 @@ void p4_v1_parser_vars(struct p4_vars *v, const struct p4_shape *s)
     p4_set(v, "IPV4_OPTION_BITS", "%u", l->max_ipv4_options * 8u);
     p4_set_flag(v, "IPV6", l->ipv6);
     p4_set_flag(v, "EXT", ext);
-    p4_set_flag(v, "EXT2", ext && l->max_ipv6_ext > 1);
+    p4_set_flag(v, "EXT2", ext && next && l->max_ipv6_ext > 1);
     p4_set_flag(v, "EXT_REST", ext && l->max_ipv6_ext_len >= 12);
     p4_set(v, "EXT_REST_BITS", "%u", l->max_ipv6_ext_len >= 12 ? (l->max_ipv6_ext_len - 8) * 8 : 0);
     for (uint32_t ihl = 6; ihl <= 5u + l->max_ipv4_options / 4; ihl++)
@@ -97,7 +97,7 @@ void p4_v1_parser_vars(struct p4_vars *v, const struct p4_shape *s)
     p4_set_buf(v, "IHL_CASES", &b);
     ext_cases(&b, 0, ext ? l->max_ipv6_ext : 0);
     p4_set_buf(v, "EXT_CASES_0", &b);
-    for (uint32_t i = 0; ext && i < l->max_ipv6_ext; i++)
+    for (uint32_t i = 0; ext && i < (next ? l->max_ipv6_ext : 1u); i++)
         ext_states(&b, l, i);
     p4_set_buf(v, "EXT_STATES", &b);
 }
@@ -213,6 +213,7 @@ void p4_v1_program(struct dune_buf *out, const struct p4_shape *s)
     p4_v1_submodels(&text, s);
     p4_expand(&text, p4_v1_leave, &v);
     p4_vars_fini(&v);
+    p4_drop_unused(&text);
     add_ids(out, text.data);
     dune_buf_fini(&text);
 }

@@ -132,6 +132,8 @@ void p4_v1_registers(struct p4_vars *v, const struct p4_shape *s)
         dune_buf_puts(&x.locals, "    bit<1> udp_seen = 0;\n");
         put_if(&x.update, "meta.is_tcp == 0", "udp_seen", "1");
     }
+    if (gaps || p4_uses(s, DUNE_F_DURATION))
+        dune_buf_puts(&x.locals, "    bit<64> delta = 0;\n");
     if (gaps) {
         dune_buf_puts(&x.fields, "    bit<32>  gap;        // before this packet\n");
         put_gap(&gap);

@@ -66,7 +66,6 @@ const bit<8> F_PASSED_BACK = 252; // from the end of the chain to its start, as 
 const bit<8> F_AGAIN = 253; // not a flow of the older generation: once more with the newest
 
 // How the packet met its slot.
-const bit<8> S_NONE = 0;
 const bit<8> S_NEW = 1;
 const bit<8> S_HIT = 2;
 const bit<8> S_EXPIRED = 3;
@@ -1078,9 +1077,9 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     bit<32> id = 0;
     bit<32> old_id = 0;
     bit<64> last = 0;
-    bit<64> delta = 0;
     bit<1> expired = 0;
     Admit() admit;
+    bit<64> delta = 0;
 
     apply {
         if (meta.is_ipv6 == 0) {

@@ -5,4 +5,4 @@
 cd "$(dirname "$0")" || exit 1
 define=
 [ "${1:-}" = --test-clock ] && define=-DDUNE_TEST_CLOCK
-exec p4c-bm2-ss --std p4-16 $define --p4runtime-files s4.p4info.txt -o s4.json s4.p4
+exec p4c-bm2-ss --std p4-16 $define --p4runtime-files s4.p4info.json -o s4.json s4.p4
