@@ -103,7 +103,7 @@ void dune_netns_leave(int old)
 
 int dune_netns_open_port(struct dune_port **out, const char *netns, const char *ifname, struct dune_diag *d)
 {
-    struct dune_port_opts o = {.promiscuous = true};
+    struct dune_port_opts o = {.promiscuous = true, .ring_bytes = 32 << 20};
     char spec[64];
     int old, rc = dune_netns_enter(netns, &old, d);
 

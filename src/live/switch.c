@@ -8,7 +8,9 @@
 #include <poll.h>
 #include <string.h>
 
-enum { TX_TRIES = 200, AGENT_NS = 1000000 };
+/* A block of the ring is used up every millisecond, however few frames came: the ring bridges 128 ms in which
+ * nobody runs us. */
+enum { TX_TRIES = 200, AGENT_NS = 1000000, RING_BYTES = 32 << 20 };
 
 struct lsw {
     const struct dune_switch_cfg *cfg;
@@ -58,7 +60,7 @@ int dune_live_edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct 
 
 static int open_port(struct dune_port **out, const char *ifname, struct dune_diag *d)
 {
-    struct dune_port_opts o = {.promiscuous = true};
+    struct dune_port_opts o = {.promiscuous = true, .ring_bytes = RING_BYTES};
     char spec[64];
 
     snprintf(spec, sizeof(spec), "af_packet:%s", ifname);
