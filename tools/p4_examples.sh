@@ -10,3 +10,8 @@ for plan in */plan.json; do
     rm -rf "$dir/v1model"
     "$dunectl" emit "$plan" --target p4-v1model -o "$dir/v1model" --quiet
 done
+for plan in */tofino*.json; do
+    dir=$(dirname "$plan")
+    rm -rf "$dir/tna"
+    "$dunectl" emit "$plan" --target p4-tna -o "$dir/tna" --quiet
+done

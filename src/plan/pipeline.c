@@ -14,6 +14,7 @@
 #define MAX_STAGES 96
 #define SPARE_MAP_RAMS 6 /* of a stage; compilers do not fill the last ones */
 #define SRAM_PER_STAGE 80
+#define MAX_SLOTS 65536 /* of all generations: the program's index has 16 bits */
 #define RULE_BYTES 20 /* SRAM per IPv4 rule: key, action, overhead */
 #define RULE_BYTES_IPV6 56
 #define RULES_PER_MAP_RAM 1820 /* idle time-out bits */
@@ -270,6 +271,8 @@ void dune_pipeline_estimate(const struct dune_plan *p, uint32_t device, const st
 
     for (uint32_t s = 0; s < p->n_submodels; s++)
         stateful |= p->sub[s].device == device && p->sub[s].mode != DUNE_MODE_PACKET;
+    if (slots > MAX_SLOTS)
+        dune_resources_refuse(out, "%u x %u slots, an index reaches %u", generations, p->slots, MAX_SLOTS);
     place_front(&x, p, out->submodels > 0 && prof->rules > 0);
     last = x.slot;
     for (uint32_t id = 0; id < DUNE_N_FEATURES; id++)

@@ -56,7 +56,7 @@ expect 0 "TNA, two generations where they fit" "$D" emit "$T/tna16.json" --targe
 check "have the set of tables as a key" grep -q 'meta.g: exact @name("g");' "$T/tna2/s1/s1.p4"
 check "and half the index each" grep -q 'ALL_SLOTS = 32768' "$T/tna2/s1/s1.p4"
 expect 4 "more slots than an index reaches" "$D" emit "$T/tna.json" --target p4-tna --generations 2 -o "$T/x"
-has "are named" err 'device s1: 2 x 65536 slots, a register holds at most 65536'
+has "are named" err 'device s1: profile tofino1: 2 x 65536 slots, an index reaches 65536'
 expect 2 "three generations" "$D" emit "$T/tna.json" --target p4-tna --generations 3 -o "$T/x"
 has "an estimate of the latency" "$T/tna/s1/report.txt" '^latency, cycles'
 has "stages in the report" "$T/tna/s1/report.txt" '^stages  *[0-9]+ of 12$'

@@ -14,4 +14,10 @@ for dir in "$ROOT"/docs/examples/p4/*/; do
         skip "$name compiles" "p4c-bm2-ss is not installed"
     fi
 done
+for plan in "$ROOT"/docs/examples/p4/*/tofino*.json; do
+    dir=$(dirname "$plan")
+    name=$(basename "$dir")
+    expect 0 "$name, TNA" "$D" emit "$plan" --target p4-tna -o "$T/$name.tna" --quiet
+    check "$name, TNA, is fresh" diff -r "$dir/tna" "$T/$name.tna"
+done
 tap_done

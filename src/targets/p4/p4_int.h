@@ -156,7 +156,6 @@ void p4_shape_comment(struct p4_vars *v, const struct p4_shape *s);
 /* --- tna_*.c ------------------------------------------------------------------------------------------ */
 /* The word of an answer, so that the larger word is the better answer: claim 1, confidence 8,
  * 255 - sub-model id 8, class 8, 6 unused, flow level 1. */
-#define P4_TNA_SLOTS 65536u /* of all generations: the index has 16 bits */
 #define P4_TNA_CLAIM 0x80000000u
 #define P4_TNA_CONF_SHIFT 23
 #define P4_TNA_ID_SHIFT 15

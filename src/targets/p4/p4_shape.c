@@ -116,15 +116,12 @@ static int check_profile(const struct p4_shape *s, const char *dev, struct dune_
 }
 
 /* What the text of a TNA program needs to know beside the tables. */
-static int shape_pipe(struct p4_shape *s, const char *dev, struct dune_diag *d)
+static void shape_pipe(struct p4_shape *s)
 {
     const struct dune_profile *prof = dune_profile_find(s->plan->device[s->device].profile);
 
     s->chip = prof && prof->stages > 12 ? 2 : 1;
     s->all_slots = s->plan->slots * s->gens;
-    if (s->all_slots > P4_TNA_SLOTS)
-        return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "device %s: %u x %u slots, a register holds at most %u", dev,
-                             s->gens, s->plan->slots, P4_TNA_SLOTS);
     for (s->at_bits = 1; 1u << s->at_bits < s->all_slots && s->at_bits < 16; s->at_bits++)
         ;
     if (s->at_bits == 16)
@@ -133,7 +130,6 @@ static int shape_pipe(struct p4_shape *s, const char *dev, struct dune_diag *d)
         snprintf(s->at_text, sizeof(s->at_text), "meta.at[%u:0]", s->at_bits - 1);
     snprintf(s->half_text, sizeof(s->half_text), "meta.at[%u:0]", s->at_bits - 2);
     s->rules = s->n_sub > 0 && prof && prof->rules > 0;
-    return 0;
 }
 
 int p4_shape_make(struct p4_shape *s, const struct dune_plan *p, uint32_t device,
@@ -155,7 +151,7 @@ int p4_shape_make(struct p4_shape *s, const struct dune_plan *p, uint32_t device
             add_submodel(s, &p->sub[i], i + 1 == p->n_submodels);
     }
     if (rc == 0 && arch == DUNE_P4_TNA)
-        rc = shape_pipe(s, dev, d);
+        shape_pipe(s);
     return rc ? rc : check_profile(s, dev, d);
 }
 

@@ -335,7 +335,7 @@ static void test_refusals(void **state)
 
     (void)state;
     p->slots = 65536;
-    refused(p, 2, "device d1: 2 x 65536 slots, a register holds at most 65536");
+    refused(p, 2, "device d1: profile tofino1: 2 x 65536 slots, an index reaches 65536");
     p = timed_plan();
     p->timeout = UINT64_C(1) << 31;
     refused(p, 1, "device d1: profile tofino1: time-out above 2147483647 ticks");

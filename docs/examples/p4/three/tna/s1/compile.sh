@@ -1,0 +1,5 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Compiles and assembles the program of s1; the reports are in s1.out.
+cd "$(dirname "$0")" || exit 1
+p4c-barefoot --target tofino --arch tna --std p4-16 --create-graphs -o s1.out s1.p4
