@@ -145,23 +145,36 @@ static uint32_t lookup_prefix(const struct dune_labels *l, const struct dune_pac
                     longest_prefix(l, p->key.bytes + ip_len, p->is_ipv6), conflict);
 }
 
-/* An entry names the file by the last components of its path; the longest entry wins. Names are also
- * tried without a suffix of packing. */
-static uint32_t find_path(const struct dune_labels *l, const char *path, size_t len)
+/* An entry names the file by the last components of its path; the longest entry wins. */
+static struct keytab_value find_tail(const struct keytab *t, const char *path, size_t len)
 {
     const char *p = path;
 
     for (;;) {
-        uint32_t cls = find(l, p, len - (size_t)(p - path));
-        const char *slash;
+        struct keytab_value v = keytab_find(t, p, len - (size_t)(p - path));
+        const char *slash = memchr(p, '/', len - (size_t)(p - path));
 
-        if (cls != DUNE_LABEL_NONE)
-            return cls;
-        slash = memchr(p, '/', len - (size_t)(p - path));
-        if (!slash)
-            return DUNE_LABEL_NONE;
+        if (v.value || !slash)
+            return v;
         p = slash + 1;
     }
+}
+
+static uint32_t find_path(const struct dune_labels *l, const char *path, size_t len)
+{
+    struct keytab_value v = find_tail(&l->keys, path, len);
+
+    return v.value ? *v.value : DUNE_LABEL_NONE;
+}
+
+/* Length of a path without a suffix of packing; its whole length if it has none. */
+static size_t unpacked_len(const char *path)
+{
+    size_t len = strlen(path);
+
+    if (len > 3 && memcmp(path + len - 3, ".gz", 3) == 0)
+        return len - 3;
+    return len > 4 && memcmp(path + len - 4, ".zst", 4) == 0 ? len - 4 : len;
 }
 
 static uint32_t lookup_file(const struct dune_labels *l, const char *path)
@@ -169,20 +182,41 @@ static uint32_t lookup_file(const struct dune_labels *l, const char *path)
     size_t len = path ? strlen(path) : 0;
     uint32_t cls = len ? find_path(l, path, len) : DUNE_LABEL_NONE;
 
-    if (cls == DUNE_LABEL_NONE && len > 3 && memcmp(path + len - 3, ".gz", 3) == 0)
-        return find_path(l, path, len - 3);
-    if (cls == DUNE_LABEL_NONE && len > 4 && memcmp(path + len - 4, ".zst", 4) == 0)
-        return find_path(l, path, len - 4);
-    return cls;
+    return cls == DUNE_LABEL_NONE && len ? find_path(l, path, unpacked_len(path)) : cls;
+}
+
+/* FILE#NAME, as data sets and verdict files write it: the same name may stand in several files. */
+static struct keytab_value find_in_file(const struct keytab *t, const struct dune_label_ctx *ctx)
+{
+    const char *base = dune_path_base(ctx->file), *name = ctx->capture;
+    size_t n = strlen(base);
+    struct keytab_value v = {0};
+
+    if (strncmp(name, base, n) == 0 && name[n] == '#')
+        name += n + 1; /* a capture without a name is FILE#NUMBER already */
+    for (size_t len = strlen(ctx->file); !v.value; len = unpacked_len(ctx->file)) {
+        char *text = dune_mem_printf("%.*s#%s", (int)len, ctx->file, name);
+
+        v = find_tail(t, text, strlen(text));
+        dune_mem_free(text);
+        if (len == unpacked_len(ctx->file))
+            break;
+    }
+    return v;
 }
 
 /* A capture is known by its name or, without one, by its file's name, with or without extension. */
-static struct keytab_value find_capture(const struct keytab *t, const struct dune_label_ctx *ctx)
+static struct keytab_value find_capture(const struct dune_labels *l, const struct keytab *t,
+                                        const struct dune_label_ctx *ctx)
 {
     const char *name = ctx->capture;
-    struct keytab_value v;
+    struct keytab_value v = {0};
     size_t len;
 
+    if (name && ctx->file && l->names_files)
+        v = find_in_file(t, ctx);
+    if (v.value)
+        return v;
     if (name || !ctx->file)
         return keytab_find(t, name ? name : "", name ? strlen(name) : 0);
     name = dune_path_base(ctx->file);
@@ -195,14 +229,17 @@ static struct keytab_value find_capture(const struct keytab *t, const struct dun
 
 static uint32_t lookup_capture(const struct dune_labels *l, const struct dune_label_ctx *ctx)
 {
-    struct keytab_value v = find_capture(&l->keys, ctx);
+    struct keytab_value v = find_capture(l, &l->keys, ctx);
 
     return v.value ? *v.value : DUNE_LABEL_NONE;
 }
 
 static uint32_t capture_number(const struct dune_labels *l, const struct dune_label_ctx *ctx)
 {
-    struct keytab_value v = l->has_captures ? find_capture(&l->captures, ctx) : (struct keytab_value){0};
+    struct keytab_value v = {0};
+
+    if (l->has_captures)
+        v = find_capture(l, &l->captures, ctx);
 
     return v.value ? *v.value : 0;
 }

@@ -74,6 +74,7 @@ struct dune_labels {
     uint32_t n_classes;
     uint8_t gateway[6]; /* UNSW */
     bool has_captures;  /* 5-tuples of captures */
+    bool names_files;   /* some capture is written FILE#NAME */
     /* MAC, prefix, file, capture: key -> class. 5-tuple: key (and capture number) -> spans. */
     struct keytab keys;
     struct keytab captures; /* name -> number from 1 */

@@ -207,6 +207,7 @@ static int read_name(struct reading *g, enum column c)
         return BAD_ROW(g, "no %s name", column_name[c]);
     if (strlen(text) > LABEL_MAX_KEY)
         return BAD_ROW(g, "a %s name of %zu bytes", column_name[c], strlen(text));
+    g->l->names_files |= c == COL_CAPTURE && strchr(text, '#');
     return add_key(g, text, strlen(text), text, field(g, COL_LABEL));
 }
 
@@ -260,6 +261,7 @@ static uint32_t capture_number(struct reading *g, const char *name)
     if (!*name)
         return 0;
     g->l->has_captures = true;
+    g->l->names_files |= strchr(name, '#') != NULL;
     v = keytab_add(&g->l->captures, name, strlen(name), &fresh);
     if (fresh)
         *v.value = (uint32_t)g->l->captures.n_keys;

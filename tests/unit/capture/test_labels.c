@@ -276,6 +276,43 @@ static void test_files_and_captures(void **state)
     dune_labels_free(l);
 }
 
+/* The same name in several files: FILE#NAME, as in data sets and verdict files, tells them apart. */
+static void test_captures_of_files(void **state)
+{
+    struct dune_labels *l;
+    struct probe b = make_probe("10.0.0.1", 1, "10.0.0.2", 2, 6);
+
+    (void)state;
+    assert_ok(parse(&l, "capture,label\nrun-1,A\nb.pcap#run-1,B\ntrain/b.pcap#run-1,T\nc.pcap#2,C\n"), diag);
+    b.ctx.capture = "run-1";
+    b.ctx.file = "data/a.pcap";
+    expect(l, &b, "A");
+    b.ctx.file = "data/b.pcap";
+    expect(l, &b, "B");
+    b.ctx.file = "b.pcap.gz";
+    expect(l, &b, "B");
+    b.ctx.file = "data/train/b.pcap";
+    expect(l, &b, "T");
+    b.ctx.file = "data/xb.pcap";
+    expect(l, &b, "A");
+    b.ctx.file = NULL;
+    expect(l, &b, "A");
+    b.ctx.capture = "c.pcap#2"; /* the second capture of a file without names */
+    b.ctx.file = "data/c.pcap";
+    expect(l, &b, "C");
+    dune_labels_free(l);
+    assert_ok(parse(&l, "src_ip,dst_ip,src_port,dst_port,proto,label,capture\n"
+                        "10.0.0.1,10.0.0.2,1,2,6,A,a.pcap#run-1\n10.0.0.1,10.0.0.2,1,2,6,B,b.pcap#run-1\n"), diag);
+    b.ctx.capture = "run-1";
+    b.ctx.file = "x/a.pcap";
+    expect(l, &b, "A");
+    b.ctx.file = "x/b.pcap";
+    expect(l, &b, "B");
+    b.ctx.file = "x/c.pcap";
+    expect(l, &b, "-");
+    dune_labels_free(l);
+}
+
 #define TON "ts,src_ip,src_port,dst_ip,dst_port,proto,service,duration,label,type\n"
 
 static void test_ton_iot(void **state)
@@ -453,6 +490,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_mac),           cmocka_unit_test(test_unsw),
     cmocka_unit_test(test_five_tuple),    cmocka_unit_test(test_ranges_and_captures),
     cmocka_unit_test(test_prefix),        cmocka_unit_test(test_files_and_captures),
+        cmocka_unit_test(test_captures_of_files),
     cmocka_unit_test(test_ton_iot),       cmocka_unit_test(test_refused),
     cmocka_unit_test(test_against_scan),  cmocka_unit_test(test_shared_tuples),
     cmocka_unit_test(test_shared_macs),
