@@ -13,6 +13,7 @@
 #include "cli/run_options.h"
 #include "dune/live.h"
 #include "dune/synth.h"
+#include "targets/xdp/dune_xdp.h"
 
 enum { FLOWS = 6000, TRAIN_CAPTURES = 12, TEST_CAPTURES = 4, CONCURRENCY = 50 };
 
@@ -27,8 +28,8 @@ static const struct cli_option options[] = {
      "labelled captures: a directory with train/, test/, labels.csv and perhaps captures.csv"},
     {"seconds", 0, CLI_DOUBLE, offsetof(struct config, seconds), "S", "60",
      "live: seconds of traffic per solution, or to the end of the test captures", false, 1, 0},
-    {"switch-engine", 0, CLI_STR, offsetof(struct config, switches), "reference|xdp", "reference",
-     "live: what runs in the switches"},
+    {"switch-engine", 0, CLI_STR, offsetof(struct config, switches), "reference|xdp", NULL,
+     "live: what runs in the switches (xdp where this machine can)"},
     {"output", 'o', CLI_STR, CLI_RUN_AT(out), "DIR", "out/demo", "where everything goes"},
     CLI_RUN_OPTIONS,
 };
@@ -125,6 +126,8 @@ static int run_live(struct cli_ctx *ctx, const struct config *cfg, struct dune_d
                                  .test = &cfg->run.test, .solutions = &cfg->run.solutions,
                                  .devices = cfg->run.devices, .seconds = cfg->seconds};
 
+    if (!live.engine)
+        live.engine = dune_xdp_available() ? "reference" : "xdp";
     return cli_demo_live(ctx, &live, d);
 }
 

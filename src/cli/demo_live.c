@@ -67,8 +67,8 @@ static void print_scores(struct live *l)
 {
     struct cli_table t;
 
-    cli_out(l->ctx, "\nlive, %.0f s of traffic over %u switches (a packet without an answer is wrong):\n\n",
-            l->n ? l->row[0].r.seconds : 0, l->tb.n_levels);
+    cli_out(l->ctx, "\nlive, %.0f s of traffic over %u switches (%s); a packet without an answer is wrong:\n\n",
+            l->n ? l->row[0].r.seconds : 0, l->tb.n_levels, l->cfg->engine);
     cli_table_init(&t, 10, (const char *[]){"solution", ">macro F1", ">weighted", ">micro", ">of digests", ">claimed %",
                                             ">packets", ">lost", ">chain p50 us", ">p99 us"});
     for (size_t i = 0; i < l->n; i++) {
@@ -113,8 +113,10 @@ static void print_devices(struct live *l)
             cli_table_cell(&t, "%u", res.published_blocks);
         }
     cli_print_table(l->ctx, &t);
-    cli_out(l->ctx, "\nTimes are of this machine: a hop is from the interface's time stamp until the frame is handed on.\n"
-            "Blocks: the published accounting of table memory.\n");
+    cli_out(l->ctx, "\nTimes are of this machine. Of a switch: %s.\n"
+            "Blocks: the published accounting of table memory.\n",
+            strcmp(l->cfg->engine, "xdp") == 0 ? "the time in its XDP program"
+                                               : "from the interface's time stamp until the frame is handed on");
 }
 
 static void json_curve(struct dune_jsonw *w, const struct row *row)

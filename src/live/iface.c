@@ -144,3 +144,13 @@ void dune_iface_restore(const struct dune_iface *saved)
     }
     close(fd);
 }
+
+int dune_live_napi_on(const char *name, struct dune_diag *d)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool ok = fd >= 0 && write_offload(fd, name, 2, true);
+
+    if (fd >= 0)
+        close(fd);
+    return ok ? 0 : dune_diag_set(d, DUNE_E_ENV, NULL, "interface %s: gro cannot be set: %s", name, strerror(errno));
+}

@@ -36,10 +36,15 @@ int dune_netns_spawn(pid_t *pid, const char *netns, const char *out, const char 
 /* Asks it to end, waits, and kills it after two seconds. *status as of waitpid. */
 void dune_netns_stop(pid_t pid, int *status);
 
-/* --- switch.c, switch_bmv2.c ------------------------------------------------------------------------------- */
+/* --- switch.c, switch_bmv2.c, switch_xdp.c ------------------------------------------------------------------------------- */
 int dune_live_edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct dune_diag *d) DUNE_MUST_USE;
 /* A switch whose packets simple_switch forwards. */
 int dune_live_switch_bmv2(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d) DUNE_MUST_USE;
+/* A switch whose packets an XDP program forwards. */
+int dune_live_switch_xdp(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d) DUNE_MUST_USE;
+
+/* A veth interface takes frames from XDP programs only when it has a program of its own or gro on (iface.c). */
+int dune_live_napi_on(const char *name, struct dune_diag *d) DUNE_MUST_USE;
 
 /* --- testbed.c ---------------------------------------------------------------------------------------------- */
 uint32_t dune_testbed_n_devices(const struct dune_testbed_cfg *cfg);

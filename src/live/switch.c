@@ -236,9 +236,10 @@ static int check_cfg(const struct dune_switch_cfg *cfg, struct dune_diag *d)
         if (strcmp(cfg->in[i].ifname, cfg->out.ifname) == 0)
             return dune_diag_set(d, DUNE_E_USAGE, NULL, "%s is named twice: frames would go back where they came from",
                                  cfg->out.ifname);
-    if (cfg->engine && strcmp(cfg->engine, "reference") != 0 && strcmp(cfg->engine, "bmv2") != 0)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a switch runs engine \"reference\" or \"bmv2\", not \"%.32s\"",
-                             cfg->engine);
+    if (cfg->engine && strcmp(cfg->engine, "reference") != 0 && strcmp(cfg->engine, "bmv2") != 0 &&
+        strcmp(cfg->engine, "xdp") != 0)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a switch runs engine \"reference\", \"xdp\" or \"bmv2\", not "
+                             "\"%.32s\"", cfg->engine);
     return 0;
 }
 
@@ -261,6 +262,8 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
         return rc;
     if (cfg->engine && strcmp(cfg->engine, "bmv2") == 0)
         return dune_live_switch_bmv2(cfg, bus, d);
+    if (cfg->engine && strcmp(cfg->engine, "xdp") == 0)
+        return dune_live_switch_xdp(cfg, bus, d);
     s = DUNE_NEW(struct lsw);
     s->cfg = cfg;
     s->live = dune_live_ref_new(&cfg->opts);

@@ -331,6 +331,24 @@ static void *sink(void *ctx)
     return NULL;
 }
 
+/* Frames with a shim are of no protocol that gro would merge; stripped ones would be. */
+static int ready_for_xdp(struct tb *t, const char *netns, const char *ifname, struct dune_diag *d)
+{
+    int old, rc;
+
+    if (!t->run->engine || strcmp(t->run->engine, "xdp") != 0)
+        return 0;
+    if (t->run->strip)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a testbed of XDP switches does not strip at its end: the sink's "
+                             "interface would merge the frames");
+    rc = dune_netns_enter(netns, &old, d);
+    if (rc)
+        return rc;
+    rc = dune_live_napi_on(ifname, d);
+    dune_netns_leave(old);
+    return rc;
+}
+
 static int open_ends(struct tb *t, struct dune_diag *d)
 {
     char src[64], snk[64], port[16];
@@ -345,6 +363,8 @@ static int open_ends(struct tb *t, struct dune_diag *d)
     for (; rc == 0 && t->n_snk < t->cfg->level[t->cfg->n_levels - 1]; t->n_snk += rc == 0) {
         snprintf(port, sizeof(port), "snk%u", t->n_snk);
         rc = dune_netns_open_port(&t->snk[t->n_snk], snk, port, d);
+        if (rc == 0)
+            rc = ready_for_xdp(t, snk, port, d);
     }
     if (rc == 0 && t->run->record)
         rc = dune_writer_open(&t->record, t->run->record, d);

@@ -53,6 +53,21 @@ else
     skip "and all arrives" "tcpreplay is not installed"
 fi
 
+if "$D" testbed run "$T/row.yaml" --engine xdp --plan "$PLAN" --pcap "$T/tr/test" --pps 1000 --json --quiet \
+    >"$T/out" 2>"$T/err"; then
+    has "XDP switches: every packet arrives" out '"lost": 0,'
+    has "and is what was sent" out '"unknown": 0,'
+    cp "$T/out" "$T/xdp.json"
+    expect 0 "the same on the reference device" "$D" testbed run "$T/row.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 1000 \
+        --json --quiet
+    for what in inferable claimed settled; do
+        check "as many are $what" test "$(grep "^  \"$what\"" "$T/out")" = "$(grep "^  \"$what\"" "$T/xdp.json")"
+    done
+    check "nothing is left of them" nothing_left
+else
+    skip "XDP switches" "$(tail -n 1 "$T/err")"
+fi
+
 for sig in INT KILL; do
     "$D" testbed run "$T/row.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 50 --quiet >/dev/null 2>&1 &
     pid=$!
