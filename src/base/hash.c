@@ -104,6 +104,76 @@ uint64_t dune_siphash(const uint8_t key[16], const void *data, size_t len)
     return v0 ^ v1 ^ v2 ^ v3;
 }
 
+/* --- four at a time ------------------------------------------------------------------------------- */
+typedef uint64_t lanes __attribute__((vector_size(32)));
+
+#define ROTL4(x, k) ((x) << (k) | (x) >> (64 - (k)))
+#define SIP_ROUND4                                                                                 \
+    do {                                                                                           \
+        v0 += v1;                                                                                  \
+        v1 = ROTL4(v1, 13) ^ v0;                                                                   \
+        v0 = ROTL4(v0, 32);                                                                        \
+        v2 += v3;                                                                                  \
+        v3 = ROTL4(v3, 16) ^ v2;                                                                   \
+        v0 += v3;                                                                                  \
+        v3 = ROTL4(v3, 21) ^ v0;                                                                   \
+        v2 += v1;                                                                                  \
+        v1 = ROTL4(v1, 17) ^ v2;                                                                   \
+        v2 = ROTL4(v2, 32);                                                                        \
+    } while (0)
+
+static inline __attribute__((always_inline)) void sip_four(const uint8_t key[16], const uint8_t *const p[4],
+                                                           size_t len, uint64_t out[4])
+{
+    uint64_t k0 = load64(key), k1 = load64(key + 8), last = (uint64_t)len << 56;
+    uint64_t a = k0 ^ UINT64_C(0x736f6d6570736575), b = k1 ^ UINT64_C(0x646f72616e646f6d);
+    uint64_t c = k0 ^ UINT64_C(0x6c7967656e657261), d = k1 ^ UINT64_C(0x7465646279746573);
+    lanes v0 = {a, a, a, a}, v1 = {b, b, b, b}, v2 = {c, c, c, c}, v3 = {d, d, d, d}, m;
+    size_t rest = len & 7, at = 0;
+
+    for (; at < len - rest; at += 8) {
+        m = (lanes){load64(p[0] + at), load64(p[1] + at), load64(p[2] + at), load64(p[3] + at)};
+        v3 ^= m;
+        SIP_ROUND4;
+        SIP_ROUND4;
+        v0 ^= m;
+    }
+    m = (lanes){last, last, last, last};
+    for (size_t i = 0; i < rest; i++)
+        m |= (lanes){p[0][at + i], p[1][at + i], p[2][at + i], p[3][at + i]} << (8 * i);
+    v3 ^= m;
+    SIP_ROUND4;
+    SIP_ROUND4;
+    v0 ^= m;
+    v2 ^= (lanes){0xff, 0xff, 0xff, 0xff};
+    for (int i = 0; i < 4; i++)
+        SIP_ROUND4;
+    v0 ^= v1 ^ v2 ^ v3;
+    for (int i = 0; i < 4; i++)
+        out[i] = v0[i];
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static void sip_four_avx2(const uint8_t key[16], const uint8_t *const p[4],
+                                                          size_t len, uint64_t out[4])
+{
+    sip_four(key, p, len, out);
+}
+#endif
+
+void dune_siphash_four(const uint8_t key[16], const void *const data[4], size_t len, uint64_t out[4])
+{
+    const uint8_t *const p[4] = {data[0], data[1], data[2], data[3]};
+
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2")) {
+        sip_four_avx2(key, p, len, out);
+        return;
+    }
+#endif
+    sip_four(key, p, len, out);
+}
+
 void dune_content_hash(const void *data, size_t len, char out[33])
 {
     static const uint8_t key[2][16] = {"dune content  a", "dune content  b"};

@@ -46,7 +46,7 @@ struct dune_dset_parts {
     uint32_t *col[DUNE_N_FEATURES];
 };
 
-/* A data set with zeroed contents. Fill the parts, then seal. */
+/* A data set with zeroed contents, but for the columns. Fill the parts, then seal. */
 struct dune_dataset *dune_dset_new(const struct dune_dset_shape *shape, struct dune_dset_parts *parts);
 /* Computes the digests and the content hash; nothing may change afterwards. */
 void dune_dset_seal(struct dune_dataset *ds, unsigned threads);

@@ -17,6 +17,18 @@ static void test_hashes(void **state)
         msg[i] = (uint8_t)i;
     /* test vector of the SipHash paper, appendix A */
     assert_true(dune_siphash(key, msg, 15) == UINT64_C(0xa129ca6149be45e5));
+    for (size_t len = 0; len <= 40; len++) { /* four at a time, lengths of every remainder */
+        uint8_t text[4][40];
+        const void *four[4] = {text[0], text[1], text[2], text[3]};
+        uint64_t out[4];
+
+        for (int k = 0; k < 4; k++)
+            for (size_t i = 0; i < sizeof(text[k]); i++)
+                text[k][i] = (uint8_t)(i * 37 + (size_t)k * 101 + len);
+        dune_siphash_four(key, four, len, out);
+        for (int k = 0; k < 4; k++)
+            assert_true(out[k] == dune_siphash(key, text[k], len));
+    }
 }
 
 static void test_rng_is_keyed(void **state)
