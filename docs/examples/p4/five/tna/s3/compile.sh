@@ -1,5 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Compiles and assembles the program of s3; the reports are in s3.out.
+# Compiles the program of s3 for tofino2 and assembles it; everything goes to s3.out.
 cd "$(dirname "$0")" || exit 1
-p4c-barefoot --target tofino2 --arch t2na --std p4-16 --create-graphs -o s3.out s3.p4
+rm -rf s3.out
+p4c-barefoot --std p4-16 --target tofino2 --arch t2na -g -o s3.out s3.p4 || exit 1
+exec bfas --target tofino2 -o s3.out/pipe s3.out/pipe/s3.bfa
