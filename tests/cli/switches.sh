@@ -34,8 +34,10 @@ controller() {
     ctl=$!
     pids="$pids $ctl"
 }
-switch() { # NAME IN OUT
-    ip netns exec "$N.$1" "$D" switch "$1" --bus "$BUS" --in "$2:in0" --out "$3:out" 2>>"$T/$1.log" &
+switch() { # NAME IN OUT [OPTION...]
+    name=$1 in=$2 out=$3
+    shift 3
+    ip netns exec "$N.$name" "$D" switch "$name" --bus "$BUS" --in "$in:in0" --out "$out:out" "$@" 2>>"$T/$name.log" &
     last=$!
     pids="$pids $last"
 }
@@ -47,9 +49,11 @@ printf 'name: %s\nlevels: [1, 1, 1]\n' "$N" >"$T/row.yaml"
 "$D" testbed up "$T/row.yaml" || { echo "1..0 # SKIP no testbed"; exit; }
 expect 5 "no controller, no answer" "$D" controller status --bus "$BUS"
 switch s1 edge chain
+s1=$last
 switch s2 chain chain
 s2=$last
 switch s3 chain edge
+s3=$last
 controller
 expect 3 "a bad plan never leaves" "$D" controller apply "$T/row.yaml" --bus "$BUS"
 check "the controller answers" wait_for status '"leader": true'
@@ -75,6 +79,7 @@ wait $s2 2>/dev/null
 lost() { status '"state": "lost"'; }
 check "a dead switch is lost" wait_for lost
 switch s2 chain chain
+s2=$last
 check "it gets its plan back" wait_for held_by_all
 expect 0 "take a plan away" "$D" controller bare s3 --bus "$BUS"
 bare() { status '"held": \[\]'; }
@@ -86,6 +91,53 @@ canary() { status '"phase": "canary"'; }
 check "is a canary" wait_for canary
 expect 0 "is taken back" "$D" controller rollback --bus "$BUS"
 check "leaves the switches as they were" sh -c "! grep -i 'error\|crash' '$T/s1.log'"
+
+# the same devices as XDP programs: one that is killed goes on forwarding, the edge goes on stripping
+arrived() { ip -n "$N.snk" -s link show snk0 | awk '/RX:/ { getline; print $2 }'; }
+sends_all() { # every packet that is sent arrives
+    before=$(arrived)
+    ip netns exec "$N.src" tcpreplay -q -i src0 -p 1000 "$T/few.pcap" >/dev/null 2>&1
+    sleep 0.5
+    [ $(($(arrived) - before)) = "$n_few" ]
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
+kill $s1 $s2 $s3
+wait $s1 $s2 $s3 2>/dev/null
+if ! command -v tcpreplay >/dev/null || ! command -v ethtool >/dev/null; then
+    skip "XDP switches" "tcpreplay or ethtool is not installed"
+else
+    "$D" synth --flows 30 --train-captures 1 --test-captures 1 --force -q -o "$T/tr" >/dev/null 2>&1
+    cp "$T"/tr/test/*.pcap "$T/few.pcap"
+    n_few=$("$D" extract "$T/few.pcap" --labels "$T/tr/labels.csv" -o "$T/few.dset" 2>/dev/null | sed -n 's/^\([0-9]*\) packets,.*/\1/p')
+    ip -n "$N.s2" link set out mtu 1516
+    ip netns exec "$N.snk" ethtool -K snk0 gro on
+    switch s1 edge chain --engine xdp
+    s1=$last
+    switch s2 chain chain --engine xdp
+    s2=$last
+    switch s3 chain edge --engine xdp
+    s3=$last
+    sleep 1
+    if gone $s1; then
+        skip "XDP switches" "$(tail -n 1 "$T/s1.log")"
+    else
+        check "XDP switches get the plan" wait_for held_by_all
+        check "all packets arrive ($n_few)" sends_all
+        kill -9 $s2 $s3
+        wait $s2 $s3 2>/dev/null
+        check "also when two agents are killed" sends_all
+        switch s2 chain chain --engine xdp
+        s2=$last
+        switch s3 chain edge --engine xdp
+        s3=$last
+        check "agents started again take over" wait_for held_by_all
+        check "and all packets arrive" sends_all
+        kill $s1 $s2 $s3
+        wait $s1 $s2 $s3 2>/dev/null
+        check "an orderly end leaves no program" sh -c "! ip -n '$N.s2' link show in0 | grep -q xdp"
+    fi
+    ip -n "$N.s2" link set out mtu 1500
+fi
 
 expect 5 "an interface that is not there" ip netns exec "$N.s1" "$D" switch s1 --bus "$BUS" --in edge:none0 --out chain:out
 ip -n "$N.s2" link set out mtu 1500
