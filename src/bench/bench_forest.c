@@ -117,7 +117,7 @@ static void run_peer(struct bench *b, const char *title, const char *path, const
         snprintf(number[i], sizeof(number[i]), "%u", v[i]);
         argv[3 + i] = number[i];
     }
-    bench_peer_run(&got, argv, cfg->quick ? 60 : 900);
+    bench_peer_run(&got, argv, cfg->quick ? 30 : 300);
     if (got.skip[0]) {
         bench_skip(b, title, peers[p].who, "%s", got.skip);
         return;
@@ -154,10 +154,14 @@ static void fit_goals(struct bench *b, const char *title)
     bench_goal_max(b, text, best_f1 - bench_median(b, title, "dune", "macro F1"), 1, 0);
 }
 
+/* Slow peers get fewer rounds: none begins after so many seconds. */
+enum { CASE_SECONDS = 240 };
+
 static int measure_file(struct bench *b, const char *path, const char *rows, struct dune_diag *d)
 {
     bool quick = bench_cfg(b)->quick;
     char title[160];
+    uint64_t start;
     int rc = 0;
 
     for (size_t i = 0; i < DUNE_ARRAY_LEN(fit_cases) && rc == 0; i++) {
@@ -165,7 +169,10 @@ static int measure_file(struct bench *b, const char *path, const char *rows, str
             continue;
         snprintf(title, sizeof(title), "%s: %s", rows, fit_cases[i].title);
         bench_say(b, "%s", title);
+        start = dune_now_ns();
         for (unsigned r = 0, n = bench_rounds(b, quick ? 1 : 3); r < n && rc == 0; r++) {
+            if (r && dune_now_ns() - start > CASE_SECONDS * UINT64_C(1000000000))
+                break;
             rc = run_ours(b, title, path, &fit_cases[i], d);
             for (size_t p = 0; p < DUNE_ARRAY_LEN(peers) && rc == 0 && !dune_interrupted(); p++)
                 if (r == 0 || !is_skipped(b, title, peers[p].who))
