@@ -141,6 +141,11 @@ struct keytab_value keytab_add(struct keytab *t, const void *key, size_t len, bo
     return value_of(t, s->at);
 }
 
+const uint8_t *keytab_key(struct keytab_value v)
+{
+    return (const uint8_t *)(v.value - HEAD_VALUE + HEAD_WORDS);
+}
+
 bool keytab_walk(const struct keytab *t, size_t *pos, struct keytab_value *v)
 {
     if (*pos == 0)

@@ -8,6 +8,50 @@ static const char *const kind_name[LABEL_N_KINDS] = {
     [LABEL_FILE] = "file", [LABEL_CAPTURE] = "capture",       [LABEL_UNSW] = "unsw",
     [LABEL_TON_IOT] = "ton_iot", [LABEL_ZEEK] = "zeek",       [LABEL_SURICATA] = "suricata"};
 
+/* --- MAC addresses --------------------------------------------------------------------------------- */
+static inline uint64_t mac_number(const uint8_t *mac)
+{
+    uint32_t lo;
+    uint16_t hi;
+
+    memcpy(&lo, mac, sizeof(lo));
+    memcpy(&hi, mac + 4, sizeof(hi));
+    return ((uint64_t)hi << 32 | lo) + 1;
+}
+
+static inline struct label_mac *mac_slot(const struct dune_labels *l, uint64_t key)
+{
+    uint64_t at = key * UINT64_C(0x9e3779b97f4a7c15) >> l->mac_shift; /* all bits reach the highest */
+
+    while (l->mac[at & l->mac_mask].key && l->mac[at & l->mac_mask].key != key)
+        at++;
+    return &l->mac[at & l->mac_mask];
+}
+
+static void index_macs(struct dune_labels *l)
+{
+    struct keytab_value v;
+    size_t pos = 0;
+
+    l->mac_shift = 60;
+    for (l->mac_mask = 15; l->mac_mask < 3 * l->keys.n_keys; l->mac_mask = 2 * l->mac_mask + 1)
+        l->mac_shift--;
+    l->mac = DUNE_NEW_N(struct label_mac, l->mac_mask + 1);
+    while (keytab_walk(&l->keys, &pos, &v)) {
+        uint64_t key = mac_number(keytab_key(v));
+
+        *mac_slot(l, key) = (struct label_mac){key, *v.value};
+    }
+}
+
+static inline uint32_t find_mac(const struct dune_labels *l, const uint8_t *mac)
+{
+    const struct label_mac *m = mac_slot(l, mac_number(mac));
+
+    return m->key ? m->cls : DUNE_LABEL_NONE;
+}
+
+/* --- life cycle ------------------------------------------------------------------------------------- */
 static int set_gateway(struct dune_labels *l, const struct dune_labels_opts *opts,
                        struct dune_diag *d)
 {
@@ -31,6 +75,8 @@ int dune_labels_parse(struct dune_labels **out, const char *name, const void *da
         rc = dune_diag_set(d, DUNE_E_USAGE, name, "a label field was named, but it is no log of Zeek or Suricata");
     else if (rc == 0)
         rc = labels_read_rows(l, name, data, len, d);
+    if (rc == 0 && (l->kind == LABEL_MAC || l->kind == LABEL_UNSW))
+        index_macs(l);
     if (rc) {
         dune_labels_free(l);
         l = NULL;
@@ -60,6 +106,7 @@ void dune_labels_free(struct dune_labels *l)
     keytab_fini(&l->keys);
     keytab_fini(&l->captures);
     DUNE_VEC_FREE(&l->spans);
+    dune_mem_free(l->mac);
     dune_arena_fini(&l->arena);
     dune_mem_free(l);
 }
@@ -95,7 +142,7 @@ static uint32_t first_of(uint32_t a, uint32_t b, bool *conflict)
 
 static uint32_t lookup_mac(const struct dune_labels *l, const uint8_t *frame, bool *conflict)
 {
-    return first_of(find(l, frame + 6, 6), find(l, frame, 6), conflict);
+    return first_of(find_mac(l, frame + 6), find_mac(l, frame), conflict);
 }
 
 /* The gateway's packets belong to the device they go to; the gateway itself has no entry. */
@@ -103,7 +150,7 @@ static uint32_t lookup_unsw(const struct dune_labels *l, const uint8_t *frame)
 {
     bool from_gateway = memcmp(frame + 6, l->gateway, 6) == 0;
 
-    return find(l, from_gateway ? frame : frame + 6, 6);
+    return find_mac(l, from_gateway ? frame : frame + 6);
 }
 
 /* Clears what follows the first bits of an address. */

@@ -38,6 +38,8 @@ struct keytab_value keytab_look(const struct keytab *t, uint64_t hash, const voi
 struct keytab_value keytab_add(struct keytab *t, const void *key, size_t len, bool *fresh);
 /* All keys in the order in which they were added; *pos starts at 0. */
 bool keytab_walk(const struct keytab *t, size_t *pos, struct keytab_value *v);
+/* Bytes of the key that a value belongs to. */
+const uint8_t *keytab_key(struct keytab_value v);
 /* No room for another key of LABEL_MAX_KEY bytes. */
 bool keytab_is_full(const struct keytab *t);
 void keytab_fini(struct keytab *t);
@@ -77,6 +79,13 @@ struct dune_labels {
     bool names_files;   /* some capture is written FILE#NAME */
     /* MAC, prefix, file, capture: key -> class. 5-tuple: key (and capture number) -> spans. */
     struct keytab keys;
+    /* MAC lists again, for look-ups in a few instructions: address + 1 (0: empty), open addressing. */
+    struct label_mac {
+        uint64_t key;
+        uint32_t cls;
+    } *mac;
+    uint64_t mac_mask;
+    unsigned mac_shift;
     struct keytab captures; /* name -> number from 1 */
     DUNE_VEC(struct label_span) spans;
     uint8_t prefix_len[2][129]; /* IPv4, IPv6: lengths in use, longest first */

@@ -277,9 +277,10 @@ struct block {
 typedef uint32_t four __attribute__((vector_size(16)));
 
 /* Four values of each of four rows become four rows of each of four columns. */
-static inline void turn_four(uint32_t *const *col, uint64_t row, const uint32_t (*v)[DUNE_N_FEATURES], int k)
+static inline void turn_four(uint32_t *col0, uint32_t *col1, uint32_t *col2, uint32_t *col3, uint64_t row,
+                             const uint32_t (*v)[DUNE_N_FEATURES], int k)
 {
-    four a, b, c, d, ab_lo, ab_hi, cd_lo, cd_hi, out[4];
+    four a, b, c, d, ab_lo, ab_hi, cd_lo, cd_hi;
 
     memcpy(&a, &v[0][k], sizeof(a));
     memcpy(&b, &v[1][k], sizeof(b));
@@ -289,12 +290,14 @@ static inline void turn_four(uint32_t *const *col, uint64_t row, const uint32_t 
     ab_hi = __builtin_shufflevector(a, b, 2, 6, 3, 7);
     cd_lo = __builtin_shufflevector(c, d, 0, 4, 1, 5);
     cd_hi = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-    out[0] = __builtin_shufflevector(ab_lo, cd_lo, 0, 1, 4, 5);
-    out[1] = __builtin_shufflevector(ab_lo, cd_lo, 2, 3, 6, 7);
-    out[2] = __builtin_shufflevector(ab_hi, cd_hi, 0, 1, 4, 5);
-    out[3] = __builtin_shufflevector(ab_hi, cd_hi, 2, 3, 6, 7);
-    for (int i = 0; i < 4; i++)
-        memcpy(&col[k + i][row], &out[i], sizeof(out[i]));
+    a = __builtin_shufflevector(ab_lo, cd_lo, 0, 1, 4, 5);
+    b = __builtin_shufflevector(ab_lo, cd_lo, 2, 3, 6, 7);
+    c = __builtin_shufflevector(ab_hi, cd_hi, 0, 1, 4, 5);
+    d = __builtin_shufflevector(ab_hi, cd_hi, 2, 3, 6, 7);
+    memcpy(col0 + row, &a, sizeof(a));
+    memcpy(col1 + row, &b, sizeof(b));
+    memcpy(col2 + row, &c, sizeof(c));
+    memcpy(col3 + row, &d, sizeof(d));
 }
 
 static void flush(const struct extraction *x, struct block *b)
@@ -303,9 +306,12 @@ static void flush(const struct extraction *x, struct block *b)
     uint32_t n = b->n & ~3u; /* rows in fours */
     int k = 0;
 
-    for (; k + 4 <= DUNE_N_FEATURES; k += 4)
+    for (; k + 4 <= DUNE_N_FEATURES; k += 4) {
+        uint32_t *col0 = col[k], *col1 = col[k + 1], *col2 = col[k + 2], *col3 = col[k + 3];
+
         for (uint32_t i = 0; i < n; i += 4)
-            turn_four(col, b->row + i, (const uint32_t (*)[DUNE_N_FEATURES])&b->v[i], k);
+            turn_four(col0, col1, col2, col3, b->row + i, (const uint32_t (*)[DUNE_N_FEATURES])&b->v[i], k);
+    }
     for (; k < DUNE_N_FEATURES; k++)
         for (uint32_t i = 0; i < n; i++)
             col[k][b->row + i] = b->v[i][k];
