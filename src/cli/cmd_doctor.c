@@ -3,6 +3,8 @@
 #include "cli/cli.h"
 #include "targets/xdp/dune_xdp.h"
 
+#include "dune/io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -200,6 +202,22 @@ static void check_tools(struct checkup *c)
     }
 }
 
+/* Kinds of ports that are not in every build. */
+static void check_ports(struct checkup *c)
+{
+    for (unsigned i = 0; dune_port_kind(i); i++) {
+        const struct dune_port_ops *ops = dune_port_kind(i);
+        const char *why = ops->available ? ops->available() : NULL;
+        struct check *k;
+
+        if (strcmp(ops->kind, "dpdk") != 0)
+            continue;
+        k = add(c, "port dpdk", "switches on DPDK ports");
+        k->state = why ? LACKS : HAS;
+        snprintf(k->found, sizeof(k->found), "%s", why ? why : "built in");
+    }
+}
+
 static const char *state_text(enum state s)
 {
     return s == HAS ? "ok" : s == LACKS ? "missing" : "unknown";
@@ -268,6 +286,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     check_kernel(&c);
     check_namespaces(&c);
     check_tools(&c);
+    check_ports(&c);
     for (i = 0; i < c.n; i++)
         n_missing += c.list[i].state != HAS;
     if (ctx->json)

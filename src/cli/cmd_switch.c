@@ -95,8 +95,11 @@ const struct cli_command cmd_switch = {
         "without one. Edge ports face hosts, chain ports other devices: chain links carry a shim of 8 bytes and\n"
         "need an MTU that is larger by so much, and no offload that merges or splits frames.\n"
         "\n"
+        "IFACE is a network interface, or a port as docs/ports.md names them: dpdk:DEVICE, pcap:IN[,OUT].\n"
+        "\n"
         "Ends on SIGINT or SIGTERM. Needs root or CAP_NET_RAW and CAP_NET_ADMIN.\n",
     .examples = "dunectl switch s1 --in edge:eth0 --out chain:eth1\n"
-                "dunectl switch s2 --in chain:eth0 --in chain:eth1 --out edge:eth2 --fix\n",
+                "dunectl switch s2 --in chain:eth0 --in chain:eth1 --out edge:eth2 --fix\n"
+                "dunectl switch s1 --in edge:dpdk:0000:01:00.0 --out chain:dpdk:0000:01:00.1\n",
     .run = run,
 };

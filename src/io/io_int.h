@@ -7,6 +7,6 @@
 #include "dune/io.h"
 #include "dune/packet.h"
 
-extern const struct dune_port_ops dune_port_pcap, dune_port_mem, dune_port_packet;
+extern const struct dune_port_ops dune_port_pcap, dune_port_mem, dune_port_packet, dune_port_dpdk;
 
 #endif

@@ -27,12 +27,19 @@ struct lsw {
 
 /* --- ports --------------------------------------------------------------------------------------------- */
 
+/* A port that is no interface of Linux is named as dune_port_open wants it: dpdk:net_memif0,role=server. MTU and
+ * offloads of such a port are its owner's business. */
+static bool is_spec(const struct dune_switch_port *p)
+{
+    return strchr(p->ifname, ':') != NULL;
+}
+
 static int check_port(struct lsw *s, const struct dune_switch_port *p, uint32_t edge_mtu, struct dune_diag *d)
 {
     uint32_t want = p->kind == DUNE_PORT_CHAIN ? edge_mtu + DUNE_SHIM_BYTES : 0;
-    int rc = dune_iface_check(p->ifname, want, s->cfg->fix, &s->saved[s->n_saved], d);
+    int rc = is_spec(p) ? 0 : dune_iface_check(p->ifname, want, s->cfg->fix, &s->saved[s->n_saved], d);
 
-    if (rc == 0)
+    if (rc == 0 && !is_spec(p))
         s->n_saved++;
     return rc;
 }
@@ -45,11 +52,11 @@ int dune_live_edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct 
 
     *mtu = 0;
     for (uint32_t i = 0; rc == 0 && i < cfg->n_in; i++)
-        if (cfg->in[i].kind == DUNE_PORT_EDGE) {
+        if (cfg->in[i].kind == DUNE_PORT_EDGE && !is_spec(&cfg->in[i])) {
             rc = dune_iface_mtu(cfg->in[i].ifname, &one, d);
             *mtu = rc == 0 ? DUNE_MAX(*mtu, one) : *mtu;
         }
-    if (rc == 0 && cfg->out.kind == DUNE_PORT_EDGE && *mtu == 0)
+    if (rc == 0 && cfg->out.kind == DUNE_PORT_EDGE && *mtu == 0 && !is_spec(&cfg->out))
         rc = dune_iface_mtu(cfg->out.ifname, mtu, d);
     if (cfg->opts.keep_shim && cfg->in[0].kind == DUNE_PORT_CHAIN) /* frames leave with their shim */
         *mtu -= DUNE_MIN(*mtu, DUNE_SHIM_BYTES);
@@ -58,13 +65,13 @@ int dune_live_edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct 
     return rc;
 }
 
-static int open_port(struct dune_port **out, const char *ifname, struct dune_diag *d)
+static int open_port(struct dune_port **out, const struct dune_switch_port *p, struct dune_diag *d)
 {
     struct dune_port_opts o = {.promiscuous = true, .ring_bytes = RING_BYTES};
     char spec[64];
 
-    snprintf(spec, sizeof(spec), "af_packet:%s", ifname);
-    return dune_port_open(out, spec, &o, d);
+    snprintf(spec, sizeof(spec), "af_packet:%s", p->ifname);
+    return dune_port_open(out, is_spec(p) ? p->ifname : spec, &o, d);
 }
 
 static int open_ports(struct lsw *s, struct dune_diag *d)
@@ -78,8 +85,8 @@ static int open_ports(struct lsw *s, struct dune_diag *d)
     if (rc == 0)
         rc = check_port(s, &cfg->out, mtu, d);
     for (uint32_t i = 0; rc == 0 && i < cfg->n_in; i++)
-        rc = open_port(&s->in[i], cfg->in[i].ifname, d);
-    return rc ? rc : open_port(&s->out, cfg->out.ifname, d);
+        rc = open_port(&s->in[i], &cfg->in[i], d);
+    return rc ? rc : open_port(&s->out, &cfg->out, d);
 }
 
 /* --- frames --------------------------------------------------------------------------------------------- */
@@ -194,13 +201,16 @@ static void wait_for_work(struct lsw *s, struct dune_bus *bus)
     struct pollfd p[DUNE_SWITCH_PORTS + 2];
     nfds_t n = 0;
     int fd = bus->ops->fd(bus);
+    bool asks = s->out->fd < 0 && !s->out->ended; /* a port that has to be asked again and again */
 
     for (uint32_t i = 0; i < s->cfg->n_in; i++)
         p[n++] = (struct pollfd){.fd = s->in[i]->fd, .events = POLLIN};
+    for (uint32_t i = 0; i < s->cfg->n_in; i++)
+        asks |= s->in[i]->fd < 0 && !s->in[i]->ended;
     p[n++] = (struct pollfd){.fd = s->out->fd, .events = POLLIN};
     if (fd >= 0)
         p[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
-    poll(p, n, 20);
+    poll(p, n, asks ? 0 : 20);
 }
 
 static int loop(struct lsw *s, struct dune_bus *bus, struct dune_diag *d)
@@ -274,6 +284,8 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
         cfg->note(cfg->note_ctx, "forwarding");
     if (rc == 0)
         rc = loop(s, bus, d);
+    if (rc == 0 && s->out)
+        rc = dune_port_finish(s->out, d);
     close_ports(s);
     dune_agent_free(s->agent);
     s->live->ops->close(s->live);
