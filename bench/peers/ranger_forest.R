@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# One fit of ranger on a rows file of bench_forest; prints one JSON line. ranger has no limit of leaves.
+# One fit of ranger on a rows file of dunectl bench; prints one JSON line. ranger has no limit of leaves.
 #     Rscript ranger_forest.R IN TREES LEAVES DEPTH SQRT BOOTSTRAP THREADS
 a <- commandArgs(TRUE)
 if (!suppressWarnings(requireNamespace("ranger", quietly = TRUE))) {
@@ -14,7 +14,11 @@ if (v[2] > 0) {
 f <- file(a[1], "rb")
 h <- readBin(f, "integer", 8, 4)[c(1, 3, 5, 7)]
 n <- h[1] + h[2]
-u32 <- function(x) ifelse(x < 0, x + 2^32, x)
+u32 <- function(x) { # R reads 2^31 as "not available"
+  x <- as.numeric(x)
+  x[is.na(x)] <- 2^31
+  ifelse(x < 0, x + 2^32, x)
+}
 cols <- lapply(seq_len(h[3]), function(i) u32(readBin(f, "integer", n, 4)))
 if (n %% 2 == 1 && h[3] %% 2 == 1) invisible(readBin(f, "integer", 1, 4))
 w <- matrix(readBin(f, "integer", 2 * n, 4), 2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One fit of XGBoost in random-forest mode on a rows file of bench_forest; prints one JSON line.
+"""One fit of XGBoost in random-forest mode on a rows file of dunectl bench; prints one JSON line.
 
     xgboost_forest.py IN TREES LEAVES DEPTH SQRT BOOTSTRAP THREADS
 """

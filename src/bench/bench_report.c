@@ -195,6 +195,8 @@ static const char intro[] =
     "(`./run bench --list` names them). How to read it:\n\n"
     "* Contestants of one table ran in turns, in the same minutes, on the same input. A cell is the median of the rounds\n"
     "  (minimum-maximum), then how many times better the first row is than this one, round by round, likewise.\n"
+    "* Every section notes the load average when it began. Where it is above the number of cores, others used the machine\n"
+    "  too: wall times are too long then, by different factors, and CPU times and ratios are what to look at.\n"
     "* Memory is the peak of a process that did nothing else. Peers that were not installed are named.\n"
     "* \"At least\" and \"at most\" are the musts, \"goal\" is what was hoped for.\n";
 

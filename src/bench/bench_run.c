@@ -65,7 +65,7 @@ void bench_say(const struct bench *b, const char *fmt, ...)
     b->cfg.say(b->cfg.say_ctx, text);
 }
 
-/* "AMD EPYC, 2 cores, 7.8 GiB, Linux 6.1.0" */
+/* "AMD EPYC, 2 cores, 7.8 GiB, Linux 6.1" */
 static char *machine_text(void)
 {
     char line[256], cpu[128] = "unknown processor";
@@ -85,6 +85,11 @@ static char *machine_text(void)
     if (f)
         fclose(f);
     uname(&u);
+    for (size_t i = 0, dots = 0; u.release[i]; i++) /* what follows says who built it */
+        if (u.release[i] == '.' && ++dots == 2) {
+            u.release[i] = '\0';
+            break;
+        }
     return dune_mem_printf("%s, %u cores, %.1f GiB, %s %.40s", cpu, dune_n_cpus(), (double)kb / 1048576, u.sysname, u.release);
 }
 
