@@ -130,10 +130,10 @@ int dune_testbed_run(const struct dune_testbed_cfg *cfg, const struct dune_testb
  * SYN flood), servers and every class of clients in namespaces of their own: out/train, out/test, out/labels.csv.
  * Needs python3, tcpdump and the programs; DUNE_E_ENV names those that are missing.
  */
-struct dune_testbed_record_cfg { /* zero: the default */
+struct dune_testbed_record_cfg {
     const char *out;      /* directory; required */
-    double seconds;       /* of one run; 20 */
-    uint32_t train, test; /* runs; 4 and 2 */
+    double seconds;       /* of one run; 0: 20 */
+    uint32_t train, test; /* runs */
     uint64_t seed;
 };
 int dune_testbed_record(const struct dune_testbed_record_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;

@@ -37,7 +37,7 @@ static const struct cli_option options[] = {
     {"rules-max", 0, CLI_U32, offsetof(struct config, rules_max), "N", NULL, "run: rules a device holds", false, 1, 0},
     {"output", 'o', CLI_STR, offsetof(struct config, out), "DIR", NULL, "record: where captures and labels go"},
     {"train-runs", 0, CLI_U32, offsetof(struct config, train_runs), "N", "4", "record: captures in train/", false, 1, 100},
-    {"test-runs", 0, CLI_U32, offsetof(struct config, test_runs), "N", "2", "record: captures in test/", false, 1, 100},
+    {"test-runs", 0, CLI_U32, offsetof(struct config, test_runs), "N", "2", "record: captures in test/", false, 0, 100},
     {"name", 0, CLI_STR, offsetof(struct config, name), "NAME", NULL, "down: name of the testbed, without a topology"},
 };
 

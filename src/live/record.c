@@ -62,8 +62,8 @@ int dune_testbed_record(const struct dune_testbed_record_cfg *cfg, struct dune_d
     snprintf(script, sizeof(script), "%s/record.py", dir);
     snprintf(log, sizeof(log), "%s/log", dir);
     snprintf(seconds, sizeof(seconds), "%.1f", cfg->seconds > 0 ? cfg->seconds : 20.0);
-    snprintf(train, sizeof(train), "%u", cfg->train ? cfg->train : 4);
-    snprintf(test, sizeof(test), "%u", cfg->test ? cfg->test : 2);
+    snprintf(train, sizeof(train), "%u", cfg->train);
+    snprintf(test, sizeof(test), "%u", cfg->test);
     snprintf(seed, sizeof(seed), "%llu", (unsigned long long)cfg->seed);
     rc = dune_file_write(script, dune_live_record_py, strlen(dune_live_record_py), d);
     if (rc == 0)

@@ -16,7 +16,7 @@ for p in python3 tcpdump ethtool curl dnsmasq dig mosquitto mosquitto_pub chrony
     command -v $p >/dev/null || missing="$missing $p"
 done
 if [ -z "$missing" ]; then
-    expect 0 "record" "$D" testbed record -o "$T/rec" --train-runs 1 --test-runs 1 --seconds 4
+    expect 0 "record" "$D" testbed record -o "$T/rec" --train-runs 1 --test-runs 0 --seconds 10
     expect 0 "its captures can be read" "$D" extract "$T/rec/train" --labels "$T/rec/labels.csv" -o "$T/rows.dset"
     for class in web stream bulk-tcp bulk-udp dns ntp mqtt-sensor mqtt-camera ssh-shell ssh-copy scan flood; do
         has "$class is there" out "^$class +[1-9]"
@@ -25,7 +25,7 @@ if [ -z "$missing" ]; then
     check "nothing is left" sh -c '! ip netns list | grep -q "^dunerec\."'
     "$D" testbed record -o "$T/rec2" --seconds 30 >/dev/null 2>&1 &
     pid=$!
-    sleep 4
+    sleep 2
     kill -9 $pid
     i=0
     while [ $i -lt 100 ] && ip netns list | grep -q '^dunerec\.'; do
