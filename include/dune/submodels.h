@@ -67,6 +67,7 @@ struct dune_fit_cfg {
     double balance;             /* class-weight exponent a */
     double other_weight;        /* factor on rows of Other while growing; 0: 1 */
     double leaf_other;          /* factor on Other's weight in the leaves; 0: 1 */
+    double spare;               /* share of leaves grown beyond max_leaves and merged back */
     double smooth;              /* pseudo-flows of the block's prior added to every leaf */
     bool sqrt_features;
     bool bootstrap;             /* also set by itself for several trees without sqrt_features */
@@ -90,6 +91,10 @@ int dune_fit_train(struct dune_fit **out, const struct dune_space *s, const stru
 void dune_fit_free(struct dune_fit *f);
 /* A copy cut to n_trees trees of max_leaves leaves. */
 struct dune_fit *dune_fit_prefix(const struct dune_fit *f, uint32_t n_trees, uint32_t max_leaves);
+
+/* Merges sibling leaves, those first whose split told least, until max_leaves are left. Nodes are numbered
+ * anew; the tree is no prefix of a larger one any more. */
+void dune_tree_merge_leaves(struct dune_tree *t, uint32_t n_classes, uint32_t max_leaves);
 
 /* --- answers and chains -------------------------------------------------------------------------- */
 struct dune_item_answer {

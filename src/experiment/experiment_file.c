@@ -213,7 +213,7 @@ struct dune_experiment *dune_experiment_new(void)
     e->profile = dune_mem_strdup("engine");
     e->features = dune_mem_strdup("all");
     e->timeout = UINT64_C(60000000000) / 1024;
-    e->max_n = 8;
+    e->max_n = 4;
     e->seed = 1;
     e->effort = DUNE_EFFORT_DEFAULT;
     for (size_t i = 0; i < DUNE_ARRAY_LEN(solutions); i++)

@@ -34,7 +34,7 @@ static void plan_key(const struct job *j, const struct dune_run_solution *s, cha
     struct dune_run_key k;
 
     dune_run_key_init(&k);
-    dune_run_key_text(&k, "plan 4");
+    dune_run_key_text(&k, "plan 5");
     dune_run_key_text(&k, ops->name);
     dune_run_key_text(&k, j->r->ds->hash);
     dune_run_key_text(&k, ops->needs_all_packets ? j->r->all->hash : "-");

@@ -215,6 +215,28 @@ void dune_search_close(struct dune_search *s)
     dune_search_log_close(s->log);
 }
 
+/* Trees grown beyond the budget, whose leaves that tell least are merged back: not where the budget does not
+ * bind. Tried last, on what was found without. */
+int dune_choose_spare(struct dune_search *s, struct dune_chain_spec *spec, double *score, struct dune_diag *d)
+{
+    static const double spare[] = {0.25, 0.5};
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < DUNE_ARRAY_LEN(spare) && !dune_search_late(s); i++) {
+        struct dune_chain_spec next = *spec;
+        struct dune_f1 f1;
+
+        for (unsigned b = 0; b < next.n_blocks; b++)
+            next.cfg[b].spare = spare[i];
+        rc = dune_search_score(s, &next, &f1, d);
+        if (rc == 0 && f1.macro > *score) {
+            *spec = next;
+            *score = f1.macro;
+        }
+    }
+    return rc;
+}
+
 static int choose_fallback(struct dune_search *s, struct dune_chain_spec *spec, double *score,
                            struct dune_diag *d)
 {
@@ -306,6 +328,8 @@ static int plan_blocks(struct dune_search *s, const struct dune_chain_spec *one,
         rc = dune_local_search(s, best, score, 2000, k, d);
     if (rc == 0)
         rc = dune_refine_features(s, best, score, d);
+    if (rc == 0)
+        rc = dune_choose_spare(s, best, score, d);
     if (rc == 0)
         rc = choose_fallback(s, best, score, d);
     dune_confusion_fini(&conf);

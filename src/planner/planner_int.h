@@ -71,6 +71,8 @@ int dune_forward_select(struct dune_search *s, dune_feature_mask candidates, str
 
 int dune_refine_features(struct dune_search *s, struct dune_chain_spec *spec, double *score,
                          struct dune_diag *d) DUNE_MUST_USE;
+int dune_choose_spare(struct dune_search *s, struct dune_chain_spec *spec, double *score,
+                      struct dune_diag *d) DUNE_MUST_USE;
 /* The best single device. */
 int dune_plan_one(struct dune_search *s, struct dune_chain_spec *spec, double *score,
                   struct dune_diag *d) DUNE_MUST_USE;

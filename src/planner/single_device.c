@@ -91,6 +91,8 @@ int dune_plan_one(struct dune_search *s, struct dune_chain_spec *spec, double *s
     rc = dune_tune_common(s, spec, score, 2, d);
     if (rc == 0)
         rc = dune_refine_features(s, spec, score, d);
+    if (rc == 0)
+        rc = dune_choose_spare(s, spec, score, d);
     if (rc == 0 && s->cfg->effort != DUNE_EFFORT_QUICK) {
         had = dune_cv_n_fits(s->cv);
         rc = from_nothing(s, spec, score, d);

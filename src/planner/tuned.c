@@ -38,7 +38,7 @@ struct tuning {
     double score;
 };
 
-enum knob { KNOB_N, KNOB_BALANCE, KNOB_MIN_LEAF, KNOB_MODE, KNOB_TREES, KNOB_SELECT, N_KNOBS };
+enum knob { KNOB_N, KNOB_BALANCE, KNOB_MIN_LEAF, KNOB_MODE, KNOB_TREES, KNOB_SPARE, KNOB_SELECT, N_KNOBS };
 
 static unsigned n_values(const struct tuning *t, enum knob k)
 {
@@ -53,6 +53,8 @@ static unsigned n_values(const struct tuning *t, enum knob k)
         return t->m->n_modes;
     case KNOB_TREES:
         return t->m->many_trees && t->s.cfg->budget.leaves_sum != 1 ? 2 : 0;
+    case KNOB_SPARE:
+        return 3;
     default:
         return 2;
     }
@@ -79,6 +81,9 @@ static void set_knob(const struct tuning *t, struct dune_fit_cfg *c, enum knob k
     case KNOB_TREES:
         c->n_trees = trees[i];
         c->max_leaves = t->s.cfg->budget.leaves_sum / trees[i];
+        break;
+    case KNOB_SPARE:
+        c->spare = 0.25 * i;
         break;
     default:
         c->select = i ? DUNE_SELECT_WRAP : DUNE_SELECT_RFE;

@@ -124,7 +124,7 @@ static struct dune_train_cfg train_cfg(const struct dune_fit_cfg *c)
 {
     struct dune_train_cfg t = {
         .n_trees = c->n_trees ? c->n_trees : 1,
-        .max_leaves = c->max_leaves,
+        .max_leaves = c->max_leaves + (uint32_t)(c->spare * c->max_leaves),
         .max_depth = c->max_depth,
         .min_leaf_weight = (uint64_t)(c->min_leaf * (double)DUNE_WEIGHT_ONE),
         .sqrt_features = c->sqrt_features,
@@ -380,6 +380,8 @@ int dune_fit_train(struct dune_fit **out, const struct dune_space *s, const stru
         dune_fit_free(fit);
         return rc;
     }
+    for (uint32_t t = 0; cfg->spare > 0 && cfg->max_leaves && t < fit->forest->n_trees; t++)
+        dune_tree_merge_leaves(&fit->forest->tree[t], fit->forest->n_classes, cfg->max_leaves);
     fit->used = used_features(fit->forest);
     name_classes(fit, s);
     adjust_shares(fit);

@@ -206,6 +206,68 @@ static void test_log_lines(void **state)
     (void)state;
 }
 
+/* --- leaves merged back ----------------------------------------------------------------------------- */
+/* Every tree is a whole one, its inner nodes are the sums of their children, and rows that reach a leaf in
+ * it reach one below the same node in the grown tree: merging only cuts. */
+static void check_merged(const struct dune_tree *t, const struct dune_tree *grown, uint32_t n_classes)
+{
+    uint32_t pair[2] = {0, 0}, *same = DUNE_NEW_N(uint32_t, t->n_nodes);
+
+    for (uint32_t v = 0; v < t->n_nodes; v++) {
+        const struct dune_node *n = &t->node[v], *g = &grown->node[same[v]];
+
+        assert_memory_equal(t->hist + (size_t)v * n_classes, grown->hist + (size_t)same[v] * n_classes,
+                            n_classes * sizeof(*t->hist));
+        if (n->feat < 0)
+            continue;
+        assert_int_equal(n->feat, g->feat);
+        assert_int_equal(n->threshold, g->threshold);
+        assert_true(n->left % 2 == 1 && n->right == n->left + 1 && n->left > v && n->right < t->n_nodes);
+        assert_int_equal(t->node[n->left].parent, v);
+        assert_int_equal(t->node[n->right].parent, v);
+        same[n->left] = g->left;
+        same[n->right] = g->right;
+        pair[0]++;
+    }
+    for (uint32_t v = 1; v < t->n_nodes; v += 2) /* splits are numbered in the order of the grown tree */
+        pair[1] += v == 1 || same[v] > same[v - 2];
+    assert_int_equal(2 * pair[0] + 1, t->n_nodes);
+    assert_int_equal(pair[1], pair[0]);
+    dune_mem_free(same);
+}
+
+static void test_merged_leaves(void **state)
+{
+    struct dune_dataset *ds = some_data();
+    struct dune_planner_cfg cfg = some_cfg();
+    uint8_t member[DUNE_CLASS_WORDS * 64] = {1, 1, 1, 1, 1, 1};
+    struct dune_search s;
+    struct dune_diag d = {0};
+
+    assert_ok(dune_search_open(&s, &cfg, ds, 4, &d), d);
+    assert_ok(dune_space_prepare(s.space, 3, DUNE_MODE_RUNNING, &d), d);
+    for (uint32_t leaves = 1; leaves <= 21; leaves += 4) {
+        struct dune_fit_cfg fc = dune_search_base_cfg(&s);
+        struct dune_fit *grown, *merged;
+
+        fc.smooth = 0;
+        fc.max_features = 0;
+        fc.max_leaves = leaves;
+        fc.spare = 1;
+        assert_ok(dune_fit_train(&merged, s.space, &fc, member, NULL, &d), d);
+        fc.max_leaves = 2 * leaves;
+        fc.spare = 0;
+        assert_ok(dune_fit_train(&grown, s.space, &fc, member, NULL, &d), d);
+        assert_int_equal(dune_tree_n_leaves(&merged->forest->tree[0]), leaves);
+        check_merged(&merged->forest->tree[0], &grown->forest->tree[0], grown->forest->n_classes);
+        dune_fit_free(grown);
+        dune_fit_free(merged);
+    }
+    dune_search_close(&s);
+    dune_dataset_free(ds);
+    (void)state;
+}
+
 /* --- devices that differ --------------------------------------------------------------------------- */
 static void test_mixed_devices(void **state)
 {
@@ -243,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_early_exit),
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_log_lines),
+        cmocka_unit_test(test_merged_leaves),
         cmocka_unit_test(test_mixed_devices),
     };
 
