@@ -60,6 +60,15 @@ has "are named" err 'device s1: profile tofino1: 2 x 65536 slots, an index reach
 expect 2 "three generations" "$D" emit "$T/tna.json" --target p4-tna --generations 3 -o "$T/x"
 has "an estimate of the latency" "$T/tna/s1/report.txt" '^latency, cycles'
 has "stages in the report" "$T/tna/s1/report.txt" '^stages  *[0-9]+ of 12$'
+# The defects of the published programs, in the text for the switch.
+N=$T/tna/s1/s1.p4
+check "TNA: unknown flows are inferred, none are preloaded" sh -c "grep -A12 'table rules_v4' '$N' | grep -q 'default_action = NoAction()' && ! grep -q rules_v4 '$T/tna/s1/s1.bfrt.json'"
+check "TNA: counters saturate" grep -q 'v = v |+| 1;' "$N"
+check "TNA: a new flow starts all its registers again" grep -q 'CASE_EXPIRED_SAME: first_len_max();' "$N"
+check "TNA: a collision writes no register" sh -c "! grep -q 'CASE_COLLISION:' '$N'"
+check "TNA: a rule is not overwritten by inference" grep -q '(1, _, _): take_rule();' "$N"
+check "TNA: what leaves by an edge has no shim" grep -q 'const default_action = drop_shim();\|default_action = drop_shim();' "$N"
+check "TNA: the shim needs no placeholder in arriving packets" grep -q 'default: ether_type;' "$N"
 mkdir -p "$T/tna/s1/s1.out/logs"
 cp "$ROOT/tests/fuzz/corpus/p4_report/metrics.json" "$T/tna/s1/s1.out/logs/metrics.json"
 cp "$ROOT/tests/fuzz/corpus/p4_report/resources.txt" "$T/tna/s1/s1.out/logs/mau.resources.log"

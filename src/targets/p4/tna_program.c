@@ -194,7 +194,7 @@ static void head_vars(struct p4_vars *v, const struct p4_shape *s)
     p4_set(v, "AT_UPPER", "0x%04X", (s->all_slots / 2) & 0xFFFF);
 }
 
-/* Every field of the metadata starts as 0, except those that are always written. */
+/* Every field of the metadata starts as 0, except those of the port table. */
 static void meta_zero(struct p4_vars *v, const char *head)
 {
     const char *p = strstr(head, "struct meta_t {"), *end = p ? strstr(p, "\n}") : NULL;
@@ -203,16 +203,46 @@ static void meta_zero(struct p4_vars *v, const char *head)
 
     for (p = p ? strchr(p, '\n') + 1 : NULL; p && p < end; p = strchr(p, '\n') + 1) {
         if (sscanf(p, " %*s %47[a-z0-9_];", name) == 1 && strncmp(p, "    ", 4) == 0 && p[4] != '/' &&
-            strcmp(name, "port") != 0 && strcmp(name, "now") != 0)
+            strcmp(name, "port") != 0)
             dune_buf_printf(&b, IN2 "meta.%s = 0;\n", name);
     }
     p4_set_buf(v, "META_ZERO", &b);
 }
 
+/* Is the constant of this line, "const TYPE NAME = ...", used anywhere else? */
+static bool is_used(const char *text, const char *line)
+{
+    char name[48];
+    size_t n = 0;
+
+    if (sscanf(line, "const %*s %47[A-Z0-9_a-z]", name) != 1)
+        return true;
+    for (const char *p = text; (p = strstr(p, name)) != NULL; p++) {
+        char before = p == text ? ' ' : p[-1], after = p[strlen(name)];
+
+        n += !isalnum((unsigned char)before) && before != '_' && !isalnum((unsigned char)after) && after != '_';
+    }
+    return n > 1;
+}
+
+/* Compilers warn of what is not used. */
+static void without_unused(struct dune_buf *out, const char *text)
+{
+    for (const char *p = text; *p;) {
+        size_t n = strcspn(p, "\n");
+
+        if (strncmp(p, "const ", 6) != 0 || is_used(text, p)) {
+            dune_buf_append(out, p, n);
+            dune_buf_puts(out, "\n");
+        }
+        p += n + (p[n] == '\n');
+    }
+}
+
 void p4_tna_program(struct dune_buf *out, const struct p4_shape *s)
 {
     struct p4_vars v = {0};
-    struct dune_buf head = {0};
+    struct dune_buf head = {0}, text = {0};
 
     p4_tna_common_vars(&v, s);
     head_vars(&v, s);
@@ -225,12 +255,14 @@ void p4_tna_program(struct dune_buf *out, const struct p4_shape *s)
     actions(&v, s);
     p4_expand(&head, p4_tna_head, &v);
     meta_zero(&v, head.data);
-    dune_buf_append(out, head.data, head.len);
-    p4_expand(out, p4_tna_parser, &v);
-    p4_expand(out, p4_tna_arrive, &v);
-    p4_expand(out, p4_tna_flow, &v);
-    p4_tna_submodels(out, s);
-    p4_expand(out, p4_tna_leave, &v);
+    dune_buf_append(&text, head.data, head.len);
+    p4_expand(&text, p4_tna_parser, &v);
+    p4_expand(&text, p4_tna_arrive, &v);
+    p4_expand(&text, p4_tna_flow, &v);
+    p4_tna_submodels(&text, s);
+    p4_expand(&text, p4_tna_leave, &v);
+    without_unused(out, text.data);
     p4_vars_fini(&v);
     dune_buf_fini(&head);
+    dune_buf_fini(&text);
 }

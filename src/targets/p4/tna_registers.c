@@ -121,7 +121,7 @@ static void slot_table(struct dune_buf *b, const struct p4_shape *s, const struc
             dune_buf_printf(b, IN3 "%zu: ", i % 2);
         dune_buf_printf(b, "visit_%s%s();\n", tick_half[i % 2].name, p[i / 2].suffix);
     }
-    dune_buf_puts(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = 4;\n" IN1 "}\n");
+    dune_buf_puts(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n");
 }
 
 static void gap_table(struct dune_buf *b, const struct p4_shape *s, const struct part *p, size_t n)
@@ -144,7 +144,7 @@ static void gap_table(struct dune_buf *b, const struct p4_shape *s, const struct
         dune_buf_printf(b, IN3 "(8w4 &&& 8w4, _%s): first_gap%s();\n" IN3 "(8w8 &&& 8w8, _%s): first_gap%s();\n", part,
                         p[i].suffix, part, p[i].suffix);
     }
-    dune_buf_puts(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = 8;\n" IN1 "}\n\n");
+    dune_buf_puts(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n\n");
 }
 
 static void put_slot(struct p4_vars *v, const struct p4_shape *s, bool gaps)
@@ -208,7 +208,7 @@ static void reg_table(const struct reg *r)
                           "actions = { first_%s; next_%s; @defaultonly NoAction; }\n" IN2 "const entries = {\n"
                           IN3 "CASE_SAME: next_%s();\n" IN3 "CASE_EXPIRED: first_%s();\n" IN3
                           "CASE_EXPIRED_SAME: first_%s();\n" IN2 "}\n" IN2
-                          "const default_action = NoAction();\n" IN2 "size = 4;\n" IN1 "}\n\n",
+                          "const default_action = NoAction();\n" IN1 "}\n\n",
                     r->name, r->name, r->name, r->name, r->name, r->name);
 }
 
@@ -240,7 +240,7 @@ static void put_flag(const struct reg *r, uint8_t id)
                     f, f, r->name, r->name);
     dune_buf_printf(r->b, IN3 "(8w8 &&& 8w8, %s &&& %s): first_set_%s();\n" IN3 "(8w8 &&& 8w8, _): first_%s();\n",
                     f, f, r->name, r->name);
-    dune_buf_puts(r->b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = 8;\n" IN1 "}\n\n");
+    dune_buf_puts(r->b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n\n");
 }
 
 /* All ones: no UDP packet yet. */
@@ -259,7 +259,7 @@ static void put_udp_min(const struct reg *r)
                           "(8w4 &&& 8w4, P_UDP): first_udp_%s();\n" IN3 "(8w8 &&& 8w8, P_UDP): first_udp_%s();\n" IN3
                           "(8w4 &&& 8w4, _): first_tcp_%s();\n" IN3 "(8w8 &&& 8w8, _): first_tcp_%s();\n",
                     r->name, r->name, r->name, r->name, r->name, r->name);
-    dune_buf_puts(r->b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = 8;\n" IN1 "}\n\n");
+    dune_buf_puts(r->b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n\n");
 }
 
 /* The k-th value is written when the count says so, and read behind it. */
@@ -276,8 +276,8 @@ static void put_kth(const struct reg *r, uint8_t id)
                     r->name);
     for (uint32_t i = 0; i < k; i++)
         dune_buf_printf(r->b, IN3 "%u: NoAction();\n", i);
-    dune_buf_printf(r->b, IN3 "%u: set_%s();\n" IN2 "}\n" IN2 "const default_action = read_%s();\n" IN2
-                          "size = 16;\n" IN1 "}\n\n", k, r->name, r->name);
+    dune_buf_printf(r->b, IN3 "%u: set_%s();\n" IN2 "}\n" IN2 "const default_action = read_%s();\n" IN1
+                          "}\n\n", k, r->name, r->name);
 }
 
 static void put_feature(const struct reg *r, uint8_t id)

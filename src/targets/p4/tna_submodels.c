@@ -198,8 +198,7 @@ static void vote_table(struct dune_buf *b, uint32_t n, bool own)
             dune_buf_printf(b, " %strees_%u;", o, m);
     dune_buf_puts(b, " NoAction; }\n" IN2 "const entries = {\n");
     p4_tna_vote_rows(b, n, own);
-    dune_buf_printf(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = %u;\n" IN1 "}\n",
-                    p4_round_up(n * n, 16));
+    dune_buf_puts(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n");
 }
 
 static void put_vote(struct dune_buf *b, uint32_t k, uint32_t n)
@@ -226,8 +225,7 @@ static void put_vote(struct dune_buf *b, uint32_t k, uint32_t n)
     dune_buf_puts(b, IN1 "table answer {\n" IN2 "key = {\n" IN3 "a_cls: ternary;\n" IN3 "a_own_cls: ternary;\n" IN2
                      "}\n" IN2 "actions = { claims; tentative; NoAction; }\n" IN2 "const entries = {\n" IN3
                      "(255, 0): NoAction(); // Other, and no class of its own\n" IN3 "(255, _): tentative();\n" IN3
-                     "(_, _): claims();\n" IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = 4;\n" IN1
-                     "}\n");
+                     "(_, _): claims();\n" IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n");
 }
 
 /* --- claims ------------------------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@ static struct emitted emit(const struct dune_plan *p, enum dune_p4_arch arch)
     struct emitted e = {.n = p->n_devices};
     struct dune_diag d = {0};
 
-    assert_ok(dune_p4_generate(p, arch, &files, &d), d);
+    assert_ok(dune_p4_generate_for(p, arch, arch == DUNE_P4_TNA ? 0 : 1, &files, &d), d);
     for (uint32_t i = 0; i < p->n_devices; i++) {
         char name[64];
         const struct dune_p4_file *f;

@@ -47,9 +47,7 @@ const bit<8> P_NOT_TCP_UDP = 139;
 const bit<8> P_BAD_DATA_OFFSET = 141;
 
 // What became of a packet, and the index of its counter: its fate, or P_ of its reason.
-const bit<8> F_NOT_INFERABLE = 0;
 const bit<8> F_FILTERED = 1;
-const bit<8> F_TOO_BIG = 2;
 const bit<8> F_GENERATION_MISSING = 3;
 const bit<8> F_PASSED_SETTLED = 4;
 const bit<8> F_RULE_HIT = 5;
@@ -57,7 +55,6 @@ const bit<8> F_INFERRED = 6;
 const bit<8> F_DROPPED_EDGE_SHIM = 7;
 
 // How the packet met its slot: the comparisons (id equal, expired) as one hot bit.
-const bit<8> CASE_NONE = 0;
 const bit<8> CASE_COLLISION = 1;
 const bit<8> CASE_SAME = 2;
 const bit<8> CASE_EXPIRED = 4;
@@ -253,6 +250,7 @@ parser DuneIngressParser(packet_in pkt, out headers_t hdr, out meta_t meta,
         meta.rule_answer = 0;
         meta.final_in = 0;
         meta.digest = 0;
+        meta.now = 0;
         meta.id = 0;
         meta.at = 0;
         meta.slot_case = 0;
@@ -681,7 +679,6 @@ control Gate(inout headers_t hdr, inout meta_t meta) {
             (_, true, _, 0, _, _, _, _): refuse(F_PASSED_SETTLED, SHIM_KEEP);
         }
         const default_action = infer();
-        size = 32;
     }
 
     apply {
@@ -771,7 +768,6 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             (1, 1): visit_late_b();
         }
         const default_action = NoAction();
-        size = 4;
     }
     // Packets with this one.
     Register<bit<8>, bit<16>>(ALL_SLOTS) r_count;
@@ -802,7 +798,6 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             CASE_EXPIRED_SAME: first_count();
         }
         const default_action = NoAction();
-        size = 4;
     }
 
     Register<bit<16>, bit<16>>(ALL_SLOTS) r_udp_len_max;
@@ -833,7 +828,6 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             CASE_EXPIRED_SAME: first_udp_len_max();
         }
         const default_action = NoAction();
-        size = 4;
     }
     action collided() {
         meta.flags = meta.flags | FLAG_COLLISION;
@@ -962,7 +956,6 @@ control SubModel_0(inout headers_t hdr, inout meta_t meta) {
             K_STORED: repeat_answer();
         }
         const default_action = NoAction();
-        size = 4;
     }
 
     apply {
@@ -1006,7 +999,6 @@ control Claim_0(inout headers_t hdr, inout meta_t meta) {
             (_, 8w0 &&& 8w0x10, _): combine();
         }
         const default_action = NoAction();
-        size = 8;
     }
 
     // A claim that reaches its class's bar (early exit, least confidence) is final at once.
@@ -1101,7 +1093,6 @@ control Digests(inout headers_t hdr, inout meta_t meta,
             (8w8 &&& 8w8, _, _, _): none();
         }
         const default_action = NoAction();
-        size = 8;
     }
 
     action send_v4() {
@@ -1160,7 +1151,6 @@ control Leave(inout headers_t hdr, inout meta_t meta,
             (SHIM_WRITE, 1, 1): write_shim_unclaimed();
         }
         const default_action = drop_shim();
-        size = 4;
     }
     // Packets by what became of them.
     Counter<bit<32>, bit<8>>(256, CounterType_t.PACKETS) counts;

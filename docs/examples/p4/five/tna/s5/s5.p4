@@ -47,9 +47,7 @@ const bit<8> P_NOT_TCP_UDP = 139;
 const bit<8> P_BAD_DATA_OFFSET = 141;
 
 // What became of a packet, and the index of its counter: its fate, or P_ of its reason.
-const bit<8> F_NOT_INFERABLE = 0;
 const bit<8> F_FILTERED = 1;
-const bit<8> F_TOO_BIG = 2;
 const bit<8> F_GENERATION_MISSING = 3;
 const bit<8> F_PASSED_SETTLED = 4;
 const bit<8> F_RULE_HIT = 5;
@@ -57,7 +55,6 @@ const bit<8> F_INFERRED = 6;
 const bit<8> F_DROPPED_EDGE_SHIM = 7;
 
 // How the packet met its slot: the comparisons (id equal, expired) as one hot bit.
-const bit<8> CASE_NONE = 0;
 const bit<8> CASE_COLLISION = 1;
 const bit<8> CASE_SAME = 2;
 const bit<8> CASE_EXPIRED = 4;
@@ -253,6 +250,7 @@ parser DuneIngressParser(packet_in pkt, out headers_t hdr, out meta_t meta,
         meta.rule_answer = 0;
         meta.final_in = 0;
         meta.digest = 0;
+        meta.now = 0;
         meta.id = 0;
         meta.at = 0;
         meta.slot_case = 0;
@@ -680,7 +678,6 @@ control Gate(inout headers_t hdr, inout meta_t meta) {
             (_, true, _, 0, _, _, _, _): refuse(F_PASSED_SETTLED, SHIM_KEEP);
         }
         const default_action = infer();
-        size = 32;
     }
 
     apply {
@@ -770,7 +767,6 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             (1, 1): visit_late_b();
         }
         const default_action = NoAction();
-        size = 4;
     }
     // Packets with this one.
     Register<bit<8>, bit<16>>(ALL_SLOTS) r_count;
@@ -801,7 +797,6 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             CASE_EXPIRED_SAME: first_count();
         }
         const default_action = NoAction();
-        size = 4;
     }
 
     Register<bit<16>, bit<16>>(ALL_SLOTS) r_len_max;
@@ -832,7 +827,6 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             CASE_EXPIRED_SAME: first_len_max();
         }
         const default_action = NoAction();
-        size = 4;
     }
 
     Register<bit<16>, bit<16>>(ALL_SLOTS) r_len_1;
@@ -862,7 +856,6 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             CASE_EXPIRED_SAME: first_len_1();
         }
         const default_action = NoAction();
-        size = 4;
     }
     action collided() {
         meta.flags = meta.flags | FLAG_COLLISION;
@@ -992,7 +985,6 @@ control SubModel_0(inout headers_t hdr, inout meta_t meta) {
             K_STORED: repeat_answer();
         }
         const default_action = NoAction();
-        size = 4;
     }
 
     apply {
@@ -1036,7 +1028,6 @@ control Claim_0(inout headers_t hdr, inout meta_t meta) {
             (_, 8w0 &&& 8w0x10, _): combine();
         }
         const default_action = NoAction();
-        size = 8;
     }
 
     // The chain ends here: what falls short of its class's least confidence is unclaimed.
@@ -1131,7 +1122,6 @@ control Digests(inout headers_t hdr, inout meta_t meta,
             (8w8 &&& 8w8, _, _, _): none();
         }
         const default_action = NoAction();
-        size = 8;
     }
 
     action send_v4() {
@@ -1190,7 +1180,6 @@ control Leave(inout headers_t hdr, inout meta_t meta,
             (SHIM_WRITE, 1, 1): write_shim_unclaimed();
         }
         const default_action = drop_shim();
-        size = 4;
     }
     // Packets by what became of them.
     Counter<bit<32>, bit<8>>(256, CounterType_t.PACKETS) counts;
