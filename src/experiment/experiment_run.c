@@ -11,6 +11,7 @@ struct job {
     const char *dir;
     const struct dune_run_opts *o;
     struct dune_run_inputs in;
+    uint64_t evaluations; /* that dune spent, for the tuned solutions; 0: dune is not among them */
 };
 
 static void note(const struct job *j, const char *fmt, ...) DUNE_PRINTF(2, 3);
@@ -46,6 +47,7 @@ static void plan_key(const struct job *j, const struct dune_run_solution *s, cha
     dune_run_key_u64(&k, e->seed);
     dune_run_key_u64(&k, s->effort);
     dune_run_key_u64(&k, e->tuned);
+    dune_run_key_u64(&k, e->tuned && ops != &dune_solution_dune ? j->evaluations : 0);
     dune_run_key_finish(&k, out);
 }
 
@@ -108,7 +110,8 @@ static bool read_choice(const struct job *j, struct dune_run_solution *s)
 static int solve(const struct job *j, struct dune_run_solution *s, const char *path, struct dune_diag *d)
 {
     const struct dune_experiment *e = j->r->e;
-    struct dune_solution_job job = {.ds = j->r->ds, .all = j->r->all, .tuned = e->tuned};
+    struct dune_solution_job job = {.ds = j->r->ds, .all = j->r->all, .tuned = e->tuned,
+                                    .evaluations = j->evaluations};
     struct dune_solution_result res = {0};
     char *log = dune_mem_printf("%s/choice/%s.search", j->dir, s->label);
     uint64_t start = dune_now_ns();
@@ -240,8 +243,15 @@ static int plan_and_replay(struct job *j, struct dune_run_solution *s, size_t n,
 {
     int rc = 0;
 
+    for (size_t i = 0; rc == 0 && !replay && i < n; i++) /* first, as tuned solutions get what it spent */
+        if (s[i].ops == &dune_solution_dune) {
+            rc = make_plan(j, &s[i], d);
+            if (!s[i].title) /* not a row of the ablation */
+                j->evaluations = s[i].evaluations;
+        }
     for (size_t i = 0; rc == 0 && !replay && i < n; i++)
-        rc = make_plan(j, &s[i], d);
+        if (s[i].ops != &dune_solution_dune)
+            rc = make_plan(j, &s[i], d);
     for (size_t i = 0; rc == 0 && replay && i < n; i++) {
         rc = dune_run_replay(j->r, &s[i], j->dir, &j->in, j->o, d);
         if (rc == 0)
