@@ -81,8 +81,9 @@ static void test_flooding_flow(void **state)
     struct dune_plan *p = plan_of(3, DUNE_HASH_SIPHASH);
     struct equal e;
     struct lot *l = open_lot(&e, p, NULL, "flooding flow");
+    uint32_t n = equal_engine == &dune_engine_fast ? 80000 : 10000; /* a system call each */
 
-    for (uint32_t i = 0; i < 80000; i++)
+    for (uint32_t i = 0; i < n; i++)
         push(l, &(struct kit_packet){.src = i % 50 ? 7 : i, .dst = 1, .sport = 9, .dport = 53,
                                      .ip_len = (uint16_t)(28 + i % 60000)}, 1000 + i);
     close_lot(l);

@@ -136,18 +136,13 @@ static __always_inline bool still_older(struct xdp_md *ctx, struct xdp_pass *p, 
     return has_live_slot(old);
 }
 
-/* The generation this device stamps on a packet without shim; the packet is parsed by its plan. */
+/* The generation this device stamps on a packet without shim. */
 static __always_inline uint32_t choose_generation(struct xdp_md *ctx, struct xdp_pass *p,
                                                   const struct xdp_settings *s)
 {
     uint32_t stamp = s->stamp & 1, old = !stamp;
 
-    if (still_older(ctx, p, s, old)) {
-        p->key.gen = old;
-        return XDP_OK;
-    }
-    p->key.gen = stamp;
-    return (uint32_t)parse(ctx, stamp);
+    return still_older(ctx, p, s, old) ? old : stamp;
 }
 
 static __always_inline enum next not_inferable(struct xdp_pass *p, struct xdp_counts *n, uint32_t reason)
@@ -167,10 +162,14 @@ static __always_inline enum next admit(struct xdp_md *ctx, struct xdp_pass *p, s
 
     if (p->has_shim ? !p->gen_ok : !s->held[s->stamp & 1])
         return refuse(p, XDP_FATE_GENERATION_MISSING, &n->generation_missing);
-    reason = p->has_shim ? (uint32_t)parse(ctx, p->key.gen) : choose_generation(ctx, p, s);
+    if (!p->has_shim)
+        p->key.gen = choose_generation(ctx, p, s);
     p->gen_ok = 1;
     plan = get_plan(p->key.gen);
-    if (reason != XDP_OK || !plan)
+    if (!plan)
+        return refuse(p, XDP_FATE_GENERATION_MISSING, &n->generation_missing);
+    reason = parse_here(ctx, p, s, plan);
+    if (reason != XDP_OK)
         return not_inferable(p, n, reason);
     if (plan->filters && !matches_filter(p->key.gen))
         return refuse(p, XDP_FATE_FILTERED, &n->filtered);
@@ -437,6 +436,7 @@ static __always_inline int device(struct xdp_md *ctx)
     struct xdp_pass *p = get_pass();
     struct xdp_settings *s = get_settings();
     struct xdp_counts *n = get_counts();
+    struct xdp_plan *plan;
     enum next next;
 
     if (!p || !s || !n || !begin(ctx, p, s, n))
@@ -449,8 +449,9 @@ static __always_inline int device(struct xdp_md *ctx)
         next = admit(ctx, p, s, n);
     if (next == NEXT)
         next = known(p, s, n);
-    if (next == NEXT)
-        infer(p, p->key.gen);
+    plan = get_plan(p->key.gen);
+    if (next == NEXT && plan)
+        infer(p, plan, n, p->key.gen);
     return leave(ctx, p, s, n, next);
 }
 
@@ -515,4 +516,51 @@ int dune_strip(struct xdp_md *ctx)
     if (at && port->out_kind == XDP_EDGE && strip_shim(ctx, at))
         return XDP_DROP;
     return port->to_host ? XDP_PASS : (int)bpf_redirect_map(&out_ports, port->out, XDP_DROP);
+}
+
+/* --- for the benchmark: packets from a map, so that flows differ from run to run -------------------------------- */
+const volatile uint32_t bench_n;
+uint64_t bench_at;
+
+struct bench_frame {
+    uint64_t word[8];
+};
+struct { /* the host sets the number of entries */
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, uint32_t);
+    __type(value, struct bench_frame);
+} bench_frames SEC(".maps");
+
+static __always_inline bool next_frame(struct xdp_md *ctx)
+{
+    uint8_t *d = (uint8_t *)(long)ctx->data, *end = (uint8_t *)(long)ctx->data_end;
+    uint32_t at = (uint32_t)bench_at;
+    struct bench_frame *f;
+
+    bench_at = at + 1 < bench_n ? at + 1 : 0;
+    f = bpf_map_lookup_elem(&bench_frames, &at);
+    if (!f || d + sizeof(*f) > end)
+        return false;
+    __builtin_memcpy(d, f, sizeof(*f));
+    return true;
+}
+
+SEC("xdp.frags")
+int dune_empty(struct xdp_md *ctx)
+{
+    (void)ctx;
+    return XDP_DROP;
+}
+
+SEC("xdp.frags")
+int dune_feed(struct xdp_md *ctx)
+{
+    return next_frame(ctx) ? XDP_DROP : XDP_ABORTED;
+}
+
+SEC("xdp.frags")
+int dune_bench(struct xdp_md *ctx)
+{
+    return next_frame(ctx) ? device(ctx) : XDP_ABORTED;
 }

@@ -121,4 +121,18 @@ void dune_xdp_latency(const struct dune_xdp *x, uint64_t bin[DUNE_XDP_LATENCY_BI
 uint64_t dune_xdp_latency_ns(uint32_t bin);
 uint64_t dune_xdp_latency_quantile(const uint64_t bin[DUNE_XDP_LATENCY_BINS], double q);
 
+/* --- for the benchmark ---------------------------------------------------------------------------------------- */
+enum dune_xdp_bench_program {
+    DUNE_XDP_EMPTY,  /* does nothing: the floor */
+    DUNE_XDP_FEED,   /* takes the next frame from a map into the packet, and no more */
+    DUNE_XDP_FED,    /* the device on the next frame from the map */
+    DUNE_XDP_DEVICE  /* the device on one and the same frame */
+};
+/* Device 0 of the plan with live clock, edge port to edge port, and n frames of at most 64 bytes in a map. */
+int dune_xdp_bench_open(struct dune_xdp **out, const struct dune_plan *p, const struct dune_xdp_opts *o,
+                        const struct dune_chain_packet *pkt, uint32_t n, struct dune_diag *d) DUNE_MUST_USE;
+/* Empties all slots, then runs a program `repeat` times inside the kernel; ns per run. */
+int dune_xdp_bench_run(struct dune_xdp *x, enum dune_xdp_bench_program what, uint32_t repeat, double *ns,
+                       struct dune_diag *d) DUNE_MUST_USE;
+
 #endif

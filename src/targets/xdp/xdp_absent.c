@@ -172,3 +172,24 @@ void dune_xdp_latency(const struct dune_xdp *x, uint64_t bin[DUNE_XDP_LATENCY_BI
     (void)x;
     (void)bin;
 }
+
+int dune_xdp_bench_open(struct dune_xdp **out, const struct dune_plan *p, const struct dune_xdp_opts *o,
+                        const struct dune_chain_packet *pkt, uint32_t n, struct dune_diag *d)
+{
+    (void)p;
+    (void)o;
+    (void)pkt;
+    (void)n;
+    *out = NULL;
+    return missing(d);
+}
+
+int dune_xdp_bench_run(struct dune_xdp *x, enum dune_xdp_bench_program what, uint32_t repeat, double *ns,
+                       struct dune_diag *d)
+{
+    (void)x;
+    (void)what;
+    (void)repeat;
+    *ns = 0;
+    return missing(d);
+}

@@ -17,119 +17,79 @@ static __always_inline const struct dune_core_node *get_nodes(uint32_t gen)
 }
 
 /*
- * Some steps down tree 0 of sub-model k, from where p->at[0] is. A leaf goes to itself, so that a whole number of
- * STEPS may be too many; deeper trees take another call.
+ * A leaf goes to itself, so walks may go on when they have arrived; every STEPS steps is a look whether all have, because
+ * a forest's deepest leaf lies far below most others.
  */
-enum { STEPS = 32 };
+enum { STEPS = 8 };
 
-__attribute__((noinline)) int walk_one(uint32_t gen, uint32_t k)
+/* What a node compares; 0: it is a leaf. */
+static __always_inline uint32_t feat_of(const struct dune_core_node *node, uint32_t at)
 {
-    struct xdp_pass *p = get_pass();
-    struct xdp_plan *plan = get_plan(gen);
-    const struct dune_core_node *node = get_nodes(gen);
-    uint32_t at, depth;
-
-    if (!p || !plan || !node)
-        return 0;
-    at = p->leaf[0];
-    depth = plan->sub[k & (XDP_MAX_SUBS - 1)].depth;
-    for (uint32_t i = 0; i < STEPS && i < depth; i++)
-        at = dune_core_step(node, at, p->x);
-    p->leaf[0] = at;
-    return 0;
+    return node[DUNE_CORE_IDX(at, DUNE_CORE_NODE_MASK)].feat;
 }
 
-/* Trees t to t + 3 of sub-model k, in step: their loads do not wait for each other. */
-__attribute__((noinline)) int walk_four(uint32_t gen, uint32_t k, uint32_t t)
+static __always_inline void walk_one(struct xdp_pass *p, const struct xdp_sub *sub, const struct dune_core_node *node)
 {
-    struct xdp_pass *p = get_pass();
-    struct xdp_plan *plan = get_plan(gen);
-    const struct dune_core_node *node = get_nodes(gen);
-    uint32_t a, b, c, d, depth;
+    uint32_t at = sub->root[0];
 
-    if (!p || !plan || !node)
-        return 0;
-    t &= DUNE_CORE_MAX_TREES - 1;
-    depth = plan->sub[k & (XDP_MAX_SUBS - 1)].depth;
-    a = p->leaf[t];
-    b = p->leaf[t + 1];
-    c = p->leaf[t + 2];
-    d = p->leaf[t + 3];
-    for (uint32_t i = 0; i < STEPS && i < depth; i++) {
-        a = dune_core_step(node, a, p->x);
-        b = dune_core_step(node, b, p->x);
-        c = dune_core_step(node, c, p->x);
-        d = dune_core_step(node, d, p->x);
-    }
-    p->leaf[t] = a;
-    p->leaf[t + 1] = b;
-    p->leaf[t + 2] = c;
-    p->leaf[t + 3] = d;
-    return 0;
-}
-
-/* The nodes of trees t to t + 3 where walks begin, or the payloads of the leaves where they ended. */
-static __always_inline void start_walks(struct xdp_pass *p, const struct xdp_sub *sub, uint32_t t)
-{
-    t &= DUNE_CORE_MAX_TREES - 1;
-    for (uint32_t i = 0; i < 4; i++)
-        p->leaf[t + i] = sub->root[t + i];
-}
-
-static __always_inline void end_walks(struct xdp_pass *p, const struct dune_core_node *node, uint32_t t)
-{
-    t &= DUNE_CORE_MAX_TREES - 1;
-    for (uint32_t i = 0; i < 4; i++)
-        p->leaf[t + i] = node[DUNE_CORE_IDX(p->leaf[t + i], DUNE_CORE_NODE_MASK)].threshold;
-}
-
-/* Trees t to t + 3, to their leaves. */
-__attribute__((noinline)) int ask_trees(uint32_t gen, uint32_t k, uint32_t t)
-{
-    struct xdp_pass *p = get_pass();
-    struct xdp_plan *plan = get_plan(gen);
-    const struct dune_core_node *node = get_nodes(gen);
-    struct xdp_sub *sub;
-
-    if (!p || !plan || !node)
-        return 0;
-    sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
-    start_walks(p, sub, t);
     for (uint32_t i = 0; i < XDP_MAX_DEPTH && i < sub->depth; i += STEPS) {
-        if (sub->n_trees == 1)
-            walk_one(gen, k);
-        else
-            walk_four(gen, k, t);
+#pragma unroll
+        for (int k = 0; k < STEPS; k++)
+            at = dune_core_step(node, at, p->x);
+        if (feat_of(node, at) == 0)
+            break;
     }
-    end_walks(p, node, t);
+    p->leaf[0] = node[DUNE_CORE_IDX(at, DUNE_CORE_NODE_MASK)].threshold;
+}
+
+/* Trees t to t + 3 in step: their loads do not wait for each other. */
+static __always_inline void walk_four(struct xdp_pass *p, const struct xdp_sub *sub,
+                                      const struct dune_core_node *node, uint32_t t)
+{
+    uint32_t a = sub->root[t], b = sub->root[t + 1], c = sub->root[t + 2], d = sub->root[t + 3];
+
+    for (uint32_t i = 0; i < XDP_MAX_DEPTH && i < sub->depth; i += STEPS) {
+#pragma unroll
+        for (int k = 0; k < STEPS; k++) {
+            a = dune_core_step(node, a, p->x);
+            b = dune_core_step(node, b, p->x);
+            c = dune_core_step(node, c, p->x);
+            d = dune_core_step(node, d, p->x);
+        }
+        if ((feat_of(node, a) | feat_of(node, b) | feat_of(node, c) | feat_of(node, d)) == 0)
+            break;
+    }
+    p->leaf[t] = node[DUNE_CORE_IDX(a, DUNE_CORE_NODE_MASK)].threshold;
+    p->leaf[t + 1] = node[DUNE_CORE_IDX(b, DUNE_CORE_NODE_MASK)].threshold;
+    p->leaf[t + 2] = node[DUNE_CORE_IDX(c, DUNE_CORE_NODE_MASK)].threshold;
+    p->leaf[t + 3] = node[DUNE_CORE_IDX(d, DUNE_CORE_NODE_MASK)].threshold;
+}
+
+/* Trees t to t + 3 of sub-model k, for forests of more than four. */
+__attribute__((noinline)) int walk_more(uint32_t gen, uint32_t k, uint32_t t)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_plan *plan = get_plan(gen);
+    const struct dune_core_node *node = get_nodes(gen);
+
+    if (p && plan && node)
+        walk_four(p, &plan->sub[k & (XDP_MAX_SUBS - 1)], node, t & (DUNE_CORE_MAX_TREES - 1));
     return 0;
 }
 
 /* The vector of sub-model k, with or without registers. */
-__attribute__((noinline)) int make_vector(uint32_t gen, uint32_t k, uint32_t with_registers)
+static __always_inline void make_vector(struct xdp_pass *p, const struct xdp_sub *sub, uint32_t gen,
+                                        uint32_t with_registers)
 {
-    struct xdp_pass *p = get_pass();
-    struct xdp_plan *plan = get_plan(gen);
     struct dune_core_slot *s = (void *)0;
 
-    if (!p || !plan)
-        return 0;
     if (with_registers && p->has_slot)
         s = get_slot(gen, p->slot_at);
-    dune_core_vector(p->x, &plan->sub[k & (XDP_MAX_SUBS - 1)].fields, &p->pkt, s);
-    return 0;
+    dune_core_vector(p->x, &sub->fields, &p->pkt, s);
 }
 
 /* What the trees say; leaves are in p->leaf, zeroes up to the next of 1, 4, 8, 64. */
-__attribute__((noinline)) int vote_few(uint32_t n_trees)
-{
-    struct xdp_pass *p = get_pass();
-
-    if (!p)
-        return 0;
-    return (int)(n_trees == 1 ? dune_core_vote(p->leaf, 1) : dune_core_vote(p->leaf, 4));
-}
-__attribute__((noinline)) int vote_more(void)
+__attribute__((noinline)) int vote_eight(void)
 {
     struct xdp_pass *p = get_pass();
 
@@ -137,6 +97,7 @@ __attribute__((noinline)) int vote_more(void)
         return 0;
     return (int)dune_core_vote(p->leaf, 8);
 }
+
 /* Votes for a class, and the sum of their weights << 8. */
 __attribute__((noinline)) int votes_for(uint32_t shift, uint32_t only, uint32_t cls)
 {
@@ -190,13 +151,6 @@ __attribute__((noinline)) int vote_many(void)
     return (int)DUNE_CORE_ANSWER(cls, conf, 0);
 }
 
-static __always_inline uint32_t vote(uint32_t n_trees)
-{
-    if (n_trees <= 4)
-        return (uint32_t)vote_few(n_trees);
-    return (uint32_t)(n_trees <= 8 ? vote_more() : vote_many());
-}
-
 /* Leaves that no tree writes abstain. */
 __attribute__((noinline)) int clear_leaves(void)
 {
@@ -207,14 +161,26 @@ __attribute__((noinline)) int clear_leaves(void)
     return 0;
 }
 
-static __always_inline uint32_t ask_forest(uint32_t gen, uint32_t k, const struct xdp_sub *sub, uint32_t registers)
+static __always_inline uint32_t ask_forest(struct xdp_pass *p, const struct xdp_sub *sub, uint32_t gen, uint32_t k,
+                                           uint32_t registers)
 {
-    make_vector(gen, k, registers);
+    const struct dune_core_node *node = get_nodes(gen);
+
+    if (!node)
+        return 0;
+    make_vector(p, sub, gen, registers);
+    if (sub->n_trees == 1) {
+        walk_one(p, sub, node);
+        return dune_core_vote(p->leaf, 1);
+    }
     if (sub->n_trees > 8)
         clear_leaves();
-    for (uint32_t t = 0; t < DUNE_CORE_MAX_TREES && t < sub->n_trees; t += 4)
-        ask_trees(gen, k, t);
-    return vote(sub->n_trees);
+    walk_four(p, sub, node, 0);
+    if (sub->n_trees <= 4)
+        return dune_core_vote(p->leaf, 4);
+    for (uint32_t t = 4; t < DUNE_CORE_MAX_TREES && t < sub->n_trees; t += 4)
+        walk_more(gen, k, t);
+    return (uint32_t)(sub->n_trees <= 8 ? vote_eight() : vote_many());
 }
 
 /* --- one sub-model ------------------------------------------------------------------------------------------- */
@@ -262,51 +228,51 @@ static __always_inline void make_final(struct xdp_pass *p, struct xdp_counts *n)
     n->settled += (p->shim.flags & DUNE_CORE_SETTLED) != 0;
 }
 
-static __always_inline uint32_t answer_of(struct xdp_pass *p, struct xdp_plan *plan, struct xdp_counts *n,
-                                          uint32_t gen, uint32_t k, uint32_t kind)
-{
-    struct xdp_sub *sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
-    dune_core_u32 *stored;
-    uint32_t a;
-
-    if (kind == XDP_KIND_STORED) {
-        stored = stored_answer(p, plan, gen, k);
-        n->answers_stored++;
-        return stored ? *stored : 0;
-    }
-    a = ask_forest(gen, k, sub, kind == XDP_KIND_FL || sub->mode == XDP_MODE_RUNNING);
-    if (kind == XDP_KIND_PL) {
-        n->answers_pl++;
-        return a;
-    }
-    n->answers_fl++;
-    stored = stored_answer(p, plan, gen, k);
-    if (stored)
-        *stored = a;
-    return a;
-}
-
-__attribute__((noinline)) int answer(uint32_t gen, uint32_t k)
+/* Asks the forest of sub-model k; the answer of packet n is stored. */
+__attribute__((noinline)) int ask(uint32_t gen, uint32_t k, uint32_t kind)
 {
     struct xdp_pass *p = get_pass();
     struct xdp_plan *plan = get_plan(gen);
     struct xdp_counts *n = get_counts();
     struct xdp_sub *sub;
-    uint32_t kind, a = 0;
-    bool open;
+    dune_core_u32 *stored;
+    uint32_t a;
 
     if (!p || !plan || !n)
         return 0;
     sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
-    open = !(p->shim.flags & DUNE_CORE_FINAL);
-    kind = kind_of(sub, p->count, open);
-    if (kind != XDP_KIND_NONE)
-        a = answer_of(p, plan, n, gen, k, kind);
+    a = ask_forest(p, sub, gen, k, kind == XDP_KIND_FL || sub->mode == XDP_MODE_RUNNING);
+    if (kind == XDP_KIND_PL) {
+        n->answers_pl++;
+        return (int)a;
+    }
+    n->answers_fl++;
+    stored = stored_answer(p, plan, gen, k);
+    if (stored)
+        *stored = a;
+    return (int)a;
+}
+
+static __always_inline void answer(struct xdp_pass *p, struct xdp_plan *plan, struct xdp_counts *n, uint32_t gen,
+                                   uint32_t k)
+{
+    struct xdp_sub *sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
+    bool open = !(p->shim.flags & DUNE_CORE_FINAL);
+    uint32_t kind = kind_of(sub, p->count, open), a = 0;
+
+    if (kind == XDP_KIND_STORED) {
+        dune_core_u32 *stored = stored_answer(p, plan, gen, k);
+
+        n->answers_stored++;
+        a = stored ? *stored : 0;
+    } else if (kind != XDP_KIND_NONE) {
+        a = (uint32_t)ask(gen, k, kind);
+    }
     n->claims += DUNE_CORE_ANSWER_CLAIM(a);
     if (testing)
         trace_answer(p, sub, k, kind, a, open && kind != XDP_KIND_NONE);
     if (!open)
-        return 0;
+        return;
     if (sub->mode == XDP_MODE_PACKET || p->count < sub->n)
         p->shim.flags &= (uint8_t)~DUNE_CORE_SETTLED;
     if (kind != XDP_KIND_NONE && dune_core_combine(&p->shim, &plan->rule, sub->id, a, kind != XDP_KIND_PL))
@@ -315,6 +281,17 @@ __attribute__((noinline)) int answer(uint32_t gen, uint32_t k)
         dune_core_finish(&p->shim, &plan->rule);
         make_final(p, n);
     }
+}
+
+/* The first sub-model of a device is answered without a call, which most devices then never need. */
+__attribute__((noinline)) int answer_next(uint32_t gen, uint32_t k)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_plan *plan = get_plan(gen);
+    struct xdp_counts *n = get_counts();
+
+    if (p && plan && n)
+        answer(p, plan, n, gen, k);
     return 0;
 }
 
@@ -379,6 +356,22 @@ static __always_inline bool emit_digest(const struct xdp_pass *p)
 }
 
 /* Once per slot, and again after a second while nobody answered. */
+static __always_inline bool digest_is_due(const struct xdp_pass *p, const struct xdp_plan *plan, uint32_t gen)
+{
+    const uint8_t done = DUNE_CORE_FINAL | DUNE_CORE_SETTLED;
+    struct dune_core_slot *s;
+    dune_core_u64 *tick;
+
+    if (!p->has_slot || !p->became_final || (p->shim.flags & done) != done || !plan->digests)
+        return false;
+    s = get_slot(gen, p->slot_at);
+    if (!s)
+        return false;
+    tick = dune_core_at64(s, plan->layout.digest_tick);
+    return !(*dune_core_at(s, plan->layout.flags) & DUNE_CORE_DIGEST_SENT) ||
+           (p->now > *tick && p->now - *tick >= XDP_DIGEST_REPEAT);
+}
+
 __attribute__((noinline)) int send_digest(uint32_t gen)
 {
     struct xdp_pass *p = get_pass();
@@ -388,15 +381,13 @@ __attribute__((noinline)) int send_digest(uint32_t gen)
     dune_core_u64 *tick;
     uint8_t *flags;
 
-    if (!p || !plan || !n || !plan->digests)
+    if (!p || !plan || !n)
         return 0;
     s = get_slot(gen, p->slot_at);
     if (!s)
         return 0;
     flags = dune_core_at(s, plan->layout.flags);
     tick = dune_core_at64(s, plan->layout.digest_tick);
-    if (*flags & DUNE_CORE_DIGEST_SENT && !(p->now > *tick && p->now - *tick >= XDP_DIGEST_REPEAT))
-        return 0;
     if (!take_token(p->now)) {
         n->digests_dropped++;
         return 0;
@@ -414,25 +405,19 @@ __attribute__((noinline)) int send_digest(uint32_t gen)
 }
 
 /* Steps 4 to 8 for a packet with a shim that is not known. */
-static __always_inline void infer(struct xdp_pass *p, uint32_t gen)
+static __always_inline void infer(struct xdp_pass *p, struct xdp_plan *plan, struct xdp_counts *n, uint32_t gen)
 {
-    const uint8_t done = DUNE_CORE_FINAL | DUNE_CORE_SETTLED;
-    struct xdp_plan *plan = get_plan(gen);
-    struct xdp_counts *n = get_counts();
-    uint32_t at;
     bool got = false;
 
-    if (!plan || !n)
-        return;
     p->fate = XDP_FATE_INFERRED;
     n->inferred++;
     if (!plan->keeps_state) {
         n->stateless++;
     } else {
-        hash_flow(gen);
+        hash_here(p, plan);
         got = !locked || lock(p->index);
         if (got) {
-            take_slot(gen);
+            take_slot(p, plan, n, gen);
         } else {
             p->shim.flags |= DUNE_CORE_COLLISION;
             p->outcome = XDP_SLOT_COLLISION;
@@ -440,13 +425,14 @@ static __always_inline void infer(struct xdp_pass *p, uint32_t gen)
             n->lock_timeouts++;
         }
     }
-    at = p->index;
-    for (uint32_t k = 0; k < XDP_MAX_SUBS && k < plan->n_sub; k++)
-        answer(gen, k);
-    if (p->has_slot && p->became_final && (p->shim.flags & done) == done)
+    if (plan->n_sub)
+        answer(p, plan, n, gen, 0);
+    for (uint32_t k = 1; k < XDP_MAX_SUBS && k < plan->n_sub; k++)
+        answer_next(gen, k);
+    if (digest_is_due(p, plan, gen))
         send_digest(gen);
     if (locked && got)
-        unlock(at);
+        unlock(p->index);
 }
 
 #endif

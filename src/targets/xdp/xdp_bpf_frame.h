@@ -13,7 +13,7 @@
 enum { SHIM_VERSION = 1 };
 
 /* Offset of the shim's 8 bytes behind at most max_vlan tags (14, 18, 22), or 0. */
-__attribute__((noinline)) int find_shim(struct xdp_md *ctx)
+static __always_inline int find_shim(struct xdp_md *ctx)
 {
     uint8_t *at = (uint8_t *)(long)ctx->data, *end = (uint8_t *)(long)ctx->data_end;
     struct xdp_settings *s = get_settings();

@@ -76,15 +76,11 @@ static __always_inline uint32_t crc(int kind, const struct xdp_rule_key *k)
     return ~crc_slice(kind, c, k->tuple[4], 0, 5);
 }
 
-/* Index and id of the packet's flow under the plan at position gen. */
-__attribute__((noinline)) int hash_flow(uint32_t gen)
+/* Index and id of the packet's flow under a plan. */
+static __always_inline void hash_here(struct xdp_pass *p, const struct xdp_plan *plan)
 {
-    struct xdp_pass *p = get_pass();
-    struct xdp_plan *plan = get_plan(gen);
     uint64_t h;
 
-    if (!p || !plan)
-        return 0;
     if (uses_crc && plan->hash == XDP_HASH_CRC) {
         p->index = crc(0, &p->key);
         p->id = crc(1, &p->key);
@@ -96,6 +92,16 @@ __attribute__((noinline)) int hash_flow(uint32_t gen)
     p->index &= plan->slot_mask;
     if (p->id == 0)
         p->id = 1;
+}
+
+/* The same under the plan at position gen. */
+__attribute__((noinline)) int hash_flow(uint32_t gen)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_plan *plan = get_plan(gen);
+
+    if (p && plan)
+        hash_here(p, plan);
     return 0;
 }
 

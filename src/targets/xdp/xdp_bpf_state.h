@@ -203,16 +203,12 @@ static __always_inline void count_slot(struct xdp_counts *n, uint32_t outcome)
 }
 
 /* Steps 4 and 5, under the lock of the bucket. */
-__attribute__((noinline)) int take_slot(uint32_t gen)
+static __always_inline void take_slot(struct xdp_pass *p, const struct xdp_plan *plan, struct xdp_counts *n,
+                                      uint32_t gen)
 {
-    struct xdp_pass *p = get_pass();
-    struct xdp_plan *plan = get_plan(gen);
-    struct xdp_counts *n = get_counts();
     struct dune_core_slot *s;
     uint32_t at, way = 0;
 
-    if (!p || !plan || !n)
-        return 0;
     at = live_slot(p, plan, gen, &way);
     if (at) {
         p->outcome = XDP_SLOT_HIT;
@@ -226,16 +222,15 @@ __attribute__((noinline)) int take_slot(uint32_t gen)
     count_slot(n, p->outcome);
     if (!at) {
         p->shim.flags |= DUNE_CORE_COLLISION;
-        return 0;
+        return;
     }
     p->slot_at = at - 1;
     p->has_slot = 1;
     s = get_slot(gen, p->slot_at);
     if (!s)
-        return 0;
+        return;
     dune_core_update(s, &plan->layout, &p->pkt, p->now);
     p->count = s->count;
-    return 0;
 }
 
 #endif

@@ -77,7 +77,7 @@ static int open_chain(struct dune_chain **out, const struct dune_plan *p, const 
     while (rc == 0 && c->n < p->n_devices) {
         struct dune_xdp_opts x = device_opts(&c->opts, p, (uint16_t)c->n);
 
-        rc = dune_xdp_open_as(&c->dev[c->n], &x, true, d);
+        rc = dune_xdp_open_as(&c->dev[c->n], &x, true, 0, d);
         if (rc == 0)
             rc = dune_xdp_hold(c->dev[c->n], p, (uint16_t)c->n, d);
         c->n += c->dev[c->n] != NULL;

@@ -39,6 +39,7 @@ struct dune_xdp {
     struct dune_device_bpf *skel;
     int prog_fd;
     bool testing;
+    uint32_t bench; /* frames of the benchmark; 0: none */
     uint64_t capacity; /* bytes of one generation in the arena */
     struct xdp_settings *settings; /* mapped */
     struct xdp_trace *traces;      /* mapped */
@@ -53,8 +54,9 @@ struct dune_xdp {
     uint16_t device;
     struct xdp_attached *port; /* [XDP_MAX_PORTS] */
 };
-/* testing: the program takes tick and ports from the test and writes a trace. */
-int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool testing, struct dune_diag *d);
+/* testing: the program takes tick and ports from the test and writes a trace. bench: room for so many frames. */
+int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool testing, uint32_t bench,
+                     struct dune_diag *d);
 /* Position of a generation, -1: not held. */
 int dune_xdp_position(const struct dune_xdp *x, uint16_t generation);
 int dune_xdp_stamp_at(struct dune_xdp *x, uint16_t generation, uint64_t now, struct dune_diag *d) DUNE_MUST_USE;

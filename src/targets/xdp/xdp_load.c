@@ -108,6 +108,9 @@ static int set_sizes(struct dune_xdp *x, struct dune_diag *d)
     if (bpf_map__set_value_size(s->maps.arena, (uint32_t)x->arena_step) ||
         bpf_map__set_max_entries(s->maps.rules, rules_max) || bpf_map__set_max_entries(s->maps.digests, ring))
         return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "cannot set the sizes of the BPF maps");
+    if (x->bench && bpf_map__set_max_entries(s->maps.bench_frames, x->bench))
+        return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "cannot set the sizes of the BPF maps");
+    s->rodata->bench_n = x->bench;
     s->rodata->arena_mask = (uint32_t)(x->capacity - 64);
     s->rodata->testing = x->testing;
     s->rodata->locked = !x->opts.one_cpu;
@@ -135,6 +138,18 @@ static int on_digest(void *ctx, void *data, size_t bytes)
     return 0;
 }
 
+/* Each costs time to verify, so only those that will run are loaded. */
+static void choose_programs(struct dune_xdp *x)
+{
+    bpf_program__set_autoload(x->skel->progs.dune_strip, !x->testing);
+    bpf_program__set_autoload(x->skel->progs.dune_device, !x->opts.spread);
+    bpf_program__set_autoload(x->skel->progs.dune_spread, x->opts.spread);
+    bpf_program__set_autoload(x->skel->progs.dune_on_cpu, x->opts.spread);
+    bpf_program__set_autoload(x->skel->progs.dune_empty, x->bench);
+    bpf_program__set_autoload(x->skel->progs.dune_feed, x->bench);
+    bpf_program__set_autoload(x->skel->progs.dune_bench, x->bench);
+}
+
 static int load(struct dune_xdp *x, struct dune_diag *d)
 {
     int rc;
@@ -145,10 +160,7 @@ static int load(struct dune_xdp *x, struct dune_diag *d)
     rc = set_sizes(x, d);
     if (rc)
         return rc;
-    bpf_program__set_autoload(x->skel->progs.dune_strip, !x->testing);
-    bpf_program__set_autoload(x->skel->progs.dune_device, !x->opts.spread);
-    bpf_program__set_autoload(x->skel->progs.dune_spread, x->opts.spread);
-    bpf_program__set_autoload(x->skel->progs.dune_on_cpu, x->opts.spread);
+    choose_programs(x);
     rc = dune_device_bpf__load(x->skel);
     if (rc)
         return dune_diag_set(d, DUNE_E_ENV, NULL, "the kernel refuses the XDP program: %s", strerror(-rc));
@@ -176,7 +188,8 @@ static void first_settings(struct dune_xdp *x)
         s->mirror_pair[i] = UINT32_MAX;
 }
 
-int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool testing, struct dune_diag *d)
+int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool testing, uint32_t bench,
+                     struct dune_diag *d)
 {
     const char *why = dune_xdp_available();
     struct dune_xdp *x;
@@ -188,6 +201,7 @@ int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool 
     if (o)
         x->opts = *o;
     x->testing = testing;
+    x->bench = bench;
     x->prog_fd = -1;
     x->capacity = round_up(x->opts.state_bytes ? x->opts.state_bytes : ARENA_DEFAULT);
     libbpf_set_print(no_message);
@@ -211,7 +225,7 @@ int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool 
 
 int dune_xdp_open(struct dune_xdp **out, const struct dune_xdp_opts *o, struct dune_diag *d)
 {
-    return dune_xdp_open_as(out, o, false, d);
+    return dune_xdp_open_as(out, o, false, 0, d);
 }
 
 void dune_xdp_close(struct dune_xdp *x, enum dune_xdp_end end)

@@ -21,7 +21,7 @@ enum {
     XDP_GENS = 2,
     XDP_MAX_SUBS = 64,
     XDP_MAX_NODES = 65536,   /* of one device and generation */
-    XDP_MAX_DEPTH = 1024,    /* steps down a tree */
+    XDP_MAX_DEPTH = 256,     /* steps down a tree */
     XDP_MAX_FILTER = 32,     /* prefixes, port ranges */
     XDP_MAX_PORTS = 64,      /* port numbers 0..63 */
     XDP_PORT_HASH = 256,     /* places for interfaces, by index */

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one device costs as an XDP program, inside the kernel, beside an empty program in the same run. */
+#include "bench/bench.h"
+#include "bench/engine_load.h"
+#include "targets/xdp/dune_xdp.h"
+
+#include <string.h>
+
+enum { MOST = 1 << 20, HOT = 200 };
+
+struct traffic {
+    uint8_t *bytes;
+    struct dune_chain_packet *pkt;
+    uint32_t n;
+};
+
+static void traffic_init(struct traffic *t, enum bench_mix mix, uint32_t n_flows)
+{
+    struct bench_batch *b = dune_mem_alloc(1, sizeof(*b));
+    struct bench_load load;
+
+    bench_load_init(&load, mix, n_flows, 1);
+    t->n = (uint32_t)DUNE_MIN(load.n, (uint64_t)MOST);
+    t->bytes = dune_mem_alloc(t->n, 64);
+    t->pkt = dune_mem_alloc(t->n, sizeof(*t->pkt));
+    for (uint32_t at = 0; at < t->n; at += LOAD_BATCH) {
+        size_t n = bench_load_fill(&load, at, b);
+
+        for (size_t i = 0; i < n && at + i < t->n; i++) {
+            memcpy(t->bytes + (at + i) * 64, b->pkt[i].data, 60);
+            t->pkt[at + i] = (struct dune_chain_packet){t->bytes + (at + i) * 64, 60, 60, 0};
+        }
+    }
+    bench_load_fini(&load);
+    dune_mem_free(b);
+}
+
+static void traffic_fini(struct traffic *t)
+{
+    dune_mem_free(t->bytes);
+    dune_mem_free(t->pkt);
+}
+
+static int run(struct bench *b, struct dune_xdp *x, const char *title, const char *who,
+               enum dune_xdp_bench_program what, uint32_t repeat, struct dune_diag *d)
+{
+    double ns;
+    int rc = dune_xdp_bench_run(x, what, repeat, &ns, d);
+
+    if (rc == 0)
+        bench_add(b, title, who, "ns/packet", BENCH_LOWER, ns);
+    return rc;
+}
+
+static double above(const struct bench *b, const char *title, const char *who, const char *floor)
+{
+    return bench_median(b, title, who, "ns/packet") - bench_median(b, title, floor, "ns/packet");
+}
+
+/* --- one flow ----------------------------------------------------------------------------------------- */
+
+/* point: the inference point; beyond it answers come from the slot, up to it from the forest. */
+static int hot_flow(struct bench *b, const char *title, uint8_t point, uint32_t repeat, struct dune_diag *d)
+{
+    struct dune_xdp_opts o = {.slots = 1024, .ways = 1};
+    struct dune_plan *p = NULL;
+    struct dune_xdp *x = NULL;
+    struct traffic t;
+    int rc = bench_load_plan(&p, 1, 1, 500, DUNE_HASH_SIPHASH, d);
+
+    traffic_init(&t, BENCH_ALL_INFERRED, 100);
+    if (rc == 0) {
+        p->sub[0].n = point;
+        rc = dune_xdp_bench_open(&x, p, &o, t.pkt, 1, d);
+    }
+    for (unsigned r = 0, n = bench_rounds(b, 200000 / repeat + 11); rc == 0 && r < n; r++) {
+        rc = run(b, x, title, "empty program", DUNE_XDP_EMPTY, repeat, d);
+        if (rc == 0)
+            rc = run(b, x, title, "device", DUNE_XDP_DEVICE, repeat, d);
+    }
+    dune_xdp_close(x, DUNE_XDP_DETACH);
+    dune_plan_free(p);
+    traffic_fini(&t);
+    return rc;
+}
+
+/* --- many flows --------------------------------------------------------------------------------------- */
+
+static int many_flows(struct bench *b, const char *title, enum bench_mix mix, uint32_t slots, uint32_t ways,
+                      struct dune_diag *d)
+{
+    struct dune_xdp_opts o = {.slots = slots, .ways = ways, .state_bytes = 64 << 20};
+    struct dune_plan *p = NULL;
+    struct dune_xdp *x = NULL;
+    struct dune_counters c;
+    struct traffic t;
+    int rc = bench_load_plan(&p, 1, 1, 500, DUNE_HASH_SIPHASH, d);
+
+    traffic_init(&t, mix, 100000);
+    if (rc == 0)
+        rc = dune_xdp_bench_open(&x, p, &o, t.pkt, t.n, d);
+    for (unsigned r = 0, n = bench_rounds(b, 9); rc == 0 && r < n; r++) {
+        rc = run(b, x, title, "empty program", DUNE_XDP_EMPTY, t.n, d);
+        if (rc == 0)
+            rc = run(b, x, title, "feed alone", DUNE_XDP_FEED, t.n, d);
+        if (rc == 0)
+            rc = run(b, x, title, "feed and device", DUNE_XDP_FED, t.n, d);
+    }
+    if (rc == 0) {
+        dune_xdp_counters(x, &c, NULL);
+        bench_note(b, "%s: %.2f %% of the packets without a slot, %.0f %% stored answers", title,
+                   100.0 * (double)c.collisions / (double)c.inferred,
+                   100.0 * (double)c.answers_stored / (double)c.inferred);
+    }
+    dune_xdp_close(x, DUNE_XDP_DETACH);
+    dune_plan_free(p);
+    traffic_fini(&t);
+    return rc;
+}
+
+static int run_cost(struct bench *b, struct dune_diag *d)
+{
+    const char *why = dune_xdp_available();
+    int rc;
+
+    if (why) {
+        bench_skip(b, "one flow, answer stored", "device", "%s", why);
+        return 0;
+    }
+    rc = hot_flow(b, "one flow, answer stored", LOAD_POINT, 100000, d);
+    if (rc == 0)
+        rc = hot_flow(b, "one flow, every packet asks the forest", 255, HOT, d);
+    if (rc == 0)
+        rc = many_flows(b, "steady, 100k flows, 1 way", BENCH_STEADY, 1 << 18, 1, d);
+    if (rc == 0)
+        rc = many_flows(b, "all inferred, 100k flows, 1 way", BENCH_ALL_INFERRED, 1 << 18, 1, d);
+    if (rc == 0)
+        rc = many_flows(b, "steady, 100k flows, 4 ways", BENCH_STEADY, 1 << 16, 4, d);
+    if (rc == 0)
+        rc = many_flows(b, "all inferred, 100k flows, 4 ways", BENCH_ALL_INFERRED, 1 << 16, 4, d);
+    if (rc)
+        return rc;
+    bench_goal_max(b, "one flow, answer stored, ns above the empty program",
+                   above(b, "one flow, answer stored", "device", "empty program"), 0, 120);
+    bench_goal_max(b, "one flow, forest, ns above the empty program",
+                   above(b, "one flow, every packet asks the forest", "device", "empty program"), 0, 120);
+    bench_goal_max(b, "steady, 100k flows, 4 ways, ns above the feed",
+                   above(b, "steady, 100k flows, 4 ways", "feed and device", "feed alone"), 0, 350);
+    bench_goal_max(b, "all inferred, 100k flows, 4 ways, ns above the feed",
+                   above(b, "all inferred, 100k flows, 4 ways", "feed and device", "feed alone"), 0, 450);
+    return 0;
+}
+
+const struct bench_entry bench_xdp[] = {
+    {"xdp.cost", "one device as an XDP program, inside the kernel: one sub-model of 3 trees, 500 leaves each and 8 "
+                 "features, live clock, locks, SipHash", run_cost},
+    {NULL, NULL, NULL},
+};
