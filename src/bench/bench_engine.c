@@ -4,7 +4,8 @@
 #include "bench/bench.h"
 #include "targets/fast/dune_fast.h"
 
-#include <time.h>
+#include <math.h>
+#include <stdlib.h>
 
 enum what { ENGINE, HASH_ONLY, TOUCH, N_WHAT };
 
@@ -26,33 +27,45 @@ static uint32_t slots_for(uint32_t n_flows)
     return slots;
 }
 
-/* Of this thread: what other programs take away is not counted. */
-static uint64_t cpu_ns(void)
+static int by_value(const void *a, const void *b)
 {
-    struct timespec t;
+    double x = *(const double *)a, y = *(const double *)b;
 
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return x < y ? -1 : x > y;
+}
+
+/* The mean without the fastest and the slowest fifth: what other programs took away is not counted. */
+static double middle_mean(double *v, size_t n)
+{
+    size_t cut = n / 5;
+    double sum = 0;
+
+    qsort(v, n, sizeof(*v), by_value);
+    for (size_t i = cut; i < n - cut; i++)
+        sum += v[i];
+    return sum / (double)(n - 2 * cut);
 }
 
 /* ns per packet of one pass over the traffic; packets are made between the timed pieces. */
 static int run_pass(struct contest *c, struct dune_chain *chain, enum what what, double *ns, struct dune_diag *d)
 {
-    uint64_t spent = 0, start, sum = 0;
+    DUNE_VEC(double) piece = {0};
+    uint64_t start, sum = 0;
     int rc = 0;
 
     chain->ops->new_capture(chain);
     for (uint64_t at = 0; at < c->load.n && rc == 0; at += LOAD_BATCH) {
         size_t n = bench_load_fill(&c->load, at, c->batch);
 
-        start = cpu_ns();
+        start = dune_now_ns();
         if (what == ENGINE)
             rc = dune_fast_run(chain, c->batch->pkt, n, c->batch->verdict, NULL, d);
         else
             sum += dune_fast_limit(chain, c->batch->pkt, n, what == TOUCH);
-        spent += cpu_ns() - start;
+        DUNE_VEC_PUSH(&piece, (double)(dune_now_ns() - start) / (double)n);
     }
-    *ns = (double)spent / (double)c->load.n + (sum == 1 ? 1e-9 : 0);
+    *ns = middle_mean(piece.data, piece.len) + (sum == 1 ? 1e-9 : 0); /* the sum is used */
+    DUNE_VEC_FREE(&piece);
     return rc;
 }
 
@@ -64,7 +77,7 @@ static int contest_open(struct contest *c, enum bench_mix mix, uint32_t n_flows,
     *c = (struct contest){.opts = {.slots = slots_for(n_flows), .ways = 8, .threads = threads}};
     c->batch = dune_mem_alloc(1, sizeof(*c->batch));
     bench_load_init(&c->load, mix, n_flows, 1);
-    rc = bench_load_plan(&c->plan, n_sub, n_sub ? 1 : 3, 500, hash, d);
+    rc = bench_load_plan(&c->plan, n_sub, n_sub ? n_sub : 3, 500, hash, d);
     if (rc == 0)
         rc = dune_engine_fast.open(&c->chain, c->plan, &c->opts, d);
     if (rc == 0)
@@ -74,6 +87,8 @@ static int contest_open(struct contest *c, enum bench_mix mix, uint32_t n_flows,
 
 static void contest_close(struct contest *c)
 {
+    if (!c->batch)
+        return;
     dune_engine_fast.close(c->chain);
     dune_engine_fast.close(c->touched);
     dune_plan_free(c->plan);
@@ -141,7 +156,161 @@ static int run_speed(struct bench *b, struct dune_diag *d)
     return rc;
 }
 
+/* --- three devices ---------------------------------------------------------------------------------- */
+
+static int measure_chain(struct bench *b, const char *title, enum bench_mix mix, double goal, struct dune_diag *d)
+{
+    static const char *const who[2] = {"three sub-models", "forwarding alone"};
+    struct contest c[2] = {{.batch = NULL}};
+    char *text = dune_mem_printf("%s: ns that three chained sub-models add", title);
+    double ns;
+    int rc = contest_open(&c[0], mix, 100000, 3, 1, DUNE_HASH_SIPHASH, d);
+
+    if (rc == 0)
+        rc = contest_open(&c[1], mix, 100000, 0, 1, DUNE_HASH_SIPHASH, d);
+    for (unsigned r = 0, n = bench_rounds(b, 7) + 1; r < n && rc == 0; r++)
+        for (int k = 0; k < 2 && rc == 0; k++) {
+            rc = run_pass(&c[k], c[k].chain, ENGINE, &ns, d);
+            if (r && rc == 0)
+                bench_add(b, title, who[k], "ns/packet", BENCH_LOWER, ns);
+        }
+    if (rc == 0)
+        bench_goal_max(b, text, bench_median(b, title, who[0], "ns/packet") - bench_median(b, title, who[1], "ns/packet"),
+                       0, goal);
+    contest_close(&c[0]);
+    contest_close(&c[1]);
+    dune_mem_free(text);
+    return rc;
+}
+
+static int run_chain(struct bench *b, struct dune_diag *d)
+{
+    int rc = measure_chain(b, "steady, 100k flows", BENCH_STEADY, 60, d);
+
+    return rc ? rc : measure_chain(b, "all inferred, 100k flows", BENCH_ALL_INFERRED, 160, d);
+}
+
+/* --- memory ----------------------------------------------------------------------------------------- */
+
+/* One packet of every flow; all of them are live at the end. */
+static int run_memory(struct bench *b, struct dune_diag *d)
+{
+    uint32_t n_flows = bench_cfg(b)->quick ? 625000 : 10000000;
+    const struct dune_chain_opts o = {.slots = bench_cfg(b)->quick ? 1u << 17 : 1u << 21, .ways = 8};
+    char *title = dune_mem_printf("%u concurrent flows", n_flows);
+    struct bench_load load = {.n_flows = n_flows, .n = n_flows};
+    struct bench_batch *batch = dune_mem_alloc(1, sizeof(*batch));
+    struct dune_chain *c = NULL;
+    struct dune_plan *p = NULL;
+    struct dune_counters n;
+    int rc = bench_load_plan(&p, 1, 1, 500, DUNE_HASH_SIPHASH, d);
+
+    load.order = dune_mem_alloc(n_flows, sizeof(*load.order));
+    for (uint32_t f = 0; f < n_flows; f++)
+        load.order[f] = f;
+    if (rc == 0)
+        rc = dune_engine_fast.open(&c, p, &o, d);
+    for (uint64_t at = 0; at < load.n && rc == 0; at += LOAD_BATCH)
+        rc = dune_fast_run(c, batch->pkt, bench_load_fill(&load, at, batch), batch->verdict, NULL, d);
+    if (rc == 0) {
+        double gib = (double)dune_fast_table_bytes(c) / (1 << 30);
+
+        dune_engine_fast.counters(c, 0, &n);
+        bench_add(b, title, "engine", "GiB of tables", BENCH_LOWER, gib);
+        bench_add(b, title, "engine", "% of flows without a slot", BENCH_LOWER, 100.0 * (double)n.collisions / n_flows);
+        bench_add(b, title, "engine", "bytes a slot", BENCH_LOWER, dune_fast_slot_bytes(c, 0));
+        bench_goal_max(b, "GiB for 10 M concurrent flows, 8 ways", gib * 10e6 / n_flows, 0, 1.1);
+        bench_goal_max(b, "% of flows collided, 8 ways", 100.0 * (double)n.collisions / n_flows, 0, 2);
+        bench_goal_max(b, "bytes a slot", dune_fast_slot_bytes(c, 0), 0, 64);
+    }
+    if (c)
+        dune_engine_fast.close(c);
+    dune_plan_free(p);
+    bench_load_fini(&load);
+    dune_mem_free(batch);
+    dune_mem_free(title);
+    return rc;
+}
+
+/* --- latency ---------------------------------------------------------------------------------------- */
+
+static double quantile(const double *sorted, size_t n, double q)
+{
+    return n ? sorted[DUNE_MIN((size_t)(q * (double)n), n - 1)] : 0;
+}
+
+/* Packet after packet, each alone: from the call to the verdict. n_sub 0: the clock alone. */
+static int measure_latency(struct bench *b, const char *who, uint32_t n_sub, enum bench_mix mix, struct dune_diag *d)
+{
+    const char *title = mix == BENCH_STEADY ? "steady, 100k flows, one packet at a time"
+                                            : "all inferred, 100k flows, one packet at a time";
+    struct contest c;
+    DUNE_VEC(double) v = {0};
+    uint64_t most = bench_cfg(b)->quick ? 200000 : 1000000, start;
+    int rc = contest_open(&c, mix, 100000, n_sub, 1, DUNE_HASH_SIPHASH, d);
+
+    for (uint64_t at = 0; at < DUNE_MIN(c.load.n, most) && rc == 0; at += LOAD_BATCH) {
+        size_t n = bench_load_fill(&c.load, at, c.batch);
+
+        for (size_t i = 0; i < n && rc == 0; i++) {
+            start = dune_now_ns();
+            if (n_sub)
+                rc = dune_fast_run(c.chain, &c.batch->pkt[i], 1, &c.batch->verdict[i], NULL, d);
+            DUNE_VEC_PUSH(&v, (double)(dune_now_ns() - start));
+        }
+    }
+    if (rc == 0) {
+        qsort(v.data, v.len, sizeof(*v.data), by_value);
+        bench_add(b, title, who, "ns, p50", BENCH_LOWER, quantile(v.data, v.len, 0.5));
+        bench_add(b, title, who, "ns, p99", BENCH_LOWER, quantile(v.data, v.len, 0.99));
+        bench_add(b, title, who, "ns, p99.9", BENCH_LOWER, quantile(v.data, v.len, 0.999));
+    }
+    DUNE_VEC_FREE(&v);
+    contest_close(&c);
+    return rc;
+}
+
+static int run_latency(struct bench *b, struct dune_diag *d)
+{
+    int rc = 0;
+
+    for (int mix = 0; mix < 2 && rc == 0; mix++) {
+        rc = measure_latency(b, "one hop", 1, (enum bench_mix)mix, d);
+        if (rc == 0)
+            rc = measure_latency(b, "chain of three", 3, (enum bench_mix)mix, d);
+        if (rc == 0)
+            rc = measure_latency(b, "the clock alone", 0, (enum bench_mix)mix, d);
+    }
+    bench_note(b, "the time of reading the clock twice is in all figures");
+    return rc;
+}
+
+/* --- threads ---------------------------------------------------------------------------------------- */
+
+static int run_threads(struct bench *b, struct dune_diag *d)
+{
+    struct contest c[2] = {{.batch = NULL}};
+    double ns;
+    int rc = 0;
+
+    for (unsigned k = 0; k < 2 && rc == 0; k++)
+        rc = contest_open(&c[k], BENCH_STEADY, 100000, 1, k + 1, DUNE_HASH_SIPHASH, d);
+    for (unsigned r = 0, n = bench_rounds(b, 5) + 1; r < n && rc == 0; r++)
+        for (int k = 0; k < 2 && rc == 0; k++) {
+            rc = run_pass(&c[k], c[k].chain, ENGINE, &ns, d);
+            if (r && rc == 0)
+                bench_add(b, "steady, 100k flows", k ? "2 workers" : "1 worker", "ns/packet", BENCH_LOWER, ns);
+        }
+    for (unsigned k = 0; k < 2; k++)
+        contest_close(&c[k]);
+    return rc;
+}
+
 const struct bench_entry bench_engine[] = {
     {"engine.speed", "the fast engine with one sub-model of 3 trees, 500 leaves each and 8 features, on one core", run_speed},
+    {"engine.chain", "three such sub-models on three devices beside forwarding alone, on one core", run_chain},
+    {"engine.memory", "tables of many concurrent flows, 8 ways", run_memory},
+    {"engine.latency", "from a packet to its verdict, one packet at a time", run_latency},
+    {"engine.threads", "workers that own ranges of slots", run_threads},
     {NULL, NULL, NULL},
 };

@@ -13,9 +13,11 @@
 
 #include <string.h>
 
+#include "bench/engine_load.h"
 #include "bench/forest_rows.h"
 #include "dune/dataset.h"
 #include "dune/synth.h"
+#include "targets/fast/dune_fast.h"
 
 typedef int (*work_fn)(void *ctx, struct dune_diag *d);
 
@@ -120,6 +122,70 @@ static int run_depth_first(const char *dir, uint64_t *units, struct dune_diag *d
                      units, d);
 }
 
+/* --- the fast engine ------------------------------------------------------------------------------------ */
+struct classify {
+    struct dune_chain *chain;
+    struct bench_batch *batch;
+    size_t n_batches, last; /* last: packets of the last batch */
+};
+
+static int classify(void *ctx, struct dune_diag *d)
+{
+    struct classify *x = ctx;
+    int rc = 0;
+
+    for (size_t k = 0; k < x->n_batches && rc == 0; k++)
+        rc = dune_fast_run(x->chain, x->batch[k].pkt, k + 1 < x->n_batches ? LOAD_BATCH : x->last, x->batch[k].verdict,
+                           NULL, d);
+    return rc;
+}
+
+/* One walk, since which is the fastest depends on the day. */
+static int run_engine(enum bench_mix mix, uint32_t n_sub, uint64_t *units, struct dune_diag *d)
+{
+    const struct dune_chain_opts o = {.slots = 512, .ways = 8};
+    struct classify x = {.chain = NULL};
+    struct bench_load load;
+    struct dune_plan *p = NULL;
+    int rc = bench_load_plan(&p, n_sub, n_sub, 500, DUNE_HASH_SIPHASH, d);
+
+    bench_load_init(&load, mix, 2000, 1);
+    x.n_batches = (size_t)((load.n + LOAD_BATCH - 1) / LOAD_BATCH);
+    x.batch = dune_mem_alloc(x.n_batches, sizeof(*x.batch));
+    for (size_t k = 0; k < x.n_batches; k++)
+        x.last = bench_load_fill(&load, k * LOAD_BATCH, &x.batch[k]);
+    if (rc == 0)
+        rc = dune_engine_fast.open(&x.chain, p, &o, d);
+    if (rc == 0) {
+        dune_fast_set_walk(x.chain, DUNE_FAST_WALK_PACKETS);
+        rc = measured(classify, &x, d);
+        dune_engine_fast.close(x.chain);
+    }
+    *units = load.n;
+    bench_load_fini(&load);
+    dune_mem_free(x.batch);
+    dune_plan_free(p);
+    return rc;
+}
+
+static int run_steady(const char *dir, uint64_t *units, struct dune_diag *d)
+{
+    (void)dir;
+    return run_engine(BENCH_STEADY, 1, units, d);
+}
+
+static int run_all_inferred(const char *dir, uint64_t *units, struct dune_diag *d)
+{
+    (void)dir;
+    return run_engine(BENCH_ALL_INFERRED, 1, units, d);
+}
+
+static int run_chain_steady(const char *dir, uint64_t *units, struct dune_diag *d)
+{
+    (void)dir;
+    return run_engine(BENCH_STEADY, 3, units, d);
+}
+
 /* --- the table ------------------------------------------------------------------------------------------ */
 static const struct {
     const char *name, *unit;
@@ -128,6 +194,9 @@ static const struct {
     {"extract", "packet", run_extract},
     {"train-best-first", "row and tree", run_best_first},
     {"train-depth-first", "row and tree", run_depth_first},
+    {"engine-steady", "packet", run_steady},
+    {"engine-all-inferred", "packet", run_all_inferred},
+    {"engine-chain-steady", "packet", run_chain_steady},
 };
 
 static void print_signature(void)

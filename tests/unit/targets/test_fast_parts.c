@@ -45,6 +45,35 @@ static void test_hashes(void **state)
     (void)state;
 }
 
+/* Many keys at a time, with and without vectors; any number of them. */
+static void test_hash_many(void **state)
+{
+    struct dune_plan *p = kit_plan(1, 1);
+    struct dune_rng r;
+
+    dune_rng_init(&r, 6, 0, 0, 0);
+    for (int i = 0; i < 400; i++) {
+        uint64_t addr[FAST_CHUNK], rest[FAST_CHUNK], out[FAST_CHUNK];
+        uint32_t n = (uint32_t)dune_rng_below(&r, FAST_CHUNK + 1);
+        struct fast_hash h;
+
+        p->hash = i % 3 ? DUNE_HASH_SIPHASH : DUNE_HASH_CRC;
+        for (int k = 0; k < 16; k++)
+            p->hash_key[k] = (uint8_t)dune_rng_u64(&r);
+        dune_fast_hash_init(&h, p);
+        h.avx2 = h.avx2 && i % 2;
+        for (uint32_t k = 0; k < FAST_CHUNK; k++) {
+            addr[k] = dune_rng_u64(&r);
+            rest[k] = dune_rng_u64(&r) & UINT64_C(0xffffffffff);
+        }
+        dune_fast_hash_many(&h, addr, rest, out, n);
+        for (uint32_t k = 0; k < n; k++)
+            assert_int_equal(out[k], dune_fast_hash_v4(&h, addr[k], (uint32_t)rest[k], (uint8_t)(rest[k] >> 32)));
+    }
+    dune_plan_free(p);
+    (void)state;
+}
+
 /* What the quick parser takes is what the parser of all targets finds. */
 static void test_quick_parser(void **state)
 {
@@ -179,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_hash_many),
         cmocka_unit_test(test_quick_parser),
         cmocka_unit_test(test_walks),
         cmocka_unit_test(test_layout),
