@@ -391,11 +391,48 @@ static void test_swap(void **state)
     (void)state;
 }
 
+/* Packets with a shim, handed to other CPUs by slot: all arrive, each judged once. */
+static void test_spread(void **state)
+{
+    enum { FLOWS = 40 };
+    struct dune_plan *p = plan_with(DUNE_ACTION_FORWARD, 0);
+    struct dune_xdp_opts o = {.state_bytes = 1 << 16, .spread = 1 + (sysconf(_SC_NPROCESSORS_ONLN) > 1)};
+    struct dune_xdp_port in = {.ifname = "d0", .kind = DUNE_PORT_CHAIN, .out = 1, .mode = DUNE_XDP_NATIVE};
+    struct dune_xdp_port out = {.number = 1, .ifname = "d1", .kind = DUNE_PORT_EDGE, .out = 0, .plain = true,
+                                .mode = DUNE_XDP_NATIVE};
+    int src = open_link("s0"), dst = open_link("k0");
+    struct dune_xdp_more more;
+    struct dune_xdp *x;
+    struct dune_diag d = {0};
+    struct kit_frame f;
+    uint8_t got[2048];
+
+    assert_ok(dune_xdp_open(&x, &o, &d), d);
+    assert_ok(dune_xdp_hold(x, p, 1, &d), d);
+    assert_ok(dune_xdp_attach(x, &out, &d), d);
+    assert_ok(dune_xdp_attach(x, &in, &d), d);
+    for (uint32_t i = 0; i < FLOWS; i++) {
+        with_shim(&f);
+        f.data[37] = (uint8_t)i; /* of the source port */
+        send_frame(src, &f);
+        assert_int_equal(receive(dst, got, sizeof(got), 1000), f.len - 8);
+    }
+    check_counters(x, FLOWS);
+    dune_xdp_counters(x, &(struct dune_counters){0}, &more);
+    assert_int_equal(more.spread, FLOWS);
+    dune_xdp_close(x, DUNE_XDP_DETACH);
+    close(src);
+    close(dst);
+    dune_plan_free(p);
+    (void)state;
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, make_links, remove_links)
     const struct CMUnitTest tests[] = {T(test_native), T(test_generic), T(test_digest_and_rule), T(test_actions),
-                                       T(test_strip), T(test_swap)};
+                                       T(test_strip), T(test_swap),
+                                       T(test_spread)};
     const char *why = dune_xdp_available();
 
     if (!why && unshare(CLONE_NEWNET) != 0)

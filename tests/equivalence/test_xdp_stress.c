@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-enum { FLOWS = 48, SLOTS = 8, WAYS = 2, ROUNDS = 60, REPEAT = 50 };
+enum { FLOWS = 8, SLOTS = 1, WAYS = 2, ROUNDS = 8, REPEAT = 5000 };
 
 static struct dune_plan *make_plan(void)
 {
