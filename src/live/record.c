@@ -2,14 +2,13 @@
 /* Labelled traffic of real programs: record.py, which is part of this program, does it. */
 #include "live/live_int.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 extern const char dune_live_record_py[];
+#define RECORDING "dunerec" /* its testbed */
 
 static int check_result(int status, const char *log, struct dune_diag *d)
 {
@@ -49,16 +48,19 @@ static int wait_for(pid_t pid, const char *log, struct dune_diag *d)
 
 int dune_testbed_record(const struct dune_testbed_record_cfg *cfg, struct dune_diag *d)
 {
-    char dir[] = "/tmp/dune-record-XXXXXX", script[64], log[64], seconds[32], train[16], test[16], seed[32];
+    char dir[128], script[160], log[160], seconds[32], train[16], test[16], seed[32];
     const char *argv[] = {"python3", script, cfg->out, "--seconds", seconds, "--train", train, "--test", test, "--seed",
-                          seed, "--name", "dunerec", NULL};
+                          seed, "--name", RECORDING, NULL};
+    struct dune_diag ignored = {0};
     pid_t pid = 0;
     int rc;
 
     if (geteuid() != 0)
         return dune_diag_set(d, DUNE_E_ENV, NULL, "recording makes network namespaces: run it as root");
-    if (!mkdtemp(dir))
-        return dune_diag_set(d, DUNE_E_IO, dir, "%s", strerror(errno));
+    dune_testbed_dir(RECORDING, dir); /* whoever cleans up after a crash finds it */
+    rc = dune_mkdirs(dir, d);
+    if (rc)
+        return rc;
     snprintf(script, sizeof(script), "%s/record.py", dir);
     snprintf(log, sizeof(log), "%s/log", dir);
     snprintf(seconds, sizeof(seconds), "%.1f", cfg->seconds > 0 ? cfg->seconds : 20.0);
@@ -72,8 +74,7 @@ int dune_testbed_record(const struct dune_testbed_record_cfg *cfg, struct dune_d
         rc = dune_netns_spawn(&pid, NULL, log, argv, d);
     if (rc == 0)
         rc = wait_for(pid, log, d);
-    unlink(script);
-    unlink(log);
-    rmdir(dir);
+    if (dune_testbed_down(RECORDING, rc ? &ignored : d) && rc == 0)
+        rc = d->code;
     return rc;
 }

@@ -360,7 +360,7 @@ def main():
     missing = [p for p in NEEDED if not shutil.which(p)]
     if missing:
         sys.exit("missing programs: %s" % " ".join(missing))
-    tmp = tempfile.mkdtemp(prefix="dune-record-")
+    tmp = tempfile.mkdtemp(prefix="dune-record-", dir=os.path.dirname(os.path.abspath(__file__)))
     os.chmod(tmp, 0o755)
     lab = Lab(a.name, tmp)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))

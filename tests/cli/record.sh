@@ -32,7 +32,7 @@ if [ -z "$missing" ]; then
         sleep 0.1
         i=$((i + 1))
     done
-    check "nothing is left after kill -9" sh -c '! ip netns list | grep -q "^dunerec\."'
+    check "nothing is left after kill -9" sh -c '! ip netns list | grep -q "^dunerec." && [ ! -e /run/dune-testbed.dunerec ]'
 else
     skip "record" "not installed:$missing (./run setup services)"
 fi
