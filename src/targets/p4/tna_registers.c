@@ -60,15 +60,16 @@ static const struct tick_half {
 
 struct part {
     const char *suffix, *size, *at;
+    uint32_t bits; /* of its index */
 };
 
-static void slot_part(struct dune_buf *b, const struct p4_shape *s, const struct part *p)
+static void slot_part(struct dune_buf *b, const struct part *p)
 {
-    dune_buf_printf(b, IN1 "Register<slot_t, bit<%u>>(%s) r_slot%s;\n", s->at_bits, p->size, p->suffix);
+    dune_buf_printf(b, IN1 "Register<slot_t, bit<%u>>(%s) r_slot%s;\n", p->bits, p->size, p->suffix);
     for (size_t i = 0; i < DUNE_ARRAY_LEN(tick_half); i++) {
         const struct tick_half *h = &tick_half[i];
 
-        dune_buf_printf(b, IN1 "RegisterAction<slot_t, bit<%u>, bit<8>>(r_slot%s) slot_%s%s = {\n", s->at_bits,
+        dune_buf_printf(b, IN1 "RegisterAction<slot_t, bit<%u>, bit<8>>(r_slot%s) slot_%s%s = {\n", p->bits,
                         p->suffix, h->name, p->suffix);
         dune_buf_printf(b, IN2 "void apply(inout slot_t v, out bit<8> rv) {\n"
                            IN3 "if (v.id == meta.id || %s > %s) {\n"
@@ -80,19 +81,19 @@ static void slot_part(struct dune_buf *b, const struct p4_shape *s, const struct
     }
 }
 
-static void gap_part(struct dune_buf *b, const struct p4_shape *s, const struct part *p)
+static void gap_part(struct dune_buf *b, const struct part *p)
 {
     const char *x = p->suffix;
 
-    dune_buf_printf(b, "\n" IN1 "Register<gap_t, bit<%u>>(%s) r_gap%s;\n", s->at_bits, p->size, x);
-    dune_buf_printf(b, IN1 "RegisterAction<gap_t, bit<%u>, bit<32>>(r_gap%s) gap_first%s = {\n", s->at_bits, x, x);
+    dune_buf_printf(b, "\n" IN1 "Register<gap_t, bit<%u>>(%s) r_gap%s;\n", p->bits, p->size, x);
+    dune_buf_printf(b, IN1 "RegisterAction<gap_t, bit<%u>, bit<32>>(r_gap%s) gap_first%s = {\n", p->bits, x, x);
     dune_buf_puts(b, IN2 "void apply(inout gap_t v) {\n" IN3 "v.gap = 0;\n" IN3 "v.last = meta.now;\n" IN2
                          "}\n" IN1 "};\n");
     dune_buf_printf(b, IN1 "action first_gap%s() {\n" IN2 "gap_first%s.execute(%s);\n" IN1 "}\n", x, x, p->at);
     for (size_t i = 0; i < DUNE_ARRAY_LEN(tick_half); i++) {
         const struct tick_half *h = &tick_half[i];
 
-        dune_buf_printf(b, IN1 "RegisterAction<gap_t, bit<%u>, bit<32>>(r_gap%s) gap_%s%s = {\n", s->at_bits, x,
+        dune_buf_printf(b, IN1 "RegisterAction<gap_t, bit<%u>, bit<32>>(r_gap%s) gap_%s%s = {\n", p->bits, x,
                         h->name, x);
         dune_buf_printf(b, IN2 "void apply(inout gap_t v, out bit<32> rv) {\n" IN3 "if (%s) {\n"
                            IN4 "v.gap = meta.now - v.last;\n" IN4 "v.last = meta.now;\n"
@@ -149,19 +150,18 @@ static void gap_table(struct dune_buf *b, const struct p4_shape *s, const struct
 
 static void put_slot(struct p4_vars *v, const struct p4_shape *s, bool gaps)
 {
-    static const struct part whole_size = {"", "ALL_SLOTS", NULL};
-    struct part part[2] = {whole_size, {"_b", "ALL_SLOTS / 2", s->half_text}};
+    struct part part[2] = {{"", "ALL_SLOTS", s->at_text, s->at_bits},
+                           {"_b", "ALL_SLOTS / 2", s->half_text, s->at_bits - 1}};
     size_t n = is_split(s) ? 2 : 1;
     struct dune_buf slot = {0}, gap = {0};
 
-    part[0].at = s->at_text;
     if (n > 1)
-        part[0] = (struct part){"_a", "ALL_SLOTS / 2", s->half_text};
+        part[0] = (struct part){"_a", "ALL_SLOTS / 2", s->half_text, s->at_bits - 1};
     for (size_t i = 0; i < n; i++)
-        slot_part(&slot, s, &part[i]);
+        slot_part(&slot, &part[i]);
     slot_table(&slot, s, part, n);
     for (size_t i = 0; gaps && i < n; i++)
-        gap_part(&gap, s, &part[i]);
+        gap_part(&gap, &part[i]);
     if (gaps)
         gap_table(&gap, s, part, n);
     p4_set_buf(v, "SLOT", &slot);

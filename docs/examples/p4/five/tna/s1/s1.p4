@@ -702,8 +702,8 @@ struct slot_t {
 }
 
 control FlowState(inout headers_t hdr, inout meta_t meta) {
-    Register<slot_t, bit<16>>(ALL_SLOTS / 2) r_slot_a;
-    RegisterAction<slot_t, bit<16>, bit<8>>(r_slot_a) slot_early_a = {
+    Register<slot_t, bit<15>>(ALL_SLOTS / 2) r_slot_a;
+    RegisterAction<slot_t, bit<15>, bit<8>>(r_slot_a) slot_early_a = {
         void apply(inout slot_t v, out bit<8> rv) {
             if (v.id == meta.id || (int<32>)(meta.now - v.last) > TIMEOUT_SIGNED) {
                 v.id = meta.id;
@@ -715,7 +715,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_early_a() {
         meta.slot_case = slot_early_a.execute(meta.at[14:0]);
     }
-    RegisterAction<slot_t, bit<16>, bit<8>>(r_slot_a) slot_late_a = {
+    RegisterAction<slot_t, bit<15>, bit<8>>(r_slot_a) slot_late_a = {
         void apply(inout slot_t v, out bit<8> rv) {
             if (v.id == meta.id || meta.now - v.last > TIMEOUT) {
                 v.id = meta.id;
@@ -727,8 +727,8 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_late_a() {
         meta.slot_case = slot_late_a.execute(meta.at[14:0]);
     }
-    Register<slot_t, bit<16>>(ALL_SLOTS / 2) r_slot_b;
-    RegisterAction<slot_t, bit<16>, bit<8>>(r_slot_b) slot_early_b = {
+    Register<slot_t, bit<15>>(ALL_SLOTS / 2) r_slot_b;
+    RegisterAction<slot_t, bit<15>, bit<8>>(r_slot_b) slot_early_b = {
         void apply(inout slot_t v, out bit<8> rv) {
             if (v.id == meta.id || (int<32>)(meta.now - v.last) > TIMEOUT_SIGNED) {
                 v.id = meta.id;
@@ -740,7 +740,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_early_b() {
         meta.slot_case = slot_early_b.execute(meta.at[14:0]);
     }
-    RegisterAction<slot_t, bit<16>, bit<8>>(r_slot_b) slot_late_b = {
+    RegisterAction<slot_t, bit<15>, bit<8>>(r_slot_b) slot_late_b = {
         void apply(inout slot_t v, out bit<8> rv) {
             if (v.id == meta.id || meta.now - v.last > TIMEOUT) {
                 v.id = meta.id;

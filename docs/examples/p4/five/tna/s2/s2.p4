@@ -698,8 +698,8 @@ struct gap_t {
 }
 
 control FlowState(inout headers_t hdr, inout meta_t meta) {
-    Register<slot_t, bit<16>>(ALL_SLOTS / 2) r_slot_a;
-    RegisterAction<slot_t, bit<16>, bit<8>>(r_slot_a) slot_early_a = {
+    Register<slot_t, bit<15>>(ALL_SLOTS / 2) r_slot_a;
+    RegisterAction<slot_t, bit<15>, bit<8>>(r_slot_a) slot_early_a = {
         void apply(inout slot_t v, out bit<8> rv) {
             if (v.id == meta.id || (int<32>)(meta.now - v.last) > TIMEOUT_SIGNED) {
                 v.id = meta.id;
@@ -711,7 +711,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_early_a() {
         meta.slot_case = slot_early_a.execute(meta.at[14:0]);
     }
-    RegisterAction<slot_t, bit<16>, bit<8>>(r_slot_a) slot_late_a = {
+    RegisterAction<slot_t, bit<15>, bit<8>>(r_slot_a) slot_late_a = {
         void apply(inout slot_t v, out bit<8> rv) {
             if (v.id == meta.id || meta.now - v.last > TIMEOUT) {
                 v.id = meta.id;
@@ -723,8 +723,8 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_late_a() {
         meta.slot_case = slot_late_a.execute(meta.at[14:0]);
     }
-    Register<slot_t, bit<16>>(ALL_SLOTS / 2) r_slot_b;
-    RegisterAction<slot_t, bit<16>, bit<8>>(r_slot_b) slot_early_b = {
+    Register<slot_t, bit<15>>(ALL_SLOTS / 2) r_slot_b;
+    RegisterAction<slot_t, bit<15>, bit<8>>(r_slot_b) slot_early_b = {
         void apply(inout slot_t v, out bit<8> rv) {
             if (v.id == meta.id || (int<32>)(meta.now - v.last) > TIMEOUT_SIGNED) {
                 v.id = meta.id;
@@ -736,7 +736,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_early_b() {
         meta.slot_case = slot_early_b.execute(meta.at[14:0]);
     }
-    RegisterAction<slot_t, bit<16>, bit<8>>(r_slot_b) slot_late_b = {
+    RegisterAction<slot_t, bit<15>, bit<8>>(r_slot_b) slot_late_b = {
         void apply(inout slot_t v, out bit<8> rv) {
             if (v.id == meta.id || meta.now - v.last > TIMEOUT) {
                 v.id = meta.id;
@@ -763,8 +763,8 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
         const default_action = NoAction();
     }
 
-    Register<gap_t, bit<16>>(ALL_SLOTS / 2) r_gap_a;
-    RegisterAction<gap_t, bit<16>, bit<32>>(r_gap_a) gap_first_a = {
+    Register<gap_t, bit<15>>(ALL_SLOTS / 2) r_gap_a;
+    RegisterAction<gap_t, bit<15>, bit<32>>(r_gap_a) gap_first_a = {
         void apply(inout gap_t v) {
             v.gap = 0;
             v.last = meta.now;
@@ -773,7 +773,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action first_gap_a() {
         gap_first_a.execute(meta.at[14:0]);
     }
-    RegisterAction<gap_t, bit<16>, bit<32>>(r_gap_a) gap_early_a = {
+    RegisterAction<gap_t, bit<15>, bit<32>>(r_gap_a) gap_early_a = {
         void apply(inout gap_t v, out bit<32> rv) {
             if ((int<32>)meta.now > (int<32>)v.last) {
                 v.gap = meta.now - v.last;
@@ -787,7 +787,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action next_gap_early_a() {
         meta.gap = gap_early_a.execute(meta.at[14:0]);
     }
-    RegisterAction<gap_t, bit<16>, bit<32>>(r_gap_a) gap_late_a = {
+    RegisterAction<gap_t, bit<15>, bit<32>>(r_gap_a) gap_late_a = {
         void apply(inout gap_t v, out bit<32> rv) {
             if (meta.now > v.last) {
                 v.gap = meta.now - v.last;
@@ -802,8 +802,8 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
         meta.gap = gap_late_a.execute(meta.at[14:0]);
     }
 
-    Register<gap_t, bit<16>>(ALL_SLOTS / 2) r_gap_b;
-    RegisterAction<gap_t, bit<16>, bit<32>>(r_gap_b) gap_first_b = {
+    Register<gap_t, bit<15>>(ALL_SLOTS / 2) r_gap_b;
+    RegisterAction<gap_t, bit<15>, bit<32>>(r_gap_b) gap_first_b = {
         void apply(inout gap_t v) {
             v.gap = 0;
             v.last = meta.now;
@@ -812,7 +812,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action first_gap_b() {
         gap_first_b.execute(meta.at[14:0]);
     }
-    RegisterAction<gap_t, bit<16>, bit<32>>(r_gap_b) gap_early_b = {
+    RegisterAction<gap_t, bit<15>, bit<32>>(r_gap_b) gap_early_b = {
         void apply(inout gap_t v, out bit<32> rv) {
             if ((int<32>)meta.now > (int<32>)v.last) {
                 v.gap = meta.now - v.last;
@@ -826,7 +826,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action next_gap_early_b() {
         meta.gap = gap_early_b.execute(meta.at[14:0]);
     }
-    RegisterAction<gap_t, bit<16>, bit<32>>(r_gap_b) gap_late_b = {
+    RegisterAction<gap_t, bit<15>, bit<32>>(r_gap_b) gap_late_b = {
         void apply(inout gap_t v, out bit<32> rv) {
             if (meta.now > v.last) {
                 v.gap = meta.now - v.last;
