@@ -6,7 +6,7 @@
 #include "equivalence/equal_wild.h"
 #include "targets/xdp/xdp_int.h"
 
-static uint64_t n_packets = 6000;
+static uint64_t n_packets = 4000;
 
 /* --- registers ---------------------------------------------------------------------------------------------- */
 
