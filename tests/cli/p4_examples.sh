@@ -8,7 +8,9 @@ for dir in "$ROOT"/docs/examples/p4/*/; do
     check "$name is fresh" diff -r "$dir/v1model" "$T/$name"
     if command -v p4c-bm2-ss >/dev/null 2>&1; then
         for f in "$T/$name"/*/*.p4; do
-            check "$name: $(basename "$f") compiles" p4c-bm2-ss --std p4-16 --Werror -o "$T/x.json" "$f"
+            p4c-bm2-ss --std p4-16 -o "$T/x.json" "$f" >"$T/log" 2>&1
+            check "$name: $(basename "$f") compiles without a word" sh -c "[ -s '$T/x.json' ] && ! grep . '$T/log'"
+            rm -f "$T/x.json"
         done
     else
         skip "$name compiles" "p4c-bm2-ss is not installed"

@@ -20,6 +20,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -149,10 +150,38 @@ static inline void bmv2_got_digest(void *ctx, const struct dune_digest *dg)
     DUNE_VEC_PUSH(&x->got, *dg);
 }
 
+/* All devices at the same time: the compiler is the slowest part. */
+static inline void bmv2_compile(struct bmv2_chain *c)
+{
+    pid_t pid[8];
+
+    for (uint32_t i = 0; i < c->n; i++) {
+        pid[i] = fork();
+        if (pid[i] == 0) {
+            char dir[96], *json;
+            struct dune_diag d = {0};
+            int rc;
+
+            snprintf(dir, sizeof(dir), "%s/%u", c->dir, i);
+            rc = dune_bmv2_compile(c->plan, i, dir, true, &json, &d);
+            if (rc)
+                printf("# %s, device %u: %s\n", c->what, i, d.msg);
+            fflush(stdout);
+            _exit(rc ? 1 : 0);
+        }
+    }
+    for (uint32_t i = 0; i < c->n; i++) {
+        int status = 1;
+
+        assert_true(waitpid(pid[i], &status, 0) == pid[i]);
+        assert_int_equal(status, 0);
+    }
+}
+
 static inline void bmv2_device_open(struct bmv2_chain *c, uint32_t i)
 {
     struct bmv2_device *x = &c->dev[i];
-    char log[128], *json = NULL, dir[96];
+    char log[128], json[192];
     struct dune_diag d = {0};
     struct dune_bmv2_cfg cfg = {.device = (uint16_t)i, .n_ports = 5, .drop_edge_shim = c->opts.drop_edge_shim,
                                 .digest_rate = c->opts.digest_rate, .digest_burst = c->opts.digest_burst};
@@ -167,18 +196,16 @@ static inline void bmv2_device_open(struct bmv2_chain *c, uint32_t i)
         cfg.port[k].ifname = port[k];
     }
     snprintf(digests, sizeof(digests), "c%u", i);
-    snprintf(dir, sizeof(dir), "%s/%u", c->dir, i);
+    snprintf(json, sizeof(json), "%s/%u/%s/%s.json", c->dir, i, c->plan->device[i].name, c->plan->device[i].name);
     snprintf(log, sizeof(log), "%s/%u.log", c->dir, i);
     cfg.digests = digests;
     cfg.log = log;
-    assert_ok(dune_bmv2_compile(c->plan, i, dir, true, &json, &d), d);
     cfg.json = json;
     assert_ok(dune_bmv2_start(&x->sw, &cfg, c->plan, &d), d);
     assert_ok(dune_bmv2_load(x->sw, c->plan, &d), d);
     assert_ok(dune_bmv2_stamp(x->sw, c->plan->generation, 0, &d), d);
     assert_ok(dune_ref_device_new(&x->ref, c->plan, (uint16_t)i, &c->opts, &d), d);
     dune_ref_device_on_digest(x->ref, bmv2_want_digest, x);
-    dune_mem_free(json);
 }
 
 static inline void bmv2_open(struct bmv2_chain *c, const struct dune_plan *p, const struct dune_chain_opts *o,
@@ -193,6 +220,7 @@ static inline void bmv2_open(struct bmv2_chain *c, const struct dune_plan *p, co
     bmv2_namespace();
     snprintf(c->dir, sizeof(c->dir), "/tmp/dune_bmv2.XXXXXX");
     assert_non_null(mkdtemp(c->dir));
+    bmv2_compile(c);
     for (uint32_t i = 0; i < c->n; i++)
         bmv2_device_open(c, i);
 }
@@ -262,12 +290,19 @@ static inline void bmv2_collect_digests(struct bmv2_chain *c, uint32_t i)
     }
     assert_int_equal(x->got.len, x->want.len);
     for (size_t k = 0; k < x->want.len; k++)
-        if (!bmv2_same_digest(&x->want.data[k], &x->got.data[k]))
+        if (!bmv2_same_digest(&x->want.data[k], &x->got.data[k])) {
+            char w[90], g[90];
+
+            bmv2_hex(w, sizeof(w), x->want.data[k].key.bytes, x->want.data[k].key.len);
+            bmv2_hex(g, sizeof(g), x->got.data[k].key.bytes, x->got.data[k].key.len);
+            printf("# flow %s, generation %u, confidence %u; the reference has %s, %u, %u\n", g,
+                   x->got.data[k].generation, x->got.data[k].conf, w, x->want.data[k].generation, x->want.data[k].conf);
             fail_msg("%s: device %u, near packet %llu: digest class %u, sub-model %u, flags %02x, tick %llu; the "
                      "reference has %u, %u, %02x, %llu", c->what, i, (unsigned long long)c->packets,
                      x->got.data[k].cls, x->got.data[k].submodel, x->got.data[k].flags,
                      (unsigned long long)x->got.data[k].tick, x->want.data[k].cls, x->want.data[k].submodel,
                      x->want.data[k].flags, (unsigned long long)x->want.data[k].tick);
+        }
     c->digests += x->want.len;
 }
 

@@ -326,7 +326,7 @@ void dune_p4_tables_point(const struct dune_p4_tables *t, uint32_t g, uint32_t k
     snprintf(name, sizeof(name), "sub_%u.model", k);
     r = look_up_small(t, name, g, 0, 1);
     *id = (uint32_t)p4_row_value(r, 0);
-    *n = (uint32_t)p4_row_value(r, 1);
+    *n = r && r->n_params > 1 ? (uint32_t)p4_row_value(r, 1) : UINT32_MAX; /* none: no packet reaches it */
 }
 
 /* The leaf of tree i: the words of its features, in order, are the key. */

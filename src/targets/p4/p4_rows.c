@@ -198,7 +198,8 @@ void p4_rows_model(struct p4_entries *e, const struct p4_shape *s, uint32_t g)
         p4_begin(e, "point", "sub_%u.model", k);
         p4_exact(e, "meta.g", 1, g);
         p4_value(e, "submodel", 8, sm->id);
-        p4_value(e, "inference_point", 16, sm->n);
+        if (sm->mode != DUNE_MODE_PACKET)
+            p4_value(e, "inference_point", 16, sm->n);
         for (uint32_t j = 0; j < s->sub[k].n_feats; j++) {
             p4_comment(e, "%s -> code words", dune_catalog[s->sub[k].feat[j].feat].name);
             feature_rows(e, s, g, k, j);

@@ -232,6 +232,7 @@ static void put_submodel(struct dune_buf *out, const struct p4_shape *s, uint32_
     p4_set(&v, "K", "%u", k);
     summary(&v, sub);
     p4_set_flag(&v, "STORES", sub->stores);
+    p4_set_flag(&v, "COUNTS", sub->mode != DUNE_MODE_PACKET);
     p4_set_flag(&v, "BEST", s->plan->claim == DUNE_CLAIM_BEST);
     p4_set_flag(&v, "LAST", sub->last);
     locals(&b, sub);

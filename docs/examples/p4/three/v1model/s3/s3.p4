@@ -319,13 +319,12 @@ struct meta_t {
 }
 
 /*
- * The parser sets the reason first and extracts then: when the bytes run out, the reason stands. Headers
+ * Every way through the parser ends with a reason; when the bytes run out, control Short finds it. Headers
  * extracted so far and all bytes behind them are sent on unchanged.
  */
 parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
                   inout standard_metadata_t sm) {
     state start {
-        meta.reason = R_SHORT_L2;
         meta.fate = F_OPEN;
 #ifdef DUNE_TEST_CLOCK
         pkt.extract(hdr.clock);
@@ -379,7 +378,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     // On an edge port this is somebody else's: the ingress wraps it.
     state shim {
         meta.shim_seen = 1;
-        meta.reason = R_SHORT_SHIM;
         pkt.extract(hdr.shim);
         meta.ether_type = hdr.shim.ether_type;
         meta.reason = R_NOT_IP;
@@ -399,7 +397,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
 
     // Our own neighbours write the shim behind all tags; the limit counts those on both sides.
     state tag_in_shim {
-        meta.reason = R_SHORT_L2;
         pkt.extract(hdr.in_0);
         meta.ether_type = hdr.in_0.ether_type;
         meta.reason = R_NOT_IP;
@@ -416,7 +413,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     }
 
     state second_tag_in_shim {
-        meta.reason = R_SHORT_L2;
         pkt.extract(hdr.in_1);
         meta.ether_type = hdr.in_1.ether_type;
         meta.reason = R_NOT_IP;
@@ -441,7 +437,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     }
 
     state ipv4 {
-        meta.reason = R_SHORT_L3;
         pkt.extract(hdr.ipv4);
         transition select(hdr.ipv4.version) {
             4: ipv4_length;
@@ -505,7 +500,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     }
 
     state ipv6 {
-        meta.reason = R_SHORT_L3;
         pkt.extract(hdr.ipv6);
         transition select(hdr.ipv6.version) {
             6: ipv6_payload;
@@ -535,7 +529,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     // Extension header 0. A length counts what follows the first 8 bytes, authentication headers in 4
     // bytes, others in 8.
     state ext_0_options {
-        meta.reason = R_SHORT_L3;
         pkt.extract(hdr.ext_0);
         transition select(hdr.ext_0.len) {
             0: ext_0_next;
@@ -547,7 +540,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     }
 
     state ext_0_auth {
-        meta.reason = R_SHORT_L3;
         pkt.extract(hdr.ext_0);
         transition select(hdr.ext_0.len) {
             0: ext_0_next;
@@ -562,7 +554,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     }
 
     state ext_0_fragment {
-        meta.reason = R_SHORT_L3;
         pkt.extract(hdr.ext_0);
         transition select(hdr.ext_0.offset) {
             0: ext_0_next;
@@ -597,7 +588,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     // Extension header 1. A length counts what follows the first 8 bytes, authentication headers in 4
     // bytes, others in 8.
     state ext_1_options {
-        meta.reason = R_SHORT_L3;
         pkt.extract(hdr.ext_1);
         transition select(hdr.ext_1.len) {
             0: ext_1_next;
@@ -609,7 +599,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     }
 
     state ext_1_auth {
-        meta.reason = R_SHORT_L3;
         pkt.extract(hdr.ext_1);
         transition select(hdr.ext_1.len) {
             0: ext_1_next;
@@ -624,7 +613,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     }
 
     state ext_1_fragment {
-        meta.reason = R_SHORT_L3;
         pkt.extract(hdr.ext_1);
         transition select(hdr.ext_1.offset) {
             0: ext_1_next;
@@ -662,7 +650,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     }
 
     state tcp {
-        meta.reason = R_SHORT_L4;
         pkt.extract(hdr.tcp);
         meta.reason = R_BAD_DATA_OFFSET;
         transition select(hdr.tcp.data_offset) {
@@ -673,7 +660,6 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
     }
 
     state udp {
-        meta.reason = R_SHORT_L4;
         pkt.extract(hdr.udp);
         transition inferable;
     }
@@ -686,6 +672,69 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
 
 control DuneVerifyChecksum(inout headers_t hdr, inout meta_t meta) {
     apply { }
+}
+
+/*
+ * The bytes ran out in the parser: where? The first header that is missing says. (What the parser stores in
+ * front of an extraction is no help: compilers take an extraction to succeed and drop such stores.)
+ */
+control Short(inout headers_t hdr, inout meta_t meta) {
+    bit<16> kind = 0;
+    bit<8> next = 0;
+
+    apply {
+        if (!hdr.eth.isValid()) {
+            meta.reason = R_SHORT_L2;
+        } else if (hdr.ipv4.isValid()) {
+            meta.reason = R_SHORT_L4;
+            if (hdr.ipv4.ihl != 5 && !hdr.ipv4_options.isValid()) {
+                meta.reason = R_SHORT_L3;
+            }
+        }
+        else if (hdr.ipv6.isValid()) {
+            next = hdr.ipv6.next_header;
+            meta.reason = R_SHORT_L4;
+            if (hdr.ext_0.isValid()) {
+                if (next != 44 && hdr.ext_0.len != 0 && !hdr.ext_0_rest.isValid()) {
+                    meta.reason = R_SHORT_L3;
+                }
+                next = hdr.ext_0.next_header;
+            }
+            if (hdr.ext_1.isValid()) {
+                if (next != 44 && hdr.ext_1.len != 0 && !hdr.ext_1_rest.isValid()) {
+                    meta.reason = R_SHORT_L3;
+                }
+                next = hdr.ext_1.next_header;
+            }
+            if (next != 6 && next != 17) { // inside the next extension header
+                meta.reason = R_SHORT_L3;
+            }
+        }
+        else {
+            kind = hdr.eth.ether_type;
+            if (hdr.tag_0.isValid()) {
+                kind = hdr.tag_0.ether_type;
+            }
+            if (hdr.tag_1.isValid()) {
+                kind = hdr.tag_1.ether_type;
+            }
+            if (hdr.shim.isValid()) {
+                kind = hdr.shim.ether_type;
+            }
+            if (hdr.in_0.isValid()) {
+                kind = hdr.in_0.ether_type;
+            }
+            if (hdr.in_1.isValid()) {
+                kind = hdr.in_1.ether_type;
+            }
+            meta.reason = R_SHORT_L3;
+            if (kind == TYPE_VLAN || kind == TYPE_QINQ) {
+                meta.reason = R_SHORT_L2;
+            } else if (kind == TYPE_SHIM) {
+                meta.reason = R_SHORT_SHIM;
+            }
+        }
+    }
 }
 
 // Step 1: ports, the shim that came with the packet, the generation.
@@ -744,7 +793,12 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
         default_action = NoAction();
     }
 
+    Short() short;
+
     apply {
+        if (sm.parser_error != error.NoError) {
+            short.apply(hdr, meta);
+        }
         if (sm.instance_type != RESUBMITTED) { // else port and time came along
             meta.port = sm.ingress_port;
 #ifdef DUNE_TEST_CLOCK
@@ -1754,7 +1808,7 @@ control DuneEgress(inout headers_t hdr, inout meta_t meta, inout standard_metada
             hdr.digest_.flags = 4w0 ++ meta.v_tentative ++ 2w0 ++ meta.v_fl;
             hdr.digest_.submodel = meta.v_submodel;
             hdr.digest_.conf = meta.v_conf;
-            hdr.digest_.proto = meta.proto;
+            hdr.digest_.proto = 0;
             hdr.digest_.ip_version = 4;
             hdr.digest_.src = 0;
             hdr.digest_.dst = 0;
@@ -1770,10 +1824,12 @@ control DuneEgress(inout headers_t hdr, inout meta_t meta, inout standard_metada
                 hdr.digest_.dst = hdr.ipv6.dst;
             }
             if (hdr.tcp.isValid()) {
+                hdr.digest_.proto = 6;
                 hdr.digest_.sport = hdr.tcp.sport;
                 hdr.digest_.dport = hdr.tcp.dport;
             }
             if (hdr.udp.isValid()) {
+                hdr.digest_.proto = 17;
                 hdr.digest_.sport = hdr.udp.sport;
                 hdr.digest_.dport = hdr.udp.dport;
             }
