@@ -155,6 +155,8 @@ static inline void bmv2_compile(struct bmv2_chain *c)
 {
     pid_t pid[8];
 
+    fflush(stdout);
+
     for (uint32_t i = 0; i < c->n; i++) {
         pid[i] = fork();
         if (pid[i] == 0) {

@@ -113,7 +113,7 @@ int bmv2_entry_modify(struct bmv2_rpc *r, const struct p4_entries *e, const stru
 {
     bmv2_begin(r, "standard", "bm_mt_modify_entry");
     put_table(r, e, x);
-    bmv2_put_i64(r, 3, handle);
+    bmv2_put_i32(r, 3, (int32_t)handle);
     put_action(r, 4, e, x);
     return done(r, x->table, d);
 }
@@ -127,7 +127,7 @@ int bmv2_entry_delete(struct bmv2_rpc *r, const char *prefix, const char *table,
     bmv2_begin(r, "standard", "bm_mt_delete_entry");
     bmv2_put_i32(r, 1, 0);
     bmv2_put_text(r, 2, name);
-    bmv2_put_i64(r, 3, handle);
+    bmv2_put_i32(r, 3, (int32_t)handle);
     return done(r, table, d);
 }
 
