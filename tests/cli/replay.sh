@@ -68,7 +68,12 @@ has "json: name" out '"mine": \{'
 expect 2 "no capture" "$D" replay "$P"
 expect 2 "unknown engine" "$D" replay "$P" "$T/a.pcap" --engine steam
 has "says which there are" err 'there is: reference'
-expect 5 "engine that is not there" "$D" replay "$P" "$T/a.pcap" --engine xdp
+"$D" replay "$P" "$T/a.pcap" --engine xdp >"$T/out" 2>"$T/err"
+case $? in
+0) has "an engine that this machine has says so" out 'engine xdp$' ;;
+5) has "an engine that is not here says why" err 'engine "xdp" (cannot run here|is not part of this build)' ;;
+*) check "engine xdp runs or says why not" false ;;
+esac
 expect 2 "rules nonsense" "$D" replay "$P" "$T/a.pcap" --rules delay:soon
 expect 2 "rules without delay" "$D" replay "$P" "$T/a.pcap" --rules-everywhere
 expect 2 "shim kept where" "$D" replay "$P" "$T/a.pcap" --keep-shim
