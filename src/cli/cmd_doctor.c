@@ -183,7 +183,7 @@ static void check_tools(struct checkup *c)
         {"clang", "XDP programs and fuzzing"},
         {"bpftool", "building XDP programs, looking at loaded ones"},
         {"ip", "the testbed and tests of suite priv"},
-        {"nats-server", "the message bus across machines"},
+        {"nats-server", "message bus across machines"},
         {"tcpreplay", "testbed run --tcpreplay"},
         {"tcpdump", "testbed record"},
         {"ethtool", "testbed record"},
