@@ -29,6 +29,7 @@ struct dune_switch_cfg { /* zero: the default */
     struct dune_switch_port out;
     bool back;             /* what comes in at out leaves by in[0] as it is; shims are dropped */
     bool fix;              /* MTU and offloads that are wrong are set, and restored at the end */
+    bool confine;          /* once set up, refuse system calls that forwarding never needs, for the whole process */
     struct dune_chain_opts opts; /* slots, ways, keep_shim, drop_edge_shim, rules_max, digest_rate */
     void (*note)(void *ctx, const char *text);
     void *note_ctx;

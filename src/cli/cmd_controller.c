@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "cli/bus_open.h"
 #include "dune/controller.h"
 
@@ -17,7 +18,7 @@ struct config {
     struct cli_list device;
     double share, coverage_drop;
     uint32_t rule_rate;
-    bool no_rules, rules_everywhere, no_rollback, stop;
+    bool no_rules, rules_everywhere, no_rollback, stop, unconfined;
 };
 
 static const struct cli_option options[] = {
@@ -39,6 +40,8 @@ static const struct cli_option options[] = {
      "serve: an update is not taken back by itself"},
     {"coverage-drop", 0, CLI_DOUBLE, offsetof(struct config, coverage_drop), "PERCENT", "10",
      "serve: an update is taken back when the share of claimed flows falls by so many points", false, 0.1, 100},
+    {"unconfined", 0, CLI_FLAG, offsetof(struct config, unconfined), NULL, NULL,
+     "serve: keep all privileges and system calls"},
     {"share", 0, CLI_DOUBLE, offsetof(struct config, share), "PERCENT", "100",
      "apply: share of the new flows that get the plan (a canary, until promote or rollback)", false, 0.1, 100},
     {"stop", 0, CLI_FLAG, offsetof(struct config, stop), NULL, NULL, "shadow: end it"},
@@ -156,8 +159,13 @@ static int serve(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag
     gethostname(host, sizeof(host) - 1);
     snprintf(owner, sizeof(owner), "%s-%ld", host, (long)getpid());
     k.owner = cfg->owner ? cfg->owner : strncmp(cfg->bus, "unix:", 5) == 0 ? "directory" : owner;
+    /* It only ever reads and writes its state and talks to its bus. */
+    if (rc == 0 && !cfg->unconfined)
+        rc = dune_confine_caps(0, d);
     if (rc == 0)
         rc = open_bus(&s, cfg, d);
+    if (rc == 0 && !cfg->unconfined)
+        rc = dune_confine_calls(false, d);
     if (rc == 0)
         rc = dune_controller_new(&c, &k, s.bus, d);
     if (rc == 0)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/confine.h"
 #include "cli/bus_open.h"
 #include "dune/live.h"
 
@@ -12,7 +13,7 @@ struct config {
     struct cli_list in;
     uint32_t slots, ways, rules_max, digest_rate;
     unsigned edge_shim;
-    bool back, fix, keep_shim;
+    bool back, fix, keep_shim, unconfined;
 };
 
 static const struct cli_option options[] = {
@@ -33,6 +34,8 @@ static const struct cli_option options[] = {
      "what an edge port does with packets that already carry a shim"},
     {"keep-shim", 0, CLI_FLAG, offsetof(struct config, keep_shim), NULL, NULL,
      "leave the shim on packets at an edge out port (for a sink that reads verdicts)"},
+    {"unconfined", 0, CLI_FLAG, offsetof(struct config, unconfined), NULL, NULL,
+     "keep all privileges and system calls (done by itself for dpdk ports)"},
     {"slots", 0, CLI_U32, offsetof(struct config, slots), "N", NULL, "flow table slots instead of the plan's", false, 1, 0},
     {"ways", 0, CLI_U32, offsetof(struct config, ways), "N", NULL, "ways instead of the plan's", false, 1, 8},
     {"rules-max", 0, CLI_U32, offsetof(struct config, rules_max), "N", NULL, "rules it holds (65536)", false, 1, 0},
@@ -49,6 +52,24 @@ static int parse_port(const char *text, struct dune_switch_port *p, struct dune_
     else
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "a port is edge:IFACE or chain:IFACE, not \"%.64s\"", text);
     return 0;
+}
+
+static bool on_dpdk(const struct dune_switch_cfg *s)
+{
+    bool dpdk = strncmp(s->out.ifname, "dpdk:", 5) == 0;
+
+    for (uint32_t i = 0; i < s->n_in; i++)
+        dpdk = dpdk || strncmp(s->in[i].ifname, "dpdk:", 5) == 0;
+    return dpdk;
+}
+
+/* DPDK maps devices and starts helpers in ways of its own. */
+static int confine(struct dune_switch_cfg *s, const struct config *cfg, struct dune_diag *d)
+{
+    s->confine = !cfg->unconfined && !on_dpdk(s);
+    if (!s->confine)
+        return 0;
+    return dune_confine_caps(DUNE_CAP_NET | (strcmp(cfg->engine, "xdp") == 0 ? DUNE_CAP_BPF | DUNE_CAP_TAKEOVER : 0), d);
 }
 
 static void note(void *ctx, const char *text)
@@ -72,6 +93,8 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     rc = parse_port(cfg->out, &s.out, d);
     for (size_t i = 0; rc == 0 && i < cfg->in.len; i++)
         rc = parse_port(cfg->in.data[i], &s.in[s.n_in++], d);
+    if (rc == 0)
+        rc = confine(&s, cfg, d);
     if (rc == 0)
         rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, d);
     if (rc == 0)
@@ -97,7 +120,10 @@ const struct cli_command cmd_switch = {
         "\n"
         "IFACE is a network interface, or a port as docs/ports.md names them: dpdk:DEVICE, pcap:IN[,OUT].\n"
         "\n"
-        "Ends on SIGINT or SIGTERM. Needs root or CAP_NET_RAW and CAP_NET_ADMIN.\n",
+        "Ends on SIGINT or SIGTERM. Needs root or CAP_NET_RAW and CAP_NET_ADMIN; for xdp also CAP_BPF, CAP_PERFMON and\n"
+        "CAP_SYS_RESOURCE, and to take over from one that was killed CAP_SYS_ADMIN, until it is attached. All other\n"
+        "capabilities are given up at the start. Once it forwards it can no longer start programs (bmv2 can), trace,\n"
+        "mount, change namespaces or load modules.\n",
     .examples = "dunectl switch s1 --in edge:eth0 --out chain:eth1\n"
                 "dunectl switch s2 --in chain:eth0 --in chain:eth1 --out edge:eth2 --fix\n"
                 "dunectl switch s1 --in edge:dpdk:0000:01:00.0 --out chain:dpdk:0000:01:00.1\n",

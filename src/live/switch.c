@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <string.h>
 
+#include "base/confine.h"
+
 /* A block of the ring is used up every millisecond, however few frames came: the ring bridges 128 ms in which
  * nobody runs us. */
 enum { TX_TRIES = 200, AGENT_NS = 1000000, RING_BYTES = 32 << 20 };
@@ -280,6 +282,8 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
     rc = open_ports(s, d);
     if (rc == 0)
         rc = dune_agent_new(&s->agent, &agent, s->live, bus, d);
+    if (rc == 0 && cfg->confine)
+        rc = dune_confine_calls(false, d);
     if (rc == 0 && cfg->note)
         cfg->note(cfg->note_ctx, "forwarding");
     if (rc == 0)

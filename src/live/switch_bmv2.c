@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "dune/bmv2_live.h"
 
 struct bsw {
@@ -120,6 +121,8 @@ int dune_live_switch_bmv2(const struct dune_switch_cfg *cfg, struct dune_bus *bu
         rc = open_live(&s, d);
     if (rc == 0)
         rc = dune_agent_new(&s.agent, &agent, s.live, bus, d);
+    if (rc == 0 && cfg->confine)
+        rc = dune_confine_calls(true, d); /* it compiles plans that come later and starts its switch anew */
     if (rc == 0 && cfg->note)
         cfg->note(cfg->note_ctx, "waiting for a plan");
     if (rc == 0)

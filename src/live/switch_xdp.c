@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "base/confine.h"
 #include "targets/xdp/dune_xdp.h"
 
 enum { NOWHERE = 63 }; /* number of a port that is never attached */
@@ -225,6 +226,10 @@ int dune_live_switch_xdp(const struct dune_switch_cfg *cfg, struct dune_bus *bus
         rc = attach_ports(s, d);
     if (rc == 0)
         rc = dune_agent_new(&s->agent, &agent, &s->base, bus, d);
+    if (rc == 0 && cfg->confine)
+        rc = dune_confine_caps(DUNE_CAP_NET | DUNE_CAP_BPF, d);
+    if (rc == 0 && cfg->confine)
+        rc = dune_confine_calls(false, d);
     if (rc == 0 && cfg->note)
         cfg->note(cfg->note_ctx, dune_xdp_port_mode(s->x, 0) == DUNE_XDP_NATIVE ? "forwarding, XDP native mode"
                                                                                 : "forwarding, XDP generic mode");

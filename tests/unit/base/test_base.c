@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "testing.h"
 
+#include <errno.h>
+#include <sched.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/confine.h"
 
 static void test_hashes(void **state)
 {
@@ -144,6 +149,34 @@ static void test_write_special(void **state)
     dune_mem_free(link_name);
 }
 
+/* In a child: what is given up does not come back. */
+static void test_confine(void **state)
+{
+    struct dune_diag d = {0};
+    int status = 0;
+    pid_t child;
+
+    (void)state;
+    child = fork();
+    if (child == 0) {
+        char *const none[] = {NULL};
+        int failed = 0;
+
+        if (dune_confine_caps(DUNE_CAP_NET, &d) || (geteuid() == 0 && chroot("/") == 0))
+            failed |= 1;
+        if (dune_confine_calls(false, &d))
+            failed |= 2;
+        if (execve("/bin/true", none, none) != -1 || errno != EPERM || unshare(0) != -1 || errno != EPERM)
+            failed |= 4;
+        if (getpid() <= 0 || access("/", R_OK))
+            failed |= 8;
+        _exit(failed);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void square(void *ctx, size_t i)
 {
     ((size_t *)ctx)[i] = i * i;
@@ -163,5 +196,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_hashes),        cmocka_unit_test(test_rng_is_keyed),
     cmocka_unit_test(test_csv_quotes_crlf_bom), cmocka_unit_test(test_json_writer),
     cmocka_unit_test(test_atomic_write),  cmocka_unit_test(test_write_special),  cmocka_unit_test(test_parallel_for),
+    cmocka_unit_test(test_confine),
 };
 RUN_TESTS(tests)
