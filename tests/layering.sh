@@ -4,7 +4,7 @@
 # _int.h is never included; every public header compiles alone.
 cd "${DUNE_SOURCE_ROOT:-.}" || exit 1
 stages=$(sed -n "/^stages = \[/,/\]/p" meson.build | tr -d "\n" | sed "s/.*\[//; s/\].*//; s/[',]/ /g")
-stages="$stages cli"
+stages="$stages api cli"
 bad=0
 seen=""
 echo "1..2"

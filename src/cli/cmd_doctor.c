@@ -189,7 +189,8 @@ static void check_tools(struct checkup *c)
         {"ethtool", "testbed record"},
         {"simple_switch", "running P4 plans on the software switch"},
         {"p4c-bm2-ss", "compiling P4 plans for the software switch"},
-        {"python3", "the comparison with scikit-learn (test)"},
+        {"python3", "the Python binding, the comparison with scikit-learn (test)"},
+        {"nft", "marking packets by class (docs/feeds.md, test)"},
     };
     size_t i;
 
