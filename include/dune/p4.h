@@ -60,16 +60,21 @@ void dune_p4_files_fini(struct dune_p4_files *f);
 
 /* --- the compiler's own reports -------------------------------------------------------------------- */
 struct dune_p4_compiled { /* what the compiler of the switch says about a program */
-    bool has_metrics, has_stages;                             /* metrics.json, mau.resources.log */
-    uint32_t stages, sram_blocks, tcam_blocks, map_rams, latency_cycles; /* cycles of the ingress */
+    bool has_metrics, has_stages; /* the blocks are known; the stages are */
+    uint32_t stages, sram_blocks, tcam_blocks, map_rams, latency_cycles; /* cycles of the ingress; 0: not known */
 };
-/* Text of metrics.json; of mau.resources.log. DUNE_E_FORMAT says what is missing. */
+/* Text of metrics.json; of mau.resources.log; of resources.json and power.json, which those two are made of: they
+ * fill in what is not known yet. DUNE_E_FORMAT says what is missing. */
 int dune_p4_compiled_metrics(struct dune_p4_compiled *c, const char *name, const char *text, size_t len,
                              struct dune_diag *d) DUNE_MUST_USE;
 int dune_p4_compiled_stages(struct dune_p4_compiled *c, const char *name, const char *text, size_t len,
                             struct dune_diag *d) DUNE_MUST_USE;
-/* Both, as far as they are there, from dir/DEVICE/DEVICE.out (where compile.sh puts them), dir/DEVICE or
- * dir, or logs/, pipe/, pipe/logs/ in it. DUNE_E_INPUT: neither. */
+int dune_p4_compiled_resources(struct dune_p4_compiled *c, const char *name, const char *text, size_t len,
+                               struct dune_diag *d) DUNE_MUST_USE;
+int dune_p4_compiled_power(struct dune_p4_compiled *c, const char *name, const char *text, size_t len,
+                           struct dune_diag *d) DUNE_MUST_USE;
+/* As far as they are there, from dir/DEVICE/DEVICE.out (where compile.sh puts them), dir/DEVICE or
+ * dir, or logs/, pipe/, pipe/logs/ in it. DUNE_E_INPUT: none. */
 int dune_p4_compiled_read(struct dune_p4_compiled *c, const char *dir, const char *device,
                           struct dune_diag *d) DUNE_MUST_USE;
 /* Appends the report of a device: the model of src/plan, and beside it the compiler's numbers (NULL: none). */

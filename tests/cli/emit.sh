@@ -76,7 +76,7 @@ expect 0 "a compiler's report" "$D" emit "$T/tna.json" --target p4-tna --generat
 has "stands beside the model" "$T/tna/s1/report.txt" '^stages  *[0-9]+ of 12  *2$'
 has "with its cycles" "$T/tna/s1/report.txt" '^latency, cycles  *[0-9]+  *290$'
 expect 3 "no compiler's report" "$D" emit "$T/tna.json" --target p4-tna --generations 1 -o "$T/tna" --compiler-report "$T/tna2"
-has "is said" err 'no metrics.json or mau.resources.log of device s1'
+has "is said" err 'no metrics.json, mau.resources.log or resources.json of device s1'
 expect 4 "TNA: parser limits beyond the profile" "$D" emit "$T/tofino.json" --target p4-tna -o "$T/x"
 has "are refused" err 'device s1: profile tofino1: parser limits wider'
 

@@ -14,5 +14,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         __builtin_trap();
     if (dune_p4_compiled_stages(&c, "fuzz", (const char *)data, len, &d) == 0 && (!c.has_stages || c.stages > 1000))
         __builtin_trap();
+    c = (struct dune_p4_compiled){0};
+    if (dune_p4_compiled_resources(&c, "fuzz", (const char *)data, len, &d) == 0 && (!c.has_stages || c.stages > 1000))
+        __builtin_trap();
+    if (dune_p4_compiled_power(&c, "fuzz", (const char *)data, len, &d) == 0 && !c.latency_cycles)
+        __builtin_trap();
     return 0;
 }

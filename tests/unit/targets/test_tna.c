@@ -363,6 +363,42 @@ static const char stages[] = "-----\n"
                              "|      0       | 9%   |  4   |       31        |\n"
                              "|      2       | 9%   |  4   |       31        |\n";
 
+/* What a compiler without the summaries leaves behind. */
+static const char resources[] =
+    "{\"resources\": {\"mau\": {\"mau_stages\": ["
+    "{\"stage_number\": 0, \"rams\": {\"srams\": [{}, {}, {}]}, \"map_rams\": {\"maprams\": [{}, {}]},"
+    " \"tcams\": {\"tcams\": [{}]}, \"logical_tables\": {\"ids\": [{}]}},"
+    "{\"stage_number\": 1, \"rams\": {\"srams\": [{}]}, \"logical_tables\": {\"ids\": [{}]}},"
+    "{\"stage_number\": 2, \"logical_tables\": {\"ids\": []}}]}}}";
+static const char power[] = "{\"total_latency\": [{\"gress\": \"egress\", \"latency\": 9}, {\"gress\": \"ingress\", \"latency\": 77}]}";
+
+static void test_compiled_parts(void **state)
+{
+    struct dune_p4_compiled c = {0};
+    struct dune_diag d = {0};
+
+    (void)state;
+    assert_ok(dune_p4_compiled_resources(&c, "resources.json", resources, strlen(resources), &d), d);
+    assert_ok(dune_p4_compiled_power(&c, "power.json", power, strlen(power), &d), d);
+    assert_true(c.has_stages && c.has_metrics);
+    assert_int_equal(c.stages, 2);
+    assert_int_equal(c.sram_blocks, 4);
+    assert_int_equal(c.map_rams, 2);
+    assert_int_equal(c.tcam_blocks, 1);
+    assert_int_equal(c.latency_cycles, 77);
+    c = (struct dune_p4_compiled){0}; /* a summary is not overwritten */
+    assert_ok(dune_p4_compiled_metrics(&c, "metrics.json", metrics, strlen(metrics), &d), d);
+    assert_ok(dune_p4_compiled_resources(&c, "resources.json", resources, strlen(resources), &d), d);
+    assert_ok(dune_p4_compiled_power(&c, "power.json", power, strlen(power), &d), d);
+    assert_int_equal(c.stages, 2);
+    assert_int_equal(c.sram_blocks, 242);
+    assert_int_equal(c.latency_cycles, 290);
+    assert_int_equal(dune_p4_compiled_resources(&c, "r", "{}", 2, &d), DUNE_E_FORMAT);
+    assert_int_equal(dune_p4_compiled_resources(&c, "r", "[", 1, &d), DUNE_E_FORMAT);
+    assert_int_equal(dune_p4_compiled_power(&c, "p", "{}", 2, &d), DUNE_E_FORMAT);
+    assert_int_equal(dune_p4_compiled_power(&c, "p", "[", 1, &d), DUNE_E_FORMAT);
+}
+
 static void test_compiled(void **state)
 {
     struct dune_p4_compiled c = {0};
@@ -393,6 +429,6 @@ static void test_compiled(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_wrap),       cmocka_unit_test(test_unswept),  cmocka_unit_test(test_time_in_program),
     cmocka_unit_test(test_votes),      cmocka_unit_test(test_shape_only), cmocka_unit_test(test_refusals),
-    cmocka_unit_test(test_compiled),
+    cmocka_unit_test(test_compiled),   cmocka_unit_test(test_compiled_parts),
 };
 RUN_TESTS(tests)
