@@ -75,6 +75,9 @@ struct dune_replay {
     struct dune_replay_level flow, packet;
     const char *bootstrap_over; /* "captures", or "flows" when fewer than 4 captures hold labelled flows */
     uint32_t bootstrap_groups;
+    struct dune_replay_decided { /* weight at flow level of what this sub-model's answer decided */
+        uint64_t right, wrong;
+    } decided[256]; /* by sub-model id */
     /* time spent in the chain, per packet, over bursts (weighted by packets) */
     double ns_mean, ns_p50, ns_p99;
 };
@@ -91,6 +94,8 @@ void dune_replay_free(struct dune_replay *r);
 struct dune_jsonw;
 /* The value of "solutions"[NAME] (design section 10) into an open JSON writer. */
 void dune_replay_json(const struct dune_replay *r, const struct dune_plan *p, struct dune_jsonw *w);
+/* Of this its key "resources" and the value: what every device of the plan needs. */
+void dune_plan_resources_json(const struct dune_plan *p, struct dune_jsonw *w);
 
 /* --- the true flows of one capture (replay_truth.c) --------------------------------------------------- */
 struct dune_truth; /* opaque */

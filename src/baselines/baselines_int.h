@@ -25,4 +25,16 @@ int dune_baseline_finish(const struct dune_baseline *b, struct dune_fit *const *
                          unsigned n_fits, const struct dune_chain_rule *rule, const char *name,
                          struct dune_solution_result *out, struct dune_diag *d) DUNE_MUST_USE;
 
+/* --- paper_notes.c: what dune-paper did, step by step (docs/formats/choice.md) --------------------------- */
+struct dune_paper_steps {
+    const struct dune_blocks *blocks;
+    const struct dune_importance *w;
+    const struct dune_scores *f;
+    unsigned n;
+    const struct dune_block_fit *sub; /* [n] */
+    const double *confusion, *f1;     /* [n][n], [n] */
+    const struct dune_order *order;
+};
+char *dune_paper_notes(const struct dune_paper_steps *s); /* JSON; yours */
+
 #endif

@@ -20,6 +20,7 @@ struct paper {
     uint8_t *member;            /* [n_blocks][n_classes] */
     unsigned n_blocks;
     struct dune_order order;
+    double confusion[DUNE_MAX_BLOCKS * DUNE_MAX_BLOCKS], f1[DUNE_MAX_BLOCKS]; /* what the order is from */
 };
 
 /* f: per-class flow-level F1 of the big forest on the validation flows, percent. */
@@ -126,24 +127,14 @@ static int search_block(struct paper *p, unsigned i, struct dune_solution_result
 
 static int order_blocks(struct paper *p, struct dune_diag *d)
 {
-    double confusion[DUNE_MAX_BLOCKS * DUNE_MAX_BLOCKS], f1[DUNE_MAX_BLOCKS];
     const struct dune_item_answer *col[DUNE_MAX_BLOCKS];
 
     for (unsigned i = 0; i < p->n_blocks; i++) {
         col[i] = p->sub[i].col;
-        f1[i] = 100 * p->sub[i].grid.point[p->sub[i].grid.best].macro_f1;
+        p->f1[i] = 100 * p->sub[i].grid.point[p->sub[i].grid.best].macro_f1;
     }
-    dune_block_confusion(p->b.space, p->n_blocks, p->member, col, p->b.valid, confusion);
-    return dune_sequence_lop(&p->order, p->n_blocks, confusion, f1, d);
-}
-
-/* The blocks, in the format of blocks.json: what the other steps can be repeated from. */
-static char *blocks_text(const struct paper *p)
-{
-    char *text;
-    size_t len;
-
-    return dune_blocks_format(p->blocks, &text, &len) == 0 ? text : NULL;
+    dune_block_confusion(p->b.space, p->n_blocks, p->member, col, p->b.valid, p->confusion);
+    return dune_sequence_lop(&p->order, p->n_blocks, p->confusion, p->f1, d);
 }
 
 static int build(struct paper *p, struct dune_solution_result *out, struct dune_diag *d)
@@ -160,7 +151,9 @@ static int build(struct paper *p, struct dune_solution_result *out, struct dune_
     }
     out->train_macro = dune_baseline_macro(&p->b, col, p->n_blocks, &rule, p->b.valid);
     out->judged_by = "validation split";
-    out->notes = blocks_text(p);
+    out->notes = dune_paper_notes(&(struct dune_paper_steps){
+        .blocks = p->blocks, .w = p->w, .f = p->f, .n = p->n_blocks, .sub = p->sub, .confusion = p->confusion,
+        .f1 = p->f1, .order = &p->order});
     return dune_baseline_finish(&p->b, fit, id, p->n_blocks, &rule, "dune-paper", out, d);
 }
 

@@ -11,6 +11,7 @@ void bench_result_plot(struct dune_buf *out, const struct bench_result *r, size_
     const struct bench_curve *c = &r->curves.data[i];
     struct chart chart = {.title = c->title, .x_label = c->x_label, .y_label = c->y_label, .log_x = true, .log_y = true};
     double lo = INFINITY, hi = 0, ylo = INFINITY, yhi = 0;
+    struct dune_buf svg = {0};
 
     for (size_t s = 0; s < c->series.len; s++)
         for (size_t k = 0; k < c->series.data[s].x.len; k++) {
@@ -23,7 +24,9 @@ void bench_result_plot(struct dune_buf *out, const struct bench_result *r, size_
     for (size_t s = 0; s < c->series.len; s++)
         chart_add(&chart, c->series.data[s].name, c->series.data[s].x.len, c->series.data[s].x.data,
                   c->series.data[s].y.data);
-    chart_svg(out, &chart);
+    chart_svg(&svg, &chart);
+    chart_file(out, &svg);
+    dune_buf_fini(&svg);
     chart_fini(&chart);
 }
 

@@ -37,6 +37,8 @@ static void plan_key(const struct job *j, const struct dune_run_solution *s, cha
     dune_run_key_init(&k);
     dune_run_key_text(&k, "plan 5");
     dune_run_key_text(&k, ops->name);
+    if (ops == &dune_solution_dune_paper)
+        dune_run_key_text(&k, "with its steps");
     dune_run_key_text(&k, j->r->ds->hash);
     dune_run_key_text(&k, ops->needs_all_packets ? j->r->all->hash : "-");
     dune_run_key_u64(&k, e->devices);

@@ -24,6 +24,7 @@ struct rp_score {
     uint32_t *of_label; /* label id -> class */
     uint32_t of_plan[256]; /* plan class id -> class */
     struct rp_share flow, packet;
+    struct dune_replay_decided decided[256];
     DUNE_VEC(struct rp_vote) now; /* of the capture under way */
     rp_dune_votes by_flow[2], by_capture[2]; /* flow level, packet level */
     uint32_t n_captures, n_flows; /* with labelled flows */

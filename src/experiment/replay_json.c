@@ -59,6 +59,49 @@ static void put_classes(struct dune_jsonw *w, const struct dune_replay *r)
     dune_jsonw_end(w);
 }
 
+enum { DENSE_CLASSES = 512 };
+
+static void put_flows(struct dune_jsonw *w, uint64_t weight)
+{
+    dune_jsonw_fixed(w, (double)weight / DUNE_WEIGHT_ONE, 3);
+}
+
+/* [true class, class said, flows] of every cell that is not zero; for many classes. */
+static void put_sparse(struct dune_jsonw *w, const struct dune_confusion *c)
+{
+    dune_jsonw_key(w, "confusion_cells");
+    dune_jsonw_arr(w);
+    for (size_t i = 0; i < (size_t)c->n_classes * (c->n_classes + 1); i++) {
+        if (!c->cell[i])
+            continue;
+        dune_jsonw_arr_inline(w);
+        dune_jsonw_uint(w, i / (c->n_classes + 1));
+        dune_jsonw_uint(w, i % (c->n_classes + 1));
+        put_flows(w, c->cell[i]);
+        dune_jsonw_end(w);
+    }
+    dune_jsonw_end(w);
+}
+
+/* Whose answers decided how many flows. */
+static void put_decided(struct dune_jsonw *w, const struct dune_replay *r, const struct dune_plan *p)
+{
+    dune_jsonw_key(w, "decided");
+    dune_jsonw_arr(w);
+    for (uint32_t i = 0; i < p->n_submodels; i++) {
+        dune_jsonw_obj_inline(w);
+        put_uint(w, "submodel", p->sub[i].id);
+        dune_jsonw_key(w, "device");
+        dune_jsonw_str(w, p->device[p->sub[i].device].name);
+        dune_jsonw_key(w, "right");
+        put_flows(w, r->decided[p->sub[i].id].right);
+        dune_jsonw_key(w, "wrong");
+        put_flows(w, r->decided[p->sub[i].id].wrong);
+        dune_jsonw_end(w);
+    }
+    dune_jsonw_end(w);
+}
+
 /* Rows are true classes, columns predictions in the same order, the last column is unclaimed. */
 static void put_confusion(struct dune_jsonw *w, const struct dune_replay *r)
 {
@@ -69,24 +112,29 @@ static void put_confusion(struct dune_jsonw *w, const struct dune_replay *r)
     for (uint32_t k = 0; k < r->n_classes; k++)
         dune_jsonw_str(w, r->class_name[k]);
     dune_jsonw_end(w);
+    if (r->n_classes > DENSE_CLASSES) {
+        put_sparse(w, c);
+        return;
+    }
     dune_jsonw_key(w, "confusion");
     dune_jsonw_arr(w);
     for (uint32_t i = 0; i < c->n_classes; i++) {
         dune_jsonw_arr_inline(w);
         for (uint32_t j = 0; j <= c->n_classes; j++)
-            dune_jsonw_fixed(w, (double)c->cell[i * (c->n_classes + 1) + j] / DUNE_WEIGHT_ONE, 3);
+            put_flows(w, c->cell[i * (c->n_classes + 1) + j]);
         dune_jsonw_end(w);
     }
     dune_jsonw_end(w);
 }
 
-static void put_truth(struct dune_jsonw *w, const struct dune_replay *r)
+static void put_truth(struct dune_jsonw *w, const struct dune_replay *r, const struct dune_plan *p)
 {
     put_level(w, "flow", r, &r->flow);
     put_level(w, "packet", r, &r->packet);
     put_share(w, "coverage", r->flow.f1.coverage);
     put_classes(w, r);
     put_confusion(w, r);
+    put_decided(w, r, p);
     put_uint(w, "flows", r->flows);
     put_uint(w, "unlabelled_flows", r->unlabelled_flows);
     put_uint(w, "unlabelled_packets", r->unlabelled_packets);
@@ -187,11 +235,20 @@ static void put_resources(struct dune_jsonw *w, const struct dune_plan *p, uint3
     dune_jsonw_end(w);
 }
 
+void dune_plan_resources_json(const struct dune_plan *p, struct dune_jsonw *w)
+{
+    dune_jsonw_key(w, "resources");
+    dune_jsonw_arr(w);
+    for (uint32_t i = 0; i < p->n_devices; i++)
+        put_resources(w, p, i);
+    dune_jsonw_end(w);
+}
+
 void dune_replay_json(const struct dune_replay *r, const struct dune_plan *p, struct dune_jsonw *w)
 {
     dune_jsonw_obj(w);
     if (r->scored)
-        put_truth(w, r);
+        put_truth(w, r, p);
     put_packets(w, r);
     dune_jsonw_key(w, "ns_per_packet");
     dune_jsonw_obj_inline(w);
@@ -209,10 +266,6 @@ void dune_replay_json(const struct dune_replay *r, const struct dune_plan *p, st
     for (uint32_t i = 0; i < r->n_devices; i++)
         put_device(w, r, i);
     dune_jsonw_end(w);
-    dune_jsonw_key(w, "resources");
-    dune_jsonw_arr(w);
-    for (uint32_t i = 0; i < p->n_devices; i++)
-        put_resources(w, p, i);
-    dune_jsonw_end(w);
+    dune_plan_resources_json(p, w);
     dune_jsonw_end(w);
 }

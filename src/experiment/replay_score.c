@@ -85,6 +85,10 @@ void dune_rp_score_add(struct rp_score *s, uint64_t flow, uint64_t pos, uint64_t
 
     add_share(&s->flow, v, w);
     add_share(&s->packet, v, 1);
+    if (v->inferable && v->cls) {
+        s->decided[v->submodel].right += vote.pred == truth ? w : 0;
+        s->decided[v->submodel].wrong += vote.pred == truth ? 0 : w;
+    }
     DUNE_VEC_PUSH(&s->now, vote);
 }
 
@@ -190,5 +194,6 @@ void dune_rp_score_finish(struct rp_score *s, struct dune_replay *r, unsigned dr
     finish_level(s, 1, r, draws, seed);
     r->n_classes = s->n_classes;
     r->class_name = s->class_name;
+    memcpy(r->decided, s->decided, sizeof(r->decided));
     s->class_name = NULL;
 }

@@ -4,32 +4,59 @@
 
 #include "experiment/experiment_int.h"
 
-static void put_settings(const struct dune_run *r, struct dune_jsonw *w)
+static void put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
 {
-    const struct dune_experiment *e = r->e;
+    dune_jsonw_key(w, key);
+    dune_jsonw_uint(w, v);
+}
 
-    dune_jsonw_key(w, "name");
-    dune_jsonw_str(w, e->name);
+static void put_text(struct dune_jsonw *w, const char *key, const char *v)
+{
+    dune_jsonw_key(w, key);
+    dune_jsonw_str(w, v);
+}
+
+static void put_data(const struct dune_dataset *ds, struct dune_jsonw *w)
+{
+    uint64_t flows[2] = {0}, captures[2] = {0};
+
+    for (uint64_t i = 0; i < ds->n_flows; i++)
+        flows[ds->flow_split[i] == DUNE_SPLIT_TEST]++;
+    for (uint32_t i = 0; i < ds->n_captures; i++)
+        captures[ds->capture_split[i] == DUNE_SPLIT_TEST]++;
     dune_jsonw_key(w, "data");
     dune_jsonw_obj_inline(w);
-    dune_jsonw_key(w, "hash");
-    dune_jsonw_str(w, r->ds->hash);
-    dune_jsonw_key(w, "classes");
-    dune_jsonw_uint(w, r->ds->n_classes);
-    dune_jsonw_key(w, "flows");
-    dune_jsonw_uint(w, r->ds->n_flows);
+    put_text(w, "hash", ds->hash);
+    put_uint(w, "classes", ds->n_classes);
+    put_uint(w, "flows", ds->n_flows);
+    put_uint(w, "train_flows", flows[0]);
+    put_uint(w, "test_flows", flows[1]);
+    put_uint(w, "train_captures", captures[0]);
+    put_uint(w, "test_captures", captures[1]);
     dune_jsonw_end(w);
-    dune_jsonw_key(w, "devices");
-    dune_jsonw_uint(w, e->devices);
+}
+
+static void put_settings(const struct dune_run *r, struct dune_jsonw *w)
+{
+    static const char *const effort[] = {"quick", "default", "full"};
+    const struct dune_experiment *e = r->e;
+
+    put_text(w, "format", "dune-metrics");
+    put_uint(w, "version", 1);
+    put_text(w, "name", e->name);
+    put_data(r->ds, w);
+    put_uint(w, "devices", e->devices);
     dune_jsonw_key(w, "budget");
     dune_jsonw_obj_inline(w);
-    dune_jsonw_key(w, "leaves_sum");
-    dune_jsonw_uint(w, e->budget.leaves_sum);
-    dune_jsonw_key(w, "features_distinct");
-    dune_jsonw_uint(w, e->budget.features_distinct);
+    put_uint(w, "leaves_sum", e->budget.leaves_sum);
+    put_uint(w, "features_distinct", e->budget.features_distinct);
     dune_jsonw_end(w);
-    dune_jsonw_key(w, "seed");
-    dune_jsonw_uint(w, e->seed);
+    put_text(w, "profile", e->profile);
+    put_text(w, "features", e->features);
+    put_text(w, "effort", effort[e->effort]);
+    dune_jsonw_key(w, "tuned");
+    dune_jsonw_bool(w, e->tuned);
+    put_uint(w, "seed", e->seed);
 }
 
 static void put_shortcuts(const struct dune_run_solution *s, struct dune_jsonw *w)
@@ -91,6 +118,37 @@ static void put_differences(const struct dune_run *r, struct dune_jsonw *w)
     dune_jsonw_str(w, r->groups_are_captures ? "captures" : "flows");
 }
 
+/* What is known about a solution without the test captures. */
+static void put_folds(const struct dune_run_solution *s, struct dune_jsonw *w)
+{
+    dune_jsonw_obj(w);
+    dune_jsonw_key(w, "folds");
+    dune_jsonw_obj_inline(w);
+    dune_jsonw_key(w, "macro");
+    if (s->train_macro > 0)
+        dune_jsonw_fixed(w, s->train_macro, 6);
+    else
+        dune_jsonw_null(w);
+    put_text(w, "judged_by", s->judged_by);
+    dune_jsonw_end(w);
+    dune_plan_resources_json(s->plan, w);
+    dune_jsonw_end(w);
+}
+
+static void put_solutions(const struct dune_run *r, bool final, struct dune_jsonw *w)
+{
+    dune_jsonw_key(w, "solutions");
+    dune_jsonw_obj(w);
+    for (size_t i = 0; i < r->n; i++) {
+        dune_jsonw_key(w, r->sol[i].ops->name);
+        if (final)
+            dune_replay_json(r->sol[i].replay, r->sol[i].plan, w);
+        else
+            put_folds(&r->sol[i], w);
+    }
+    dune_jsonw_end(w);
+}
+
 void dune_run_json(const struct dune_run *r, struct dune_buf *out)
 {
     struct dune_jsonw w;
@@ -110,16 +168,9 @@ void dune_run_json(const struct dune_run *r, struct dune_buf *out)
     dune_jsonw_end(&w);
     if (r->n_ablation)
         dune_run_ablation_json(r, &w);
-    if (final) {
-        dune_jsonw_key(&w, "solutions");
-        dune_jsonw_obj(&w);
-        for (size_t i = 0; i < r->n; i++) {
-            dune_jsonw_key(&w, r->sol[i].ops->name);
-            dune_replay_json(r->sol[i].replay, r->sol[i].plan, &w);
-        }
-        dune_jsonw_end(&w);
+    put_solutions(r, final, &w);
+    if (final)
         put_differences(r, &w);
-    }
     dune_jsonw_end(&w);
 }
 

@@ -36,7 +36,9 @@ expect 0 "replay of the plan" "$D" replay r/plans/dune.json data/test/*.pcap --c
 check "the verdicts are those of the run" cmp v.csv r/verdicts/dune.csv
 expect 0 "compare" "$D" compare e.yaml -o cmp
 has "compare does not read test" out 'test captures were not read'
-check "nor writes test scores" sh -c '! grep -q "\"solutions\"" cmp/metrics.json'
+check "nor writes test scores" sh -c '! grep -q "\"flow\"" cmp/metrics.json'
+has "but scores of the folds" cmp/metrics.json '"folds": .*"macro": 0\.[0-9]+, "judged_by": ".*validation'
+has "and what devices need" cmp/metrics.json '"name": "s1", .*"fits": true'
 expect 0 "json" "$D" run e.yaml -o r --json
 has "json has scores" out '"macro"'
 
