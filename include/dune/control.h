@@ -198,6 +198,9 @@ struct dune_agent_cfg { /* zero: the default */
     const char *device;         /* its name; required */
     uint64_t report_ns;         /* between reports; 0: 0.5 s */
     uint64_t boot;              /* 0: drawn */
+    /* every digest of the device, with its class name (NULL: unclaimed), sent again while no rule hits; or NULL */
+    void (*digest)(void *ctx, const struct dune_digest *dg, const char *cls);
+    void *digest_ctx;
 };
 struct dune_agent; /* opaque */
 /* live and bus are borrowed and must outlive the agent. */

@@ -31,6 +31,7 @@ struct dune_controller_cfg { /* zero: the default */
     uint64_t resend_ns;          /* a command without effect is sent again; 0.3 s */
     uint64_t grace_ns;           /* packets on the way when a generation is drained; 0.1 s */
     bool no_rules;               /* digests are counted and nothing else */
+    bool feed;                   /* publish what flows are on DUNE_FEED_SUBJECT (dune/feed.h) */
     bool rules_everywhere;       /* rules also behind the first devices */
     uint32_t rule_rate, rule_burst; /* rules per second; 20000, 4096 */
     bool no_auto_rollback;
@@ -106,6 +107,10 @@ bool dune_controller_report(const struct dune_controller *c, const char *device,
 void dune_controller_status(const struct dune_controller *c, struct dune_buf *out);
 /* Every digest that is not a duplicate, with its class name (NULL: unclaimed). */
 typedef void (*dune_controller_digest_fn)(void *ctx, const struct dune_digest *dg, const char *cls);
+/* The same as events of a feed, pins applied. */
+struct dune_feed_event;
+typedef void (*dune_controller_flow_fn)(void *ctx, const struct dune_feed_event *e);
+void dune_controller_on_flow(struct dune_controller *c, dune_controller_flow_fn fn, void *ctx);
 void dune_controller_on_digest(struct dune_controller *c, dune_controller_digest_fn fn, void *ctx);
 
 /* --- operators elsewhere ------------------------------------------------------------------------------- */

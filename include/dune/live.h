@@ -33,6 +33,8 @@ struct dune_switch_cfg { /* zero: the default */
     struct dune_chain_opts opts; /* slots, ways, keep_shim, drop_edge_shim, rules_max, digest_rate */
     void (*note)(void *ctx, const char *text);
     void *note_ctx;
+    void (*digest)(void *ctx, const struct dune_digest *dg, const char *cls); /* as of struct dune_agent_cfg */
+    void *digest_ctx;
 };
 /* Runs until dune_interrupted(). Errors: DUNE_E_ENV (privilege, interface, MTU, offload). */
 int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d) DUNE_MUST_USE;

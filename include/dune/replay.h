@@ -38,6 +38,7 @@ struct dune_replay_opts { /* zero: the default */
     const char *verdicts_path;           /* CSV, one row per packet; NULL: none */
     const char *pcap_path;               /* packets as they left; NULL: none. With their shim if
                                             chain.keep_shim */
+    const char *feed;                    /* json:FILE or csv:FILE, one line per flow (dune/feed.h); NULL: none */
     unsigned bootstrap_draws;            /* 0: 1000 */
     uint64_t seed;                       /* of the bootstrap */
     dune_replay_fn on_packet;

@@ -12,12 +12,13 @@
 #include "base/confine.h"
 #include "cli/bus_open.h"
 #include "dune/controller.h"
+#include "dune/feed.h"
 
 struct config {
-    const char *bus, *creds, *ca, *state, *owner;
+    const char *bus, *creds, *ca, *state, *owner, *feed;
     struct cli_list device;
     double share, coverage_drop;
-    uint32_t rule_rate;
+    uint32_t rule_rate, events;
     bool no_rules, rules_everywhere, no_rollback, stop, unconfined;
 };
 
@@ -44,6 +45,9 @@ static const struct cli_option options[] = {
      "serve: keep all privileges and system calls"},
     {"share", 0, CLI_DOUBLE, offsetof(struct config, share), "PERCENT", "100",
      "apply: share of the new flows that get the plan (a canary, until promote or rollback)", false, 0.1, 100},
+    {"feed", 0, CLI_STR, offsetof(struct config, feed), "json:FILE|csv:FILE", NULL,
+     "serve: append a line for every flow that is settled (docs/feeds.md)"},
+    {"events", 0, CLI_U32, offsetof(struct config, events), "N", NULL, "watch: end after so many flows", false, 1, 0},
     {"stop", 0, CLI_FLAG, offsetof(struct config, stop), NULL, NULL, "shadow: end it"},
 };
 
@@ -144,21 +148,42 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+struct feeding {
+    struct cli_ctx *ctx;
+    struct dune_feed *feed;
+    bool failed; /* said once */
+};
+
+/* A feed that cannot be written costs its lines and nothing else. */
+static void feed_flow(void *ctx, const struct dune_feed_event *e)
+{
+    struct feeding *f = ctx;
+    struct dune_diag d = {0};
+
+    if (dune_feed_put(f->feed, e, &d) == 0 || f->failed)
+        return;
+    f->failed = true;
+    cli_warn(f->ctx, "%s: %s", d.file, d.msg);
+}
+
 static int serve(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag *d)
 {
     struct dune_controller_device *dev = dune_arena_alloc(&ctx->arena, cfg->device.len + 1, sizeof(*dev));
     struct served s = {.lock = -1};
     struct dune_controller *c = NULL;
+    struct feeding feeding = {.ctx = ctx};
     char host[64] = "", owner[100];
     int rc = parse_devices(cfg, dev, &ctx->arena, d);
     struct dune_controller_cfg k = {.device = dev, .n_devices = (uint32_t)cfg->device.len, .no_rules = cfg->no_rules,
                                     .rules_everywhere = cfg->rules_everywhere, .rule_rate = cfg->rule_rate,
-                                    .no_auto_rollback = cfg->no_rollback,
+                                    .no_auto_rollback = cfg->no_rollback, .feed = true,
                                     .coverage_drop = (uint32_t)(cfg->coverage_drop * 10), .note = note, .note_ctx = ctx};
 
     gethostname(host, sizeof(host) - 1);
     snprintf(owner, sizeof(owner), "%s-%ld", host, (long)getpid());
     k.owner = cfg->owner ? cfg->owner : strncmp(cfg->bus, "unix:", 5) == 0 ? "directory" : owner;
+    if (rc == 0 && cfg->feed)
+        rc = dune_feed_open(&feeding.feed, cfg->feed, false, d);
     /* It only ever reads and writes its state and talks to its bus. */
     if (rc == 0 && !cfg->unconfined)
         rc = dune_confine_caps(0, d);
@@ -168,6 +193,8 @@ static int serve(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag
         rc = dune_confine_calls(false, d);
     if (rc == 0)
         rc = dune_controller_new(&c, &k, s.bus, d);
+    if (rc == 0 && feeding.feed)
+        dune_controller_on_flow(c, feed_flow, &feeding);
     if (rc == 0)
         rc = dune_controller_serve(c, d);
     while (rc == 0 && !dune_interrupted()) {
@@ -178,6 +205,53 @@ static int serve(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag
         dune_controller_release(c);
     dune_controller_free(c);
     close_bus(&s);
+    dune_feed_abort(feeding.feed);
+    return rc;
+}
+
+/* --- watch ------------------------------------------------------------------------------------------------ */
+
+struct watching {
+    struct cli_ctx *ctx;
+    uint64_t left; /* events; UINT64_MAX: no end */
+};
+
+/* A line of a feed, and nothing that could be something else on a terminal or in a pipe. */
+static bool is_line(const char *data, size_t len)
+{
+    bool good = len > 2 && data[0] == '{' && data[len - 1] == '\n' && data[len - 2] == '}';
+
+    for (size_t i = 0; good && i + 1 < len; i++)
+        good = (unsigned char)data[i] >= 0x20 && data[i] != 0x7f;
+    return good;
+}
+
+static void print_event(void *ctx, const char *subject, const void *data, size_t len)
+{
+    struct watching *w = ctx;
+
+    (void)subject;
+    if (w->left == 0 || !is_line(data, len))
+        return;
+    cli_out(w->ctx, "%.*s", (int)len, (const char *)data);
+    fflush(stdout);
+    w->left -= w->left != UINT64_MAX;
+}
+
+static int watch(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag *d)
+{
+    struct watching w = {ctx, cfg->events ? cfg->events : UINT64_MAX};
+    struct dune_bus *bus = NULL;
+    struct dune_diag ignored = {0};
+    int rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, d);
+
+    if (rc == 0)
+        rc = bus->ops->subscribe(bus, DUNE_FEED_SUBJECT, print_event, &w, d);
+    while (rc == 0 && w.left && !dune_interrupted())
+        if (bus->ops->poll(bus, 200, &ignored)) /* the bus is away: it comes back by itself */
+            usleep(200000);
+    if (bus)
+        bus->ops->close(bus);
     return rc;
 }
 
@@ -282,17 +356,22 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
             return dune_diag_set(d, DUNE_E_USAGE, NULL, "controller serve takes no argument; devices are --device");
         return serve(ctx, cfg, d);
     }
+    if (strcmp(ctx->args[0], "watch") == 0) {
+        if (ctx->n_args != 1)
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "controller watch takes no argument");
+        return watch(ctx, cfg, d);
+    }
     for (size_t i = 0; i < DUNE_ARRAY_LEN(verbs); i++)
         if (strcmp(ctx->args[0], verbs[i].name) == 0)
             return request(ctx, cfg, &verbs[i], d);
-    return dune_diag_set(d, DUNE_E_USAGE, NULL, "no request \"%.32s\": serve, status, apply, promote, rollback, shadow, "
+    return dune_diag_set(d, DUNE_E_USAGE, NULL, "no request \"%.32s\": serve, watch, status, apply, promote, rollback, shadow, "
                          "pin, exempt, unpin, bare, unbare, move", ctx->args[0]);
 }
 
 const struct cli_command cmd_controller = {
     .name = "controller",
     .summary = "plans, rules and digests of all devices",
-    .args = "serve|status|apply PLAN|promote|rollback|shadow PLAN|pin WHAT CLASS|exempt WHAT|unpin WHAT|bare DEVICE|"
+    .args = "serve|watch|status|apply PLAN|promote|rollback|shadow PLAN|pin WHAT CLASS|exempt WHAT|unpin WHAT|bare DEVICE|"
             "unbare DEVICE|move DEVICE POSITION",
     .min_args = 1,
     .max_args = 3,
@@ -302,6 +381,8 @@ const struct cli_command cmd_controller = {
         "serve runs the controller: it loads plans into the devices, replaces them while traffic flows so that no\n"
         "flow is judged by two plans, turns digests into known-flow rules, and watches. What it should do is kept\n"
         "on disk; after a restart it goes on. The socket admits root and the user that serves, nobody else.\n"
+        "\n"
+        "watch prints the flows that are settled as JSON lines (docs/feeds.md) until it is stopped.\n"
         "\n"
         "The other words are requests to the controller that serves. A WHAT is a prefix (10.0.0.0/8) or a directed\n"
         "flow (\"tcp 10.0.0.1:80 10.0.0.2:4000\"); exempt means: never claimed. A prefix takes effect when a flow\n"

@@ -7,7 +7,7 @@
 #include "dune/replay.h"
 
 struct config {
-    const char *labels, *captures, *gateway, *label_field, *engine, *rules, *verdicts, *pcap_out, *name;
+    const char *labels, *captures, *gateway, *label_field, *engine, *rules, *verdicts, *pcap_out, *name, *feed;
     uint32_t slots, ways, digest_rate, rules_max;
     unsigned edge_shim; /* 0 wrap, 1 drop */
     bool keep_shim, rules_everywhere, check_keys, confusion;
@@ -42,6 +42,8 @@ static const struct cli_option options[] = {
      "UNSW device list: the gateway whose packets to a device count"},
     {"verdicts", 0, CLI_STR, offsetof(struct config, verdicts), "FILE", NULL,
      "write the verdict of every packet as CSV"},
+    {"feed", 0, CLI_STR, offsetof(struct config, feed), "json:FILE|csv:FILE", NULL,
+     "write every flow with its class, one line each (docs/feeds.md)"},
     {"pcap-out", 0, CLI_STR, offsetof(struct config, pcap_out), "FILE", NULL,
      "write the packets as they left the chain"},
     {"keep-shim", 0, CLI_FLAG, offsetof(struct config, keep_shim), NULL, NULL,
@@ -269,6 +271,8 @@ static void print_report(struct cli_ctx *ctx, const struct config *cfg, const st
             r->ns_p99);
     if (cfg->verdicts)
         cli_out(ctx, "wrote %s\n", cfg->verdicts);
+    if (cfg->feed)
+        cli_out(ctx, "wrote %s\n", strchr(cfg->feed, ':') + 1);
     if (cfg->pcap_out)
         cli_out(ctx, "wrote %s\n", cfg->pcap_out);
 }
@@ -291,6 +295,7 @@ static int replay(struct cli_ctx *ctx, const struct config *cfg, struct work *w,
         rc = dune_captures_read(&w->captures, cfg->captures, d);
     if (rc)
         return rc;
+    w->opts.feed = cfg->feed;
     w->opts.labels = w->labels;
     w->opts.captures = w->captures;
     path = dune_mem_alloc(w->in.len, sizeof(*path));

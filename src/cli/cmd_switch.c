@@ -5,11 +5,12 @@
 
 #include "base/confine.h"
 #include "cli/bus_open.h"
+#include "dune/feed.h"
 #include "dune/live.h"
 
 struct config {
     const char *bus, *creds, *ca;
-    const char *engine, *out;
+    const char *engine, *out, *feed;
     struct cli_list in;
     uint32_t slots, ways, rules_max, digest_rate;
     unsigned edge_shim;
@@ -36,6 +37,8 @@ static const struct cli_option options[] = {
      "leave the shim on packets at an edge out port (for a sink that reads verdicts)"},
     {"unconfined", 0, CLI_FLAG, offsetof(struct config, unconfined), NULL, NULL,
      "keep all privileges and system calls (done by itself for dpdk ports)"},
+    {"feed", 0, CLI_STR, offsetof(struct config, feed), "json:FILE|csv:FILE", NULL,
+     "append a line for every flow that is settled here (docs/feeds.md); FILE may be a pipe or /dev/stdout"},
     {"slots", 0, CLI_U32, offsetof(struct config, slots), "N", NULL, "flow table slots instead of the plan's", false, 1, 0},
     {"ways", 0, CLI_U32, offsetof(struct config, ways), "N", NULL, "ways instead of the plan's", false, 1, 8},
     {"rules-max", 0, CLI_U32, offsetof(struct config, rules_max), "N", NULL, "rules it holds (65536)", false, 1, 0},
@@ -77,11 +80,31 @@ static void note(void *ctx, const char *text)
     cli_note(ctx, "%s", text);
 }
 
+struct feeding {
+    struct cli_ctx *ctx;
+    struct dune_feed *feed;
+    const char *device;
+    bool failed; /* said once */
+};
+
+/* A feed that cannot be written costs its lines and nothing else. */
+static void feed_digest(void *ctx, const struct dune_digest *dg, const char *cls)
+{
+    struct feeding *f = ctx;
+    struct dune_diag d = {0};
+
+    if (dune_feed_put_digest(f->feed, dg, cls, f->device, &d) == 0 || f->failed)
+        return;
+    f->failed = true;
+    cli_warn(f->ctx, "%s: %s", d.file, d.msg);
+}
+
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
     struct dune_switch_cfg s = {.name = ctx->args[0], .engine = cfg->engine, .back = cfg->back, .fix = cfg->fix,
                                 .note = note, .note_ctx = ctx};
+    struct feeding feeding = {.ctx = ctx, .device = ctx->args[0]};
     struct dune_bus *bus = NULL;
     int rc;
 
@@ -93,12 +116,18 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     rc = parse_port(cfg->out, &s.out, d);
     for (size_t i = 0; rc == 0 && i < cfg->in.len; i++)
         rc = parse_port(cfg->in.data[i], &s.in[s.n_in++], d);
+    if (rc == 0 && cfg->feed) {
+        rc = dune_feed_open(&feeding.feed, cfg->feed, false, d);
+        s.digest = feed_digest;
+        s.digest_ctx = &feeding;
+    }
     if (rc == 0)
         rc = confine(&s, cfg, d);
     if (rc == 0)
         rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, d);
     if (rc == 0)
         rc = dune_switch_run(&s, bus, d);
+    dune_feed_abort(feeding.feed);
     if (bus)
         bus->ops->close(bus);
     return rc;

@@ -33,6 +33,8 @@ struct dune_agent {
     struct ctl_shadow *shadow;
     DUNE_VEC(struct dune_digest) pending;
     struct dune_agent_stats stats;
+    void (*digest)(void *ctx, const struct dune_digest *dg, const char *cls);
+    void *digest_ctx;
 };
 
 /* --- to the controller --------------------------------------------------------------------------------- */
@@ -122,18 +124,6 @@ static void send_digests(struct dune_agent *a)
     dune_mem_free(m);
 }
 
-static void take_digest(void *ctx, const struct dune_digest *dg)
-{
-    struct dune_agent *a = ctx;
-
-    if (a->pending.len < PENDING_MAX)
-        DUNE_VEC_PUSH(&a->pending, *dg);
-    else
-        a->stats.digests_lost++;
-}
-
-/* --- commands ------------------------------------------------------------------------------------------ */
-
 static struct held *find_held(struct dune_agent *a, uint16_t generation)
 {
     for (int i = 0; i < 2; i++)
@@ -141,6 +131,28 @@ static struct held *find_held(struct dune_agent *a, uint16_t generation)
             return &a->held[i];
     return NULL;
 }
+
+static void tell_digest(struct dune_agent *a, const struct dune_digest *dg)
+{
+    const struct held *h = find_held(a, dg->generation);
+
+    if (h && dg->cls <= h->plan->n_classes)
+        a->digest(a->digest_ctx, dg, dg->cls ? h->plan->cls[dg->cls - 1].name : NULL);
+}
+
+static void take_digest(void *ctx, const struct dune_digest *dg)
+{
+    struct dune_agent *a = ctx;
+
+    if (a->digest)
+        tell_digest(a, dg);
+    if (a->pending.len < PENDING_MAX)
+        DUNE_VEC_PUSH(&a->pending, *dg);
+    else
+        a->stats.digests_lost++;
+}
+
+/* --- commands ------------------------------------------------------------------------------------------ */
 
 /* 1: complete, 0: wait for more. Parts out of order are thrown away: the controller starts again. */
 static int collect(struct assembly *as, const struct dune_ctl_msg *m)
@@ -346,6 +358,8 @@ int dune_agent_new(struct dune_agent **out, const struct dune_agent_cfg *cfg, st
     a->bus = bus;
     a->report_ns = cfg->report_ns ? cfg->report_ns : 500000000;
     a->boot = cfg->boot;
+    a->digest = cfg->digest;
+    a->digest_ctx = cfg->digest_ctx;
     while (a->boot == 0)
         if (getrandom(&a->boot, sizeof(a->boot), 0) != sizeof(a->boot))
             a->boot = dune_now_ns();

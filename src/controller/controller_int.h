@@ -77,6 +77,8 @@ struct dune_controller {
     uint64_t bucket, bucket_ns;
     dune_controller_digest_fn digest_fn;
     void *digest_ctx;
+    dune_controller_flow_fn flow_fn;
+    void *flow_ctx;
     struct dune_controller_stats stats;
 };
 
@@ -100,6 +102,9 @@ void dune_ctl_go_back(struct dune_controller *c);
 /* Starts the update to c->next. */
 int dune_ctl_start(struct dune_controller *c, const char *name, const char *text, size_t len, uint32_t share,
                    struct dune_diag *d);
+
+/* --- ctl_flows.c: what flows are, for those who listen ------------------------------------------------------- */
+void dune_ctl_tell_flow(struct dune_controller *c, const struct dune_digest *dg, const char *cls, bool pinned);
 
 /* --- ctl_rules.c --------------------------------------------------------------------------------------------- */
 void dune_ctl_take_digests(struct dune_controller *c, const struct dune_ctl_msg *m);

@@ -224,15 +224,17 @@ static void take_one(struct dune_controller *c, const struct dune_digest *in)
         if (c->digest_fn)
             c->digest_fn(c->digest_ctx, in, in->cls ? p->plan->cls[in->cls - 1].name : NULL);
     }
+    pin = find_pin(c, &dg.key);
+    if (pin)
+        set_pinned(p, pin, &dg);
+    if (first)
+        dune_ctl_tell_flow(c, &dg, dg.cls ? p->plan->cls[dg.cls - 1].name : NULL, pin != NULL);
     if (c->cfg.no_rules)
         return;
     if (!take_token(c)) {
         c->stats.rules_limited++;
         return;
     }
-    pin = find_pin(c, &dg.key);
-    if (pin)
-        set_pinned(p, pin, &dg);
     to_devices(c, &dg);
 }
 

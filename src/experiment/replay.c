@@ -30,6 +30,7 @@ struct replay {
     struct dune_truth *truth;
     struct rp_score score;
     struct rp_out out;
+    struct rp_flows flows;
     struct dune_progress progress;
     DUNE_VEC(struct timing) timing;
     /* the capture under way */
@@ -112,7 +113,7 @@ static void find_flow(struct replay *x, struct dune_replay_packet *p, size_t i)
 }
 
 /* Target traffic is what the plan is asked about: what its filter leaves out is not scored. */
-static void take_verdict(struct replay *x, size_t i, const struct dune_verdict *v)
+static void take_verdict(struct replay *x, size_t i, const struct dune_chain_packet *in, const struct dune_verdict *v)
 {
     struct dune_replay_packet p = {.file = x->file, .capture = x->capture, .index = x->base + i,
                                    .tick = dune_tick(x->rec.data[i].ts_ns), .verdict = v};
@@ -122,6 +123,7 @@ static void take_verdict(struct replay *x, size_t i, const struct dune_verdict *
     if (p.truth != UINT32_MAX && v->fate != DUNE_FATE_FILTERED)
         dune_rp_score_add(&x->score, p.flow, p.flow_pos, p.flow_len, p.truth, v);
     dune_rp_out_verdict(&x->out, &p);
+    dune_rp_flows_add(&x->flows, in, x->rec.data[i].ts_ns, v);
     if (x->o->on_packet)
         x->o->on_packet(x->o->on_packet_ctx, &p);
 }
@@ -147,7 +149,7 @@ static int run_burst(struct replay *x, size_t at, unsigned n, struct dune_diag *
     DUNE_VEC_PUSH(&x->timing, ((struct timing){(float)(dune_now_ns() - start) / (float)n, n}));
     dune_progress_add(&x->progress, bytes);
     for (unsigned i = 0; rc == 0 && i < n; i++) {
-        take_verdict(x, at + i, &v[i]);
+        take_verdict(x, at + i, &pkt[i], &v[i]);
         if (x->out.pcap)
             rc = dune_rp_out_frame(&x->out, x->rec.data[at + i].ts_ns, &frame[i], d);
     }
@@ -177,7 +179,7 @@ static int run_capture(struct replay *x, struct dune_diag *d)
     if (x->truth)
         dune_rp_score_end_capture(&x->score);
     x->r->captures++;
-    return rc;
+    return rc ? rc : dune_rp_flows_end_capture(&x->flows, x->capture, d);
 }
 
 /* --- files ------------------------------------------------------------------------------------------------ */
@@ -320,7 +322,8 @@ static int finish(struct replay *x, struct dune_diag *d)
     if (x->truth)
         dune_rp_score_finish(&x->score, r, x->o->bootstrap_draws ? x->o->bootstrap_draws : 1000,
                              x->o->seed);
-    return dune_rp_out_commit(&x->out, d);
+    rc = dune_rp_out_commit(&x->out, d);
+    return rc ? rc : dune_rp_flows_commit(&x->flows, d);
 }
 
 static struct dune_replay *new_result(const struct dune_plan *p, const struct dune_engine_ops *ops)
@@ -354,6 +357,7 @@ static void fini(struct replay *x)
     if (x->chain)
         x->chain->ops->close(x->chain);
     dune_rp_out_abort(&x->out);
+    dune_rp_flows_fini(&x->flows);
     dune_truth_free(x->truth);
     dune_rp_score_fini(&x->score);
     dune_arena_fini(&x->names);
@@ -377,6 +381,8 @@ int dune_replay_run(struct dune_replay **out, const struct dune_plan *p, const c
     rc = ops->open(&x.chain, p, &x.o->chain, d);
     if (rc == 0)
         rc = dune_rp_out_open(&x.out, p, x.o, d);
+    if (rc == 0)
+        rc = dune_rp_flows_open(&x.flows, p, x.o->feed, d);
     if (x.o->labels) {
         x.truth = dune_truth_new(p->timeout);
         dune_rp_score_init(&x.score, p, x.o->labels);

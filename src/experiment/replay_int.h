@@ -4,6 +4,7 @@
 #define DUNE_EXPERIMENT_REPLAY_INT_H
 
 #include "base/base.h"
+#include "dune/feed.h"
 #include "dune/replay.h"
 
 /* --- replay_score.c: truth against verdicts ------------------------------------------------------------ */
@@ -51,5 +52,25 @@ int dune_rp_out_frame(struct rp_out *o, uint64_t ts_ns, const struct dune_chain_
                       struct dune_diag *d) DUNE_MUST_USE;
 int dune_rp_out_commit(struct rp_out *o, struct dune_diag *d) DUNE_MUST_USE;
 void dune_rp_out_abort(struct rp_out *o);
+
+/* --- replay_flows.c: the feed of flows that ended ---------------------------------------------------------- */
+struct rp_flow {
+    struct dune_flow_key key;
+    uint64_t first_ns, last_ns, packets, bytes;
+    struct dune_verdict last;
+};
+struct rp_flows {
+    struct dune_feed *feed; /* NULL: nobody asked */
+    const struct dune_plan *plan;
+    struct dune_truth *truth;
+    uint64_t first; /* flow of the capture */
+    DUNE_VEC(struct rp_flow) flow;
+};
+int dune_rp_flows_open(struct rp_flows *x, const struct dune_plan *p, const char *spec, struct dune_diag *d) DUNE_MUST_USE;
+void dune_rp_flows_add(struct rp_flows *x, const struct dune_chain_packet *in, uint64_t ts_ns,
+                       const struct dune_verdict *v);
+int dune_rp_flows_end_capture(struct rp_flows *x, const char *capture, struct dune_diag *d) DUNE_MUST_USE;
+int dune_rp_flows_commit(struct rp_flows *x, struct dune_diag *d) DUNE_MUST_USE;
+void dune_rp_flows_fini(struct rp_flows *x); /* what was not committed is thrown away */
 
 #endif

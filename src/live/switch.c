@@ -267,7 +267,7 @@ static void close_ports(struct lsw *s)
 int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d)
 {
     struct lsw *s;
-    struct dune_agent_cfg agent = {.device = cfg->name};
+    struct dune_agent_cfg agent = {.device = cfg->name, .digest = cfg->digest, .digest_ctx = cfg->digest_ctx};
     int rc = check_cfg(cfg, d);
 
     if (rc)

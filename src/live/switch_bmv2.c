@@ -112,7 +112,7 @@ static void close_all(struct bsw *s)
 int dune_live_switch_bmv2(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d)
 {
     struct bsw s = {.cfg = cfg};
-    struct dune_agent_cfg agent = {.device = cfg->name};
+    struct dune_agent_cfg agent = {.device = cfg->name, .digest = cfg->digest, .digest_ctx = cfg->digest_ctx};
     int rc = check_ports(&s, d);
 
     if (rc == 0)

@@ -214,7 +214,7 @@ static void loop(struct xsw *s, struct dune_bus *bus)
 int dune_live_switch_xdp(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d)
 {
     struct xsw *s = DUNE_NEW(struct xsw);
-    struct dune_agent_cfg agent = {.device = cfg->name};
+    struct dune_agent_cfg agent = {.device = cfg->name, .digest = cfg->digest, .digest_ctx = cfg->digest_ctx};
     int rc;
 
     s->base.ops = &xdp_ops;

@@ -89,4 +89,11 @@ check "leaves no verdict file" sh -c "! ls '$T'/none.csv* >/dev/null 2>&1"
 printf 'mac,label\n0a:00:00:00:00:01,a\n' >"$T/other.csv"
 expect 3 "labels of other traffic" "$D" replay "$P" "$T/a.pcap" --labels "$T/other.csv"
 expect 5 "output directory is none" "$D" replay "$P" "$T/a.pcap" --verdicts "$L/v.csv"
+expect 0 "a feed of flows" "$D" replay "$P" "$T/a.pcap" --captures "$T/captures.csv" --feed "json:$T/flows.json"
+check "every flow of every capture once" test "$(wc -l <"$T/flows.json")" = 3
+has "with its packets and bytes" "$T/flows.json" '"src": "10.0.0.1", "sport": 41216, .*"capture": "a.pcap#y", .*"packets": 2, "bytes": 84\}$'
+expect 0 "the same as CSV" "$D" replay "$P" "$T/a.pcap" --engine fast --feed "csv:$T/flows.csv"
+has "has columns" "$T/flows.csv" '^event,time_ns,proto,src,sport,dst,dport,class,'
+expect 2 "a feed of another kind" "$D" replay "$P" "$T/a.pcap" --feed "xml:$T/x"
+has "says which there are" err 'a feed is json:FILE or csv:FILE'
 tap_done
