@@ -36,6 +36,11 @@ void dune_ref_device_free(struct dune_ref_device *dev);
 void dune_ref_device_new_capture(struct dune_ref_device *dev);
 /* Where digests go; NULL: nowhere (they are counted all the same). */
 void dune_ref_device_on_digest(struct dune_ref_device *dev, dune_digest_fn fn, void *ctx);
+/* Every fresh answer: packet-level or flow-level, not a stored one, not in a collision. sub: position in
+ * plan->sub; features: all of the catalog. NULL: nobody listens. */
+typedef void (*dune_answer_fn)(void *ctx, const struct dune_plan *plan, uint32_t sub, const uint32_t *features,
+                               const struct dune_sub_answer *a);
+void dune_ref_device_on_answer(struct dune_ref_device *dev, dune_answer_fn fn, void *ctx);
 
 /* --- generations ----------------------------------------------------------------------------------- */
 /* Holds one more generation. Errors: DUNE_E_USAGE when it is held already, two are held, or the shim's

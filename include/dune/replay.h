@@ -11,7 +11,7 @@
 #define DUNE_REPLAY_H
 
 #include "dune/capture.h"
-#include "dune/engine.h"
+#include "dune/device.h"
 #include "dune/labels.h"
 #include "dune/metrics.h"
 
@@ -43,6 +43,8 @@ struct dune_replay_opts { /* zero: the default */
     uint64_t seed;                       /* of the bootstrap */
     dune_replay_fn on_packet;
     void *on_packet_ctx;
+    dune_answer_fn on_answer;            /* every fresh answer of every device; engine reference only */
+    void *on_answer_ctx;
 };
 
 /* Scores at one level. */

@@ -342,6 +342,17 @@ static struct dune_replay *new_result(const struct dune_plan *p, const struct du
     return r;
 }
 
+static int listen(struct replay *x, const struct dune_engine_ops *ops, struct dune_diag *d)
+{
+    if (!x->o->on_answer)
+        return 0;
+    if (ops != &dune_engine_reference)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "only the reference engine tells every answer, not %s", ops->name);
+    for (uint32_t i = 0; i < x->plan->n_devices; i++)
+        dune_ref_device_on_answer(dune_ref_chain_device(x->chain, i), x->o->on_answer, x->o->on_answer_ctx);
+    return 0;
+}
+
 static uint64_t total_bytes(const char *const *paths, size_t n)
 {
     uint64_t sum = 0;
@@ -379,6 +390,8 @@ int dune_replay_run(struct dune_replay **out, const struct dune_plan *p, const c
         return rc;
     x.r = new_result(p, ops);
     rc = ops->open(&x.chain, p, &x.o->chain, d);
+    if (rc == 0)
+        rc = listen(&x, ops, d);
     if (rc == 0)
         rc = dune_rp_out_open(&x.out, p, x.o, d);
     if (rc == 0)

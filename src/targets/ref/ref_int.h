@@ -135,6 +135,8 @@ struct dune_ref_device {
     bool bucket_started;
     dune_digest_fn digest_fn;
     void *digest_ctx;
+    dune_answer_fn answer_fn;
+    void *answer_ctx;
 };
 
 /* One packet on its way through one device. */

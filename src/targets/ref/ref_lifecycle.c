@@ -129,6 +129,12 @@ void dune_ref_device_new_capture(struct dune_ref_device *dev)
     dev->bucket_started = false;
 }
 
+void dune_ref_device_on_answer(struct dune_ref_device *dev, dune_answer_fn fn, void *ctx)
+{
+    dev->answer_fn = fn;
+    dev->answer_ctx = ctx;
+}
+
 void dune_ref_device_on_digest(struct dune_ref_device *dev, dune_digest_fn fn, void *ctx)
 {
     dev->digest_fn = fn;

@@ -58,11 +58,14 @@ static struct dune_sub_answer ask(struct ref_pass *p, uint32_t k, enum dune_answ
     const struct dune_submodel *sm = submodel(p, k);
     struct dune_sub_answer *stored = p->slot ? &ref_stored(&p->gen->tab, p->slot)[k] : NULL;
     struct dune_sub_answer a;
+    const uint32_t *x;
 
     if (kind == DUNE_ANSWER_STORED)
         return *stored;
-    a = dune_ref_match_answer(&p->gen->match[k],
-                              dune_ref_vector(p, sees_registers(p, sm, kind)));
+    x = dune_ref_vector(p, sees_registers(p, sm, kind));
+    a = dune_ref_match_answer(&p->gen->match[k], x);
+    if (p->dev->answer_fn && !p->collision)
+        p->dev->answer_fn(p->dev->answer_ctx, p->gen->plan, p->gen->sub[k], x, &a);
     if (kind == DUNE_ANSWER_FL)
         *stored = a;
     return a;

@@ -16,6 +16,17 @@ static void add_leaf(struct dune_ballot *b, const struct dune_plan_leaf *leaf)
     b->conf[leaf->cls] += leaf->conf;
 }
 
+/* What the sub-model alone would have answered, for those who watch answers. */
+static void tell(struct ref_pass *p, uint32_t k, const struct dune_plan_leaf *const *leaf, bool regs)
+{
+    struct dune_sub_answer a;
+
+    if (!p->dev->answer_fn || p->collision)
+        return;
+    a = dune_plan_vote(leaf, p->gen->plan->sub[p->gen->sub[k]].n_trees);
+    p->dev->answer_fn(p->dev->answer_ctx, p->gen->plan, p->gen->sub[k], dune_ref_vector(p, regs), &a);
+}
+
 void dune_ref_votes_add(struct ref_pass *p, uint32_t k, enum dune_answer_kind kind)
 {
     const struct dune_submodel *sm = &p->gen->plan->sub[p->gen->sub[k]];
@@ -28,6 +39,7 @@ void dune_ref_votes_add(struct ref_pass *p, uint32_t k, enum dune_answer_kind ki
         bool regs = kind == DUNE_ANSWER_FL || (p->slot && sm->mode == DUNE_MODE_RUNNING);
 
         dune_ref_match_leaves(&p->gen->match[k], dune_ref_vector(p, regs), leaf);
+        tell(p, k, leaf, regs);
     }
     if (!b || p->shim.flags & DUNE_SHIM_FINAL)
         return;
