@@ -39,6 +39,7 @@ struct chart {
     bool from_zero;         /* the y axis starts at 0 (linear axes only) */
     bool y_share;           /* the y axis never goes beyond 1 */
     bool bare;              /* lines without points */
+    double least_x, least_y;/* linear axes span at least this */
     unsigned width, height; /* 0: 460 x 290 */
     size_t n_series;
     struct chart_series series[CHART_MAX_SERIES];
@@ -58,7 +59,7 @@ void chart_fini(struct chart *c);
 struct chart_bar {
     const char *name;
     double value;
-    unsigned colour; /* index, wraps around */
+    unsigned colour; /* index; CHART_COLOURS and above: grey */
 };
 struct chart_bars {
     const char *title, *desc, *unit, *mark_name;

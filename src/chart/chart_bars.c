@@ -51,8 +51,8 @@ void chart_bars_svg(struct dune_buf *o, const struct chart_bars *c)
         if (!isfinite(b->value))
             continue;
         chart_label_cut(o, left - 8, y + 14, "end", NULL, b->name, left - 14);
-        dune_buf_printf(o, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"2\" class=\"c%u\"/>\n", left, y + 2,
-                        len, CHART_ROW - 4, b->colour % CHART_COLOURS);
+        dune_buf_printf(o, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"2\" class=\"%s\"/>\n", left, y + 2,
+                        len, CHART_ROW - 4, chart_fill(b->colour));
         put_value(text, sizeof(text), c, b->value);
         chart_label(o, left + len + 6, y + 15, "start", "m", text);
     }
@@ -95,7 +95,7 @@ static void put_parts(struct dune_buf *o, const struct chart_stack *c, size_t ro
 void chart_stack_svg(struct dune_buf *o, const struct chart_stack *c)
 {
     double left = 16 + chart_widest(c->row, c->n_rows, 160), right = CHART_WIDTH - 24, most = c->max, top, bottom;
-    unsigned lines = chart_legend(NULL, 8, 0, CHART_WIDTH - 16, c->n_series, c->series, false, false);
+    unsigned lines = chart_legend(NULL, 8, 0, CHART_WIDTH - 16, c->n_series, c->series, NULL, false);
 
     for (size_t i = 0; i < c->n_rows && c->max <= 0; i++)
         most = fmax(most, row_sum(c, i));
@@ -103,7 +103,7 @@ void chart_stack_svg(struct dune_buf *o, const struct chart_stack *c)
     top = 30 + 17 * lines;
     bottom = top + CHART_ROW * (double)c->n_rows;
     chart_begin(o, CHART_WIDTH, bottom + 40, c->title, c->desc, NULL);
-    chart_legend(o, 8, 38, CHART_WIDTH - 16, c->n_series, c->series, false, true);
+    chart_legend(o, 8, 38, CHART_WIDTH - 16, c->n_series, c->series, NULL, true);
     chart_axis(o, left, right, 0, most, top, bottom, c->x_label);
     for (size_t i = 0; i < c->n_rows; i++) {
         chart_label_cut(o, left - 8, top + CHART_ROW * (double)i + 15, "end", NULL, c->row[i], left - 14);

@@ -74,10 +74,14 @@ static void put_dot(struct dune_buf *o, const struct place *p, size_t row, size_
 void chart_dots_svg(struct dune_buf *o, const struct chart_dots *c)
 {
     struct place p = {.c = c, .row = c->n_rows > 40 ? 16 : CHART_ROW};
+    enum chart_key *key = DUNE_NEW_N(enum chart_key, c->n_series + 1);
     bool many = c->n_series > 1;
-    unsigned lines = many ? chart_legend(NULL, 8, 0, CHART_WIDTH - 16, c->n_series, c->series, true, false) : 0;
+    unsigned lines;
     double bottom;
 
+    for (size_t k = 0; k < c->n_series; k++)
+        key[k] = CHART_KEY_MARKER;
+    lines = many ? chart_legend(NULL, 8, 0, CHART_WIDTH - 16, c->n_series, c->series, key, false) : 0;
     p.left = 16 + chart_widest(c->row, c->n_rows, 165);
     p.right = CHART_WIDTH - (c->values && !many ? 54 : 18);
     p.top = 30 + 17 * lines;
@@ -85,7 +89,7 @@ void chart_dots_svg(struct dune_buf *o, const struct chart_dots *c)
     find_range(&p);
     chart_begin(o, CHART_WIDTH, bottom + 40, c->title, c->desc, NULL);
     if (many)
-        chart_legend(o, 8, 38, CHART_WIDTH - 16, c->n_series, c->series, true, true);
+        chart_legend(o, 8, 38, CHART_WIDTH - 16, c->n_series, c->series, key, true);
     chart_axis(o, p.left, p.right, p.lo, p.hi, p.top, bottom, c->x_label);
     if (isfinite(c->zero))
         chart_line(o, at(&p, c->zero), p.top, at(&p, c->zero), bottom, "k");
@@ -99,4 +103,5 @@ void chart_dots_svg(struct dune_buf *o, const struct chart_dots *c)
     }
     chart_line(o, p.left, p.top, p.left, bottom, "a");
     chart_end(o);
+    dune_mem_free(key);
 }

@@ -69,13 +69,10 @@ static void put_ribbon(struct dune_buf *o, struct drawing *d, const struct chart
     double x0 = box_x(d, from->column) + BOX, x1 = box_x(d, to->column), mid = (x0 + x1) / 2;
     double h = r->value * d->scale, y0 = a->y + a->out, y1 = b->y + b->in;
     unsigned colour = to->column + 1 == d->columns ? from->colour : to->colour;
-    char cls[8];
-
     if (!(r->value > 0))
         return;
-    snprintf(cls, sizeof(cls), colour < CHART_COLOURS ? "c%u" : "cx", colour);
     dune_buf_printf(o, "<path class=\"%s r\" d=\"M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1fV%.1fC%.1f %.1f %.1f %.1f %.1f %.1fz\"/>\n",
-                    cls, x0, y0, mid, y0, mid, y1, x1, y1, y1 + h, mid, y1 + h, mid, y0 + h, x0, y0 + h);
+                    chart_fill(colour), x0, y0, mid, y0, mid, y1, x1, y1, y1 + h, mid, y1 + h, mid, y0 + h, x0, y0 + h);
     a->out += h;
     b->in += h;
 }
@@ -87,13 +84,10 @@ static void put_node(struct dune_buf *o, const struct drawing *d, size_t i)
     char text[32];
 
     snprintf(text, sizeof(text), "%.1f %%", 100 * share);
-    if (n->colour < CHART_COLOURS)
-        dune_buf_printf(o, "<rect class=\"c%u\"", n->colour);
-    else
-        dune_buf_puts(o, "<rect class=\"cx\"");
+    dune_buf_printf(o, "<rect class=\"%s\"", chart_fill(n->colour));
     dune_buf_printf(o, " x=\"%.1f\" y=\"%.1f\" width=\"%d\" height=\"%.1f\"/>\n", x, d->box[i].y, BOX, d->box[i].h);
-    chart_label_cut(o, x + BOX + 5, d->box[i].y + 11, "start", NULL, n->name, 105);
-    chart_label(o, x + BOX + 5, d->box[i].y + 25, "start", "m", text);
+    chart_label_cut(o, x + BOX + 5, d->box[i].y + 11, "start", "o", n->name, 105);
+    chart_label(o, x + BOX + 5, d->box[i].y + 25, "start", "m o", text);
 }
 
 void chart_flow_svg(struct dune_buf *o, const struct chart_flow *c)

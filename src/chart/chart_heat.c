@@ -28,9 +28,9 @@ static void put_cell(struct dune_buf *o, const struct map *m, size_t i, size_t j
     if (l > 0) /* the ground is level 0 */
         dune_buf_printf(o, "<rect class=\"h%u\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>\n", l, x, y, m->cell - 1,
                         m->height - 1);
-    if (c->percent && m->cell >= 19 && v >= 0.005)
-        dune_buf_printf(o, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" font-size=\"10\" class=\"n%s\">%.0f</text>\n",
-                        x + m->cell / 2 - 0.5, y + m->height / 2 + 3, l >= 6 ? " on" : "", 100 * v);
+    if (c->percent && m->cell >= 16 && v >= 0.005)
+        dune_buf_printf(o, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" font-size=\"%d\" class=\"n%s\">%.0f</text>\n",
+                        x + m->cell / 2 - 0.5, y + m->height / 2 + 3, m->cell < 19 ? 9 : 10, l >= 6 ? " on" : "", 100 * v);
 }
 
 static void put_names(struct dune_buf *o, const struct map *m)
@@ -38,7 +38,8 @@ static void put_names(struct dune_buf *o, const struct map *m)
     const struct chart_heat *c = m->c;
 
     for (size_t i = 0; i < c->n_rows; i++)
-        chart_label_cut(o, m->left - 7, m->top + m->height * ((double)i + 0.5) + 3.5, "end", NULL, c->row[i], m->left - 26);
+        chart_label_cut(o, m->left - 7, m->top + m->height * ((double)i + 0.5) + 3.5, "end", NULL, c->row[i],
+                        m->left - (c->row_label ? 24 : 8));
     for (size_t j = 0; j < c->n_cols; j++) {
         dune_buf_printf(o, "<g transform=\"translate(%.1f %.1f) rotate(-90)\">",
                         m->left + m->cell * ((double)j + 0.5) + 3.5, m->top - 6);
@@ -76,7 +77,9 @@ static void put_scale(struct dune_buf *o, const struct map *m, double y)
     for (unsigned l = 0; l < CHART_LEVELS; l++)
         dune_buf_printf(o, "<rect class=\"h%u\" x=\"%.1f\" y=\"%.1f\" width=\"13\" height=\"9\"/>\n", l, m->left + 13.0 * l, y);
     chart_label(o, m->left - 6, y + 9, "end", "m", "0");
-    chart_number(text, sizeof(text), m->max);
+    chart_number(text, sizeof(text), m->c->percent ? 100 * m->max : m->max);
+    if (m->c->percent)
+        strcat(text, " %");
     chart_label(o, m->left + 13.0 * CHART_LEVELS + 6, y + 9, "start", "m", text);
     if (m->c->unit)
         chart_label(o, m->left + 13.0 * CHART_LEVELS + 12 + chart_text_width(text), y + 9, "start", "m", m->c->unit);

@@ -21,9 +21,14 @@ void chart_marker(struct dune_buf *o, unsigned series, double x, double y, doubl
 /* About how wide text is in the common size. */
 double chart_text_width(const char *text);
 double chart_widest(const char *const *text, size_t n, double limit);
-/* Lines of a legend with these names from (x, y) on; returns how many lines it has. markers: else squares. */
+/* Lines of a legend with these names from (x, y) on; returns how many lines it has. */
+enum chart_key { CHART_KEY_SQUARE, CHART_KEY_MARKER, CHART_KEY_LINE };
 unsigned chart_legend(struct dune_buf *o, double x, double y, double width, size_t n, const char *const *name,
-                      bool markers, bool draw);
+                      const enum chart_key *key, bool draw);
+/* A number on an axis with this step: neighbours differ. */
+void chart_tick(char *out, size_t out_bytes, double v, double step);
+/* "c3", or "cx" for grey. */
+const char *chart_fill(unsigned colour);
 /* A number axis at the bottom from x0 to x1 with grid lines from top to bottom, and its name. */
 void chart_axis(struct dune_buf *o, double x0, double x1, double lo, double hi, double top, double bottom,
                 const char *name);

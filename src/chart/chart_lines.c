@@ -75,6 +75,8 @@ static void find_range(const struct chart *c, bool y, double *lo, double *hi)
     }
     if (y && c->y_share && !log_axis)
         *hi = fmin(*hi, 1);
+    if (!log_axis)
+        *lo = fmin(*lo, *hi - (y ? c->least_y : c->least_x));
 }
 
 static double at_x(const struct frame *f, double v)
@@ -87,11 +89,15 @@ static double at_y(const struct frame *f, double v)
     return f->bottom - (scaled(v, f->c->log_y) - f->y0) / (f->y1 - f->y0) * (f->bottom - f->top);
 }
 
-static void tick(struct dune_buf *o, const struct frame *f, bool y, double v)
+/* step 0: of a logarithmic axis */
+static void tick(struct dune_buf *o, const struct frame *f, bool y, double v, double step)
 {
     char text[32];
 
-    chart_number(text, sizeof(text), v);
+    if (step > 0)
+        chart_tick(text, sizeof(text), v, step);
+    else
+        chart_number(text, sizeof(text), v);
     if (y) {
         chart_line(o, f->left, at_y(f, v), f->right, at_y(f, v), "g");
         chart_label(o, f->left - 6, at_y(f, v) + 4, "end", "m", text);
@@ -111,7 +117,7 @@ static void log_ticks(struct dune_buf *o, const struct frame *f, bool y, double 
             double v = within[i] * pow(10, p);
 
             if (log10(v) >= lo - 1e-9 && log10(v) <= hi + 1e-9)
-                tick(o, f, y, v);
+                tick(o, f, y, v, 0);
         }
 }
 
@@ -125,7 +131,7 @@ static void ticks(struct dune_buf *o, const struct frame *f, bool y)
     }
     step = chart_step(lo, hi, y ? 5 : 6);
     for (double i = ceil(lo / step - 1e-9); i * step <= hi + step * 1e-9; i++)
-        tick(o, f, y, i * step);
+        tick(o, f, y, i * step, step);
 }
 
 static void draw_path(struct dune_buf *o, const struct frame *f, const struct chart_series *s, unsigned colour)
@@ -164,16 +170,19 @@ void chart_svg(struct dune_buf *o, const struct chart *c)
     unsigned w = c->width ? c->width : CHART_WIDTH, h = c->height ? c->height : 290, lines;
     struct frame f = {.c = c, .left = 54, .right = w - 16.0, .bottom = h - 46.0};
     const char *name[CHART_MAX_SERIES];
+    enum chart_key key[CHART_MAX_SERIES];
 
-    for (size_t i = 0; i < c->n_series; i++)
+    for (size_t i = 0; i < c->n_series; i++) {
         name[i] = c->series[i].name;
-    lines = c->n_series > 1 ? chart_legend(NULL, 8, 0, w - 16.0, c->n_series, name, true, false) : 0;
+        key[i] = c->bare && c->series[i].kind != CHART_POINTS ? CHART_KEY_LINE : CHART_KEY_MARKER;
+    }
+    lines = c->n_series > 1 ? chart_legend(NULL, 8, 0, w - 16.0, c->n_series, name, key, false) : 0;
     f.top = 30 + 17 * lines + (c->y_label ? 18 : 4);
     find_range(c, false, &f.x0, &f.x1);
     find_range(c, true, &f.y0, &f.y1);
     chart_begin(o, w, h, c->title, c->desc, NULL);
     if (lines)
-        chart_legend(o, 8, 38, w - 16.0, c->n_series, name, true, true);
+        chart_legend(o, 8, 38, w - 16.0, c->n_series, name, key, true);
     ticks(o, &f, true);
     ticks(o, &f, false);
     chart_line(o, f.left, f.bottom, f.right, f.bottom, "a");

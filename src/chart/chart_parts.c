@@ -230,8 +230,36 @@ void chart_marker(struct dune_buf *o, unsigned series, double x, double y, doubl
     }
 }
 
+const char *chart_fill(unsigned colour)
+{
+    static const char *const fill[] = {"c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "cx"};
+
+    return fill[DUNE_MIN(colour, (unsigned)CHART_COLOURS)];
+}
+
+void chart_tick(char *out, size_t out_bytes, double v, double step)
+{
+    int decimals = step > 0 ? (int)ceil(-log10(step) - 1e-9) : 0;
+
+    if (fabs(v) >= 1000 || decimals > 6)
+        chart_number(out, out_bytes, v);
+    else
+        snprintf(out, out_bytes, "%.*f", DUNE_MAX(decimals, 0), fabs(v) < step * 1e-6 ? 0.0 : v);
+}
+
+static void put_key(struct dune_buf *o, enum chart_key key, unsigned series, double x, double y)
+{
+    if (key == CHART_KEY_MARKER)
+        chart_marker(o, series, x + 5, y - 4, 4);
+    else if (key == CHART_KEY_LINE)
+        dune_buf_printf(o, "<path class=\"s%u\" d=\"M%.1f %.1fh12\"/>\n", series % CHART_COLOURS, x - 1, y - 4);
+    else
+        dune_buf_printf(o, "<rect class=\"c%u\" x=\"%.1f\" y=\"%.1f\" width=\"10\" height=\"10\" rx=\"2\"/>\n",
+                        series % CHART_COLOURS, x, y - 9);
+}
+
 unsigned chart_legend(struct dune_buf *o, double x, double y, double width, size_t n, const char *const *name,
-                      bool markers, bool draw)
+                      const enum chart_key *key, bool draw)
 {
     double at = x;
     unsigned lines = n ? 1 : 0;
@@ -243,11 +271,8 @@ unsigned chart_legend(struct dune_buf *o, double x, double y, double width, size
             at = x;
             lines++;
         }
-        if (draw && markers)
-            chart_marker(o, (unsigned)i, at + 5, y + 17 * (lines - 1) - 4, 4);
-        else if (draw)
-            dune_buf_printf(o, "<rect class=\"c%u\" x=\"%.1f\" y=\"%.1f\" width=\"10\" height=\"10\" rx=\"2\"/>\n",
-                            (unsigned)(i % CHART_COLOURS), at, y + 17 * (lines - 1) - 9);
+        if (draw)
+            put_key(o, key ? key[i] : CHART_KEY_SQUARE, (unsigned)i, at, y + 17 * (lines - 1));
         if (draw)
             chart_label_cut(o, at + 15, y + 17 * (lines - 1), "start", NULL, name[i], 150);
         at += w;
@@ -265,7 +290,7 @@ void chart_axis(struct dune_buf *o, double x0, double x1, double lo, double hi, 
         double x = x0 + (i * step - lo) / (hi - lo) * (x1 - x0);
 
         chart_line(o, x, top, x, bottom, "g");
-        chart_number(text, sizeof(text), i * step);
+        chart_tick(text, sizeof(text), i * step, step);
         chart_label(o, x, bottom + 15, "middle", "m", text);
     }
     if (name)

@@ -5,7 +5,7 @@
  *
  *   c0..c7, cx   fills of the series, grey      s0..s7   the same as strokes
  *   h0..h10      heat, from nothing to most     on       text on dark cells
- *   g a m b      grid, axis, muted text, bold   k        what was chosen
+ *   g a m b      grid, axis, muted text, bold   k o      what was chosen; text over shapes
  */
 #include "chart/chart_int.h"
 
@@ -15,6 +15,7 @@ static const char css[] =
     ".ch{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;font-size:12px}\n"
     ".ch text{fill:#1f2933}.ch .m{fill:#52606d}.ch .b{font-size:13px;font-weight:600}\n"
     ".ch .g{stroke:#e4e8ed;fill:none}.ch .a{stroke:#7b8794;fill:none}.ch .k{stroke:#1f2933;fill:none;stroke-width:1.6}\n"
+    ".ch .o{paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-linejoin:round}\n"
     ".ch .bg{fill:#fff}.ch .r{fill-opacity:.38}.ch .d{stroke-dasharray:4 3}\n"
     ".ch .c0{fill:#0072b2}.ch .c1{fill:#d55e00}.ch .c2{fill:#00875f}.ch .c3{fill:#b8478f}\n"
     ".ch .c4{fill:#b07800}.ch .c5{fill:#2b8cc4}.ch .c6{fill:#6b5b00}.ch .c7{fill:#5f4bb6}.ch .cx{fill:#8d99a6}\n"
@@ -26,7 +27,7 @@ static const char css[] =
     ".ch .h10{fill:#08305c}.ch .on{fill:#fff}\n"
     "@media (prefers-color-scheme:dark){\n"
     ".ch text{fill:#e4e9ef}.ch .m{fill:#a9b4c0}.ch .g{stroke:#2c3641}.ch .a{stroke:#8391a0}.ch .k{stroke:#f5f7fa}\n"
-    ".ch .bg{fill:#12181f}.ch .r{fill-opacity:.45}\n"
+    ".ch .o{stroke:#12181f}.ch .bg{fill:#12181f}.ch .r{fill-opacity:.45}\n"
     ".ch .c0{fill:#56b4e9}.ch .c1{fill:#ff9350}.ch .c2{fill:#3ecb9a}.ch .c3{fill:#ef9fd0}\n"
     ".ch .c4{fill:#f0b93a}.ch .c5{fill:#9fd3f5}.ch .c6{fill:#d8cf70}.ch .c7{fill:#b3a4f5}.ch .cx{fill:#7d8a98}\n"
     ".ch .s0{stroke:#56b4e9}.ch .s1{stroke:#ff9350}.ch .s2{stroke:#3ecb9a}.ch .s3{stroke:#ef9fd0}\n"

@@ -4,6 +4,7 @@
  *
  *   DIR/traffic   synthetic captures and labels, without --data
  *   DIR/run       the run directory
+ *   DIR/report.html  what is in it, as pictures
  */
 #include <string.h>
 
@@ -135,6 +136,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
     const char *data = cfg->data ? cfg->data : below(ctx, cfg->run.out, "traffic");
+    const char *page = below(ctx, cfg->run.out, "report.html");
     bool live = ctx->n_args > 0;
     int rc = prepare_live(ctx, cfg, d);
 
@@ -147,8 +149,11 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
         return rc;
     cfg->run.out = below(ctx, cfg->run.out, "run");
     cfg->run.quick = !cli_given(ctx, "effort");
+    cfg->run.name = *dune_path_base(data) ? dune_path_base(data) : NULL;
     rc = cli_run_experiment(ctx, &cfg->run, true, d);
-    return rc || !live ? rc : run_live(ctx, cfg, d);
+    if (rc == 0 && live)
+        rc = run_live(ctx, cfg, d);
+    return rc ? rc : cli_report_page(ctx, cfg->run.out, page, d);
 }
 
 const struct cli_command cmd_demo = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dunectl report: a run directory as one page, as text, as figures. */
-#include "cli/cli.h"
+#include "cli/run_options.h"
 
 #include <string.h>
 
@@ -28,6 +28,17 @@ static int write_page(struct cli_ctx *ctx, const struct report *r, const char *p
     if (rc == 0)
         cli_note(ctx, "wrote %s, %.0f kB", path, (double)page.len / 1000);
     dune_buf_fini(&page);
+    return rc;
+}
+
+int cli_report_page(struct cli_ctx *ctx, const char *dir, const char *path, struct dune_diag *d)
+{
+    struct report *r;
+    int rc = report_open(&r, dir, d);
+
+    if (rc == 0)
+        rc = write_page(ctx, r, path, d);
+    report_free(r);
     return rc;
 }
 

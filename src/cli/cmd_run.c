@@ -52,6 +52,7 @@ static int load(struct cli_ctx *ctx, const struct cli_run_config *cfg, struct du
     if (rc)
         return rc;
     e = *out;
+    set_text(&e->name, cfg->name);
     set_list(&e->train, &cfg->train);
     set_list(&e->test, &cfg->test);
     set_list(&e->solutions, &cfg->solutions);
@@ -104,7 +105,12 @@ int cli_run_experiment(struct cli_ctx *ctx, const struct cli_run_config *cfg, bo
 
 static int run_run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
-    return cli_run_experiment(ctx, config, true, d);
+    const struct cli_run_config *cfg = config;
+    int rc = cli_run_experiment(ctx, cfg, true, d);
+
+    if (rc == 0)
+        cli_note(ctx, "dunectl report %s makes a page with pictures of it", cfg->out);
+    return rc;
 }
 
 static int run_compare(struct cli_ctx *ctx, void *config, struct dune_diag *d)

@@ -6,6 +6,7 @@
 #include "cli/run_table.h"
 
 struct cli_run_config {
+    const char *name; /* of the experiment, or NULL */
     const char *out, *budget, *profile, *features, *timeout, *labels, *captures, *gateway, *label_field,
         *unlabelled, *engine;
     struct cli_list train, test, solutions;
@@ -50,5 +51,7 @@ struct cli_run_config {
  * in cfg->out; prints the comparison. final: the test captures are read. */
 int cli_run_experiment(struct cli_ctx *ctx, const struct cli_run_config *cfg, bool final,
                        struct dune_diag *d);
+/* The report of a run directory as a page (cmd_report.c). */
+int cli_report_page(struct cli_ctx *ctx, const char *dir, const char *path, struct dune_diag *d);
 
 #endif

@@ -20,7 +20,7 @@ static const char *fixed(double v, const char *fmt)
 {
     char *s = slot();
 
-    if (!isfinite(v))
+    if (!isfinite(v) || fabs(v) > 1e15)
         return "-";
     snprintf(s, 40, fmt, v);
     return s;
@@ -39,6 +39,16 @@ const char *report_percent(double v)
 const char *report_points(double v)
 {
     return fixed(fabs(v) < 0.0005 ? 0 : 100 * v, "%+.1f");
+}
+
+const char *report_fixed(double v, unsigned decimals)
+{
+    char *s = slot();
+
+    if (!isfinite(v) || fabs(v) > 1e15)
+        return "-";
+    snprintf(s, 40, "%.*f", (int)DUNE_MIN(decimals, 6u), v);
+    return s;
 }
 
 const char *report_count(double v)

@@ -94,6 +94,7 @@ const char *report_f1(double v);      /* 0.907, or "-" for NAN */
 const char *report_percent(double v); /* 93.9 of 0.939 */
 const char *report_points(double v);  /* +2.1 of 0.021 */
 const char *report_count(double v);   /* 21,948 */
+const char *report_fixed(double v, unsigned decimals);
 
 /* --- sections -------------------------------------------------------------------------------------- */
 void report_summary(const struct report *r, struct report_doc *d);

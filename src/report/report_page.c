@@ -82,7 +82,7 @@ static const char rules[] =
     ".dr .table,.dr .scroll{overflow-x:auto;max-width:100%}\n"
     ".dr table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem;margin:.8rem 0}\n"
     ".dr caption{text-align:left;color:#52606d;padding:.2rem 0;font-size:.85rem}\n"
-    ".dr th,.dr td{padding:.22rem .7rem .22rem 0;text-align:left;border-bottom:1px solid #e4e8ed;vertical-align:top}\n"
+    ".dr th,.dr td{padding:.22rem 1.1rem .22rem 0;text-align:left;border-bottom:1px solid #e4e8ed;vertical-align:top}\n"
     ".dr thead th{color:#52606d;font-weight:600;border-bottom:1px solid #7b8794}.dr tbody th{font-weight:600}\n"
     ".dr .n{text-align:right;white-space:nowrap}\n"
     ".dr figure{margin:1rem 0;min-width:0}.dr figcaption{color:#52606d;font-size:.85rem;max-width:36rem;margin-top:.2rem}\n"
@@ -115,9 +115,9 @@ void report_html(const struct report *r, struct dune_buf *out)
 
     dune_buf_puts(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
                        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n"
-                       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>DUNE report: ");
+                       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>DUNE run: ");
     chart_text(out, name);
-    dune_buf_printf(out, "</title>\n<style>\n%s%s%s</style>\n</head>\n<body>\n<header>\n<h1>", page, rules, chart_css());
+    dune_buf_printf(out, "</title>\n<style>\n%s%s%s</style>\n</head>\n<body>\n<header>\n<h1>DUNE run: ", page, rules, chart_css());
     chart_text(out, name);
     dune_buf_puts(out, "</h1>\n<nav aria-label=\"Sections\"><ul>\n");
     for (size_t i = 0; i < DUNE_ARRAY_LEN(sections); i++)

@@ -20,9 +20,11 @@ static void blocks_table(const struct report_solution *s, struct report_doc *d)
         struct dune_buf classes = {0}, features = {0};
         uint32_t leaves = 0;
 
-        for (uint32_t i = 0; i < sub->n_classes && i < CLASSES_NAMED; i++)
+        if (sub->n_classes == p->n_classes)
+            dune_buf_printf(&classes, "all %u", p->n_classes);
+        for (uint32_t i = 0; sub->n_classes < p->n_classes && i < sub->n_classes && i < CLASSES_NAMED; i++)
             dune_buf_printf(&classes, "%s%s", i ? ", " : "", p->cls[sub->cls[i] - 1].name);
-        if (sub->n_classes > CLASSES_NAMED)
+        if (sub->n_classes > CLASSES_NAMED && sub->n_classes < p->n_classes)
             dune_buf_printf(&classes, " and %u more", sub->n_classes - CLASSES_NAMED);
         for (uint32_t i = 0; i < sub->n_feats; i++)
             dune_buf_printf(&features, "%s%s", i ? ", " : "", dune_catalog[sub->feat[i].feat].name);
@@ -55,14 +57,14 @@ static void worth_figure(const struct report_solution *s, struct report_doc *d)
         if (i == DUNE_MAX_SUBMODELS)
             break;
         snprintf(name[i], sizeof(name[i]), "sub-model %.0f", report_number(b, "id"));
-        bar[c.n++] = (struct chart_bar){name[i], 100 * report_number(b, "worth"), (unsigned)i};
+        bar[c.n++] = (struct chart_bar){name[i], 100 * report_number(b, "worth"), 0};
     }
     chart_bars_svg(&svg, &c);
     report_figure(d, "worth", "What the chain loses in macro F1 when a sub-model is taken out and its classes stay unclaimed or go to "
                               "others, on flows that the models had not seen.", &svg);
 }
 
-static void confusion_figure(const struct report_solution *s, struct report_doc *d)
+static bool confusion_figure(const struct report_solution *s, struct report_doc *d)
 {
     struct report_confusion c = {0};
     char text[DUNE_MAX_SUBMODELS][24];
@@ -72,10 +74,8 @@ static void confusion_figure(const struct report_solution *s, struct report_doc 
     unsigned n = 0;
     struct dune_buf svg = {0};
 
-    if (!s->scored || !report_confusion_read(&c, s)) {
-        report_lack(d, "confusion between blocks: the test captures were not read.");
-        return;
-    }
+    if (!s->scored || !report_confusion_read(&c, s))
+        return false;
     block = DUNE_NEW_N(int, c.n_classes + 1);
     n = report_block_of(s, &c, block);
     v = DUNE_NEW_N(double, (size_t)n * (n + 1) + 1);
@@ -101,12 +101,11 @@ static void confusion_figure(const struct report_solution *s, struct report_doc 
             .row_label = "block of the true class", .col_label = "block of the class said", .unit = "of the row's flows", .n_rows = n,
             .n_cols = n + 1, .row = name, .col = name, .v = v, .max = 1, .root = true, .percent = 1});
         report_figure(d, "confusion", "Percent of the test flows of each block's classes by the block whose class the chain gave them.", &svg);
-    } else {
-        report_lack(d, "confusion between blocks: all sub-models know the same classes.");
     }
     report_confusion_fini(&c);
     dune_mem_free(block);
     dune_mem_free(v);
+    return n > 0;
 }
 
 static void order_part(const struct report_solution *s, struct report_doc *d)
@@ -130,8 +129,8 @@ static void order_part(const struct report_solution *s, struct report_doc *d)
                        "verdicts. This one is that of the blocks.");
     else
         report_para(d, "The answer with the highest confidence wins; one of confidence %u or more ends the chain. The order is the one in "
-                       "which a packet asks the fewest sub-models at no cost in F1 on the folds: %.2f of %u, mean over packets.",
-                    p->early_exit, report_number(work, "submodels_asked"), p->n_submodels);
+                       "which a packet asks the fewest sub-models at no cost in F1 on the folds: %s of %u, mean over packets.",
+                    p->early_exit, report_fixed(report_number(work, "submodels_asked"), 2), p->n_submodels);
 }
 
 static void candidates_table(const struct report_solution *s, struct report_doc *d)
@@ -170,11 +169,11 @@ static void resolved_table(const struct report_solution *s, struct report_doc *d
         json_array_foreach(json_object_get(b, "resolves"), k, m) {
             if (k == 3 || rows++ >= 30)
                 break;
-            report_cell(d, "%.0f", report_number(b, "id"));
+            report_cell(d, "%s", report_fixed(report_number(b, "id"), 0));
             report_cell(d, "%s", report_string(m, "class"));
             report_cell(d, "%s", report_string(m, "taken_for"));
-            report_cell(d, "%.1f", report_number(m, "one_device_flows"));
-            report_cell(d, "%.1f", report_number(m, "flows"));
+            report_cell(d, "%s", report_fixed(report_number(m, "one_device_flows"), 1));
+            report_cell(d, "%s", report_fixed(report_number(m, "flows"), 1));
         }
     report_table_end(d);
 }
@@ -182,7 +181,7 @@ static void resolved_table(const struct report_solution *s, struct report_doc *d
 void report_blocks(const struct report *r, struct report_doc *d)
 {
     const struct report_solution *s = r->chain >= 0 ? &r->sol[r->chain] : NULL;
-    bool own = s && json_is_array(json_object_get(json_array_get(json_object_get(s->notes, "blocks"), 0), "resolves"));
+    bool mixed, own = s && json_is_array(json_object_get(json_array_get(json_object_get(s->notes, "blocks"), 0), "resolves"));
 
     if (!s || !s->plan || !s->plan->n_submodels) {
         report_lack(d, "blocks: there is no plan with sub-models in plans/.");
@@ -195,10 +194,12 @@ void report_blocks(const struct report *r, struct report_doc *d)
         report_row(d, true);
         if (own)
             worth_figure(s, d);
-        else
-            report_lack(d, "drop-one contributions: choice/%s.json has no notes of the planner.", s->name);
-        confusion_figure(s, d);
+        mixed = confusion_figure(s, d);
         report_row(d, false);
+        if (!own)
+            report_lack(d, "drop-one contributions: choice/%s.json has no notes of the planner.", s->name);
+        if (!mixed)
+            report_lack(d, "confusion between blocks: %s.", s->scored ? "all sub-models know the same classes" : "the test captures were not read");
         order_part(s, d);
     }
     candidates_table(s, d);

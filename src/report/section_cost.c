@@ -50,7 +50,7 @@ static void rows_figure(const struct report *r, const struct cost *cost, size_t 
 {
     double x[REPORT_MAX_SOLUTIONS + 1], y[REPORT_MAX_SOLUTIONS + 1], best = 0;
     struct chart c = {.title = "Macro F1 against table rows", .x_label = "rows of all feature and code tables of the chain",
-                      .y_label = r->final ? "macro F1 on test" : "macro F1 inside train",
+                      .y_label = r->final ? "macro F1 on test" : "macro F1 inside train", .y_share = true,
                       .desc = "One marker per solution; the steps join the solutions that no other one beats in both."};
     struct dune_buf svg = {0};
     size_t front = 0;
@@ -100,7 +100,7 @@ static void front_figure(const json_t *points, struct report_doc *d)
     double x[2][MAX_FRONT], y[2][MAX_FRONT];
     size_t n[2] = {0}, i;
     struct chart c = {.title = "Macro F1 against devices", .x_label = "devices that the plan needs", .y_label = "macro F1, out of fold",
-                      .desc = "One plan per number of devices; the steps join those that no other one beats.", .bare = true};
+                      .desc = "One plan per number of devices; the steps join those that no other one beats.", .bare = true, .y_share = true};
     struct dune_buf svg = {0};
     const json_t *p;
 
@@ -140,7 +140,7 @@ static void front_table(const json_t *points, struct report_doc *d)
         report_cell(d, "%s", report_f1(report_number(p, "macro")));
         report_cell(d, "%s", report_count(report_number(p, "leaves")));
         report_cell(d, "%s", report_count(report_number(p, "published_blocks")));
-        report_cell(d, "%.1f", report_number(p, "state_bytes") / 1e6);
+        report_cell(d, "%s", report_fixed(report_number(p, "state_bytes") / 1e6, 1));
         report_cell(d, "%s", json_is_true(json_object_get(p, "front")) ? "yes" : "no");
     }
     report_table_end(d);

@@ -75,12 +75,8 @@ static void deciders_part(const struct report_solution *s, struct report_doc *d)
 {
     struct deciders x;
 
-    if (s->plan->claim == DUNE_CLAIM_VOTES)
-        report_lack(d, "who decides: under the claim rule votes all devices decide together.");
-    else if (read_deciders(s, &x))
+    if (s->plan->claim != DUNE_CLAIM_VOTES && read_deciders(s, &x))
         deciders_figure(&x, d);
-    else
-        report_lack(d, "who decides: %s.", s->result ? "metrics.json counts no decisions of this plan" : "the test captures were not read");
 }
 
 /* --- what devices hold -------------------------------------------------------------------------------------- */
@@ -99,7 +95,7 @@ static void budget_bars(const struct dune_plan *p, bool leaves, struct report_do
 
         dune_resources_estimate(p, i, NULL, 2, &r);
         same &= p->device[i].budget.leaves_sum == b->leaves_sum && p->device[i].budget.features_distinct == b->features_distinct;
-        bar[c.n++] = (struct chart_bar){p->device[i].name, leaves ? r.leaves : r.features_distinct, i};
+        bar[c.n++] = (struct chart_bar){p->device[i].name, leaves ? r.leaves : r.features_distinct, 0};
     }
     if (!same)
         c.mark = 0; /* budgets differ: the table has them */
@@ -189,7 +185,8 @@ static void replay_times(const struct report *r, struct report_doc *d)
     for (size_t i = 0; i < r->n; i++) {
         const json_t *ns = json_object_get(r->sol[i].result, "ns_per_packet");
 
-        bar[c.n++] = (struct chart_bar){r->sol[i].name, report_number(ns, "p50"), (unsigned)i};
+        bar[c.n++] = (struct chart_bar){r->sol[i].name, report_number(ns, "p50"),
+                                           (int)i == r->chain ? 0 : CHART_COLOURS};
         report_cell(d, "%s", r->sol[i].name);
         report_cell(d, "%s", report_string(ns, "engine"));
         report_cell(d, "%s", report_count(report_number(ns, "p50")));
@@ -241,6 +238,8 @@ void report_devices(const struct report *r, struct report_doc *d)
         report_lack(d, "devices: there is no plan with sub-models in plans/.");
         return;
     }
+    if (s->plan->claim == DUNE_CLAIM_VOTES || !s->result)
+        report_lack(d, "who decides: %s.", s->result ? "under the claim rule votes all devices decide together" : "the test captures were not read");
     report_row(d, true);
     deciders_part(s, d);
     budget_bars(s->plan, true, d);

@@ -91,7 +91,7 @@ static void importance_table(const json_t *notes, struct report_doc *d)
                             report_percent(below));
         }
         report_cell(d, "%s", json_string_value(cls) ? json_string_value(cls) : "?");
-        report_cell(d, "%.1f", f);
+        report_cell(d, "%s", report_fixed(f, 1));
         report_cell(d, "%s", best.data ? best.data : "");
         dune_buf_fini(&best);
     }
@@ -159,7 +159,7 @@ static void blocks_table(const json_t *notes, struct report_doc *d)
         report_cell(d, "%zu", i);
         report_cell(d, "%s", classes.data ? classes.data : "");
         report_cell(d, "%s", feats.data ? feats.data : "");
-        report_cell(d, "%.4f", report_number(b, "gain"));
+        report_cell(d, "%s", report_fixed(report_number(b, "gain"), 4));
         dune_buf_fini(&classes);
         dune_buf_fini(&feats);
     }
@@ -167,16 +167,17 @@ static void blocks_table(const json_t *notes, struct report_doc *d)
 }
 
 /* --- grids ---------------------------------------------------------------------------------------------------------- */
-static void grid_figure(const json_t *sub, struct report_doc *d)
+static void grid_figure(const json_t *sub, size_t id, struct report_doc *d)
 {
     const json_t *points = json_object_get(sub, "pareto"), *p;
     double x[MAX_GRID], y[MAX_GRID];
-    char *name = dune_mem_printf("pareto-%.0f", fmax(report_number(sub, "id"), 0));
-    char *title = dune_mem_printf("Block %.0f: Pareto front of the grid", report_number(sub, "id"));
-    char *caption = dune_mem_printf("Block %.0f: settings that no other one of %s beats in both macro F1 (with Other, validation flows) and "
-                                    "blocks of table memory; the ring is the one with the best published score.", report_number(sub, "id"),
+    char *name = dune_mem_printf("pareto-%zu", id);
+    char *title = dune_mem_printf("Block %zu: Pareto front of the grid", id);
+    char *caption = dune_mem_printf("Block %zu: settings that no other one of %s beats in both macro F1 (with Other, validation flows) and "
+                                    "blocks of table memory; the ring is the one with the best published score.", id,
                                     report_count(report_number(sub, "points")));
     struct chart c = {.title = title, .x_label = "blocks of table memory, published accounting", .y_label = "macro F1, validation", .height = 240,
+                      .y_share = true, .least_y = 0.01,
                       .desc = "Front of macro F1 against table memory, with the chosen point."};
     struct dune_buf svg = {0};
     size_t i, n = 0;
@@ -220,7 +221,7 @@ static void grid_table(const json_t *subs, struct report_doc *d)
         json_array_foreach(json_object_get(s, "pareto"), k, p) {
             if (!json_is_true(json_object_get(p, "chosen")) || i >= MAX_BLOCKS)
                 continue;
-            report_cell(d, "%.0f", report_number(s, "id"));
+            report_cell(d, "%s", report_fixed(report_number(s, "id"), 0));
             report_cell(d, "%s", report_count(report_number(s, "points")));
             report_cell(d, "%s", report_count(report_number(s, "skipped")));
             report_cell(d, "%s", report_count(report_number(p, "trees")));
@@ -229,7 +230,7 @@ static void grid_table(const json_t *subs, struct report_doc *d)
             report_cell(d, "%s", report_count(report_number(p, "features")));
             report_cell(d, "%s", report_f1(report_number(p, "macro_f1")));
             report_cell(d, "%s", report_count(report_number(p, "published_blocks")));
-            report_cell(d, "%.4f", report_number(p, "score"));
+            report_cell(d, "%s", report_fixed(report_number(p, "score"), 4));
         }
     report_table_end(d);
 }
@@ -268,11 +269,11 @@ static void order_part(const json_t *notes, struct report_doc *d)
 
     json_array_foreach(order, i, v)
         if (i < MAX_BLOCKS)
-            dune_buf_printf(&text, "%s%.0f", i ? ", " : "", json_number_value(v));
+            dune_buf_printf(&text, "%s%s", i ? ", " : "", report_count(json_number_value(v)));
     report_para(d, "Order of the blocks: %s. Whoever comes first and claims, wins; so a sub-model that claims flows of others should come after "
                    "them. The cost of an order, summed over all pairs, is the share of claims a sub-model takes from each later block, weighted "
-                   "by how wrong it is (1 - F1); this order has the least, %.4f%s.", text.data ? text.data : "-",
-                report_number(notes, "order_cost"), json_integer_value(ties) > 1 ? ", as others do" : "");
+                   "by how wrong it is (1 - F1); this order has the least, %s%s.", text.data ? text.data : "-",
+                report_fixed(report_number(notes, "order_cost"), 4), json_integer_value(ties) > 1 ? ", as others do" : "");
     dune_buf_fini(&text);
 }
 
@@ -296,7 +297,7 @@ void report_steps(const struct report *r, struct report_doc *d)
         order_figure(json_object_get(notes, "confusion"), d);
     json_array_foreach(json_object_get(notes, "submodels"), i, sub)
         if (i < MAX_BLOCKS)
-            grid_figure(sub, d);
+            grid_figure(sub, i, d);
     report_row(d, false);
     if (!json_object_get(notes, "importance"))
         report_lack(d, "importance, grids and order: choice/dune-paper.json was made by an earlier version; the same dunectl run makes it anew.");

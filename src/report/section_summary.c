@@ -18,7 +18,7 @@ static void what_was_run(const struct report *r, struct report_doc *d)
 
     for (size_t i = 0; i < r->n; i++)
         dune_buf_printf(&names, "%s%s", i == 0 ? "" : i + 1 == r->n ? " and " : ", ", r->sol[i].name);
-    report_para(d, "%s compared %zu solution%s (%s) on traffic of %s classes: %s flows of %s captures to learn from, %s flows "
+    report_para(d, "The run \xe2\x80\x9c%s\xe2\x80\x9d compared %zu solution%s (%s) on traffic of %s classes: %s flows of %s captures to learn from, %s flows "
                 "of %s captures to test on. A device holds at most %s leaves and %s features, a chain at most %s device%s. "
                 "Effort %s, seed %s.",
                 report_string(r->metrics, "name"), r->n, plural((double)r->n), names.data ? names.data : "",

@@ -30,11 +30,13 @@ static size_t take(const json_t *list, const char *key, double *out)
 static void curve_figure(const json_t *curve, struct report_doc *d)
 {
     double x[MAX_POINTS], precision[MAX_POINTS], macro[MAX_POINTS];
-    struct chart c = {.title = "Coverage against precision", .x_label = "coverage: share of flows claimed", .y_label = "precision, macro F1",
-                      .y_share = true, .desc = "One point per threshold of confidence, the same for all classes.", .mark = "as planned"};
+    struct chart c = {.title = "Coverage against precision", .x_label = "coverage: % of the flows claimed", .y_label = "precision, macro F1",
+                      .y_share = true, .least_x = 10, .least_y = 0.1, .desc = "One point per threshold of confidence, the same for all classes.", .mark = "as planned"};
     struct dune_buf svg = {0};
     size_t n = take(curve, "coverage", x);
 
+    for (size_t i = 0; i < n; i++)
+        x[i] *= 100;
     take(curve, "precision", precision);
     take(curve, "macro", macro);
     chart_add(&c, "precision of claims", n, x, precision);
@@ -63,7 +65,7 @@ static void curve_table(const json_t *curve, struct report_doc *d)
         if (rows++ == MAX_ROWS)
             break;
         last = coverage;
-        report_cell(d, "%.0f", report_number(v, "min_confidence"));
+        report_cell(d, "%s", report_fixed(report_number(v, "min_confidence"), 0));
         report_cell(d, "%s", report_percent(coverage));
         report_cell(d, "%s", report_percent(report_number(v, "precision")));
         report_cell(d, "%s", report_f1(report_number(v, "macro")));
@@ -177,7 +179,7 @@ static void ablation_part(const struct report *r, const json_t *list, struct rep
 static void learning_figure(const json_t *list, struct report_doc *d)
 {
     double x[MAX_POINTS], y[MAX_POINTS];
-    struct chart c = {.title = "Learning curve", .x_label = "% of the training captures of each class", .y_label = "macro F1",
+    struct chart c = {.title = "Learning curve", .x_label = "% of the training captures of each class", .y_label = "macro F1", .y_share = true,
                       .desc = "Macro F1 by the share of the training captures that was learnt from."};
     struct dune_buf svg = {0};
     size_t n = take(list, "share", x);

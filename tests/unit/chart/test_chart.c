@@ -208,6 +208,7 @@ static void test_heat(void **state)
     assert_int_equal(count(b.data, "class=\"h5\" x"), 2);
     assert_int_equal(count(b.data, ">100<"), 1);
     assert_int_equal(count(b.data, ">0<"), 1); /* of the scale only */
+    assert_non_null(strstr(b.data, ">100 %<"));
     assert_null(strstr(b.data, "nan"));
     dune_buf_fini(&b);
     c.root = true;
