@@ -92,7 +92,7 @@ static bool is_no_class(const struct log *g, const char *cls)
 static int flow_key(struct log *g, const struct flow_line *f, uint8_t proto, struct dune_flow_key *k)
 {
     size_t na, nb;
-    uint8_t a[16], b[16], *tail;
+    uint8_t a[16], b[16];
 
     if (!f->src || !label_parse_ip(f->src, a, &na))
         return BAD_LINE(g, "the source \"%s\" is not an IP address", f->src ? f->src : "");
@@ -100,15 +100,7 @@ static int flow_key(struct log *g, const struct flow_line *f, uint8_t proto, str
         return BAD_LINE(g, "the destination \"%s\" is not an address of that kind", f->dst ? f->dst : "");
     if (f->sport > UINT16_MAX || f->dport > UINT16_MAX)
         return BAD_LINE(g, "a port above 65535");
-    memcpy(k->bytes, a, na);
-    memcpy(k->bytes + na, b, na);
-    k->len = (uint8_t)(2 * na + 5);
-    tail = k->bytes + 2 * na;
-    tail[0] = (uint8_t)(f->sport >> 8);
-    tail[1] = (uint8_t)f->sport;
-    tail[2] = (uint8_t)(f->dport >> 8);
-    tail[3] = (uint8_t)f->dport;
-    tail[4] = proto;
+    label_make_key(k, a, b, na, (uint16_t)f->sport, (uint16_t)f->dport, proto);
     *k = spans_both_ways(k);
     return 0;
 }

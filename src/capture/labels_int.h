@@ -127,6 +127,9 @@ void label_build_fini(struct label_build *b);
 bool label_parse_mac(const char *s, uint8_t mac[6]);
 bool label_parse_ip(const char *s, uint8_t ip[16], size_t *len); /* len 4 or 16 */
 bool label_parse_port(const char *s, uint16_t *port);
+/* The key of a directed 5-tuple; len is 4 or 16 bytes per address. */
+void label_make_key(struct dune_flow_key *k, const uint8_t *src, const uint8_t *dst, size_t len, uint16_t sport,
+                    uint16_t dport, uint8_t proto);
 bool label_parse_proto(const char *s, uint8_t *proto);
 bool label_parse_time(const char *s, uint64_t *ns, bool *whole); /* seconds; whole: no fraction */
 const char *label_name_problem(const char *s);                   /* NULL: a usable class name */

@@ -211,21 +211,17 @@ static int read_name(struct reading *g, enum column c)
     return add_key(g, text, strlen(text), text, field(g, COL_LABEL));
 }
 
-static int parse_addresses(struct reading *g, struct dune_flow_key *k)
+static int parse_addresses(struct reading *g, uint8_t a[16], uint8_t b[16], size_t *len)
 {
     const char *src = field(g, COL_SRC_IP), *dst = field(g, COL_DST_IP);
-    uint8_t a[16], b[16];
-    size_t na, nb;
+    size_t of_dst;
 
-    if (!label_parse_ip(src, a, &na))
+    if (!label_parse_ip(src, a, len))
         return BAD_ROW(g, "src_ip \"%s\" is not an IP address", src);
-    if (!label_parse_ip(dst, b, &nb))
+    if (!label_parse_ip(dst, b, &of_dst))
         return BAD_ROW(g, "dst_ip \"%s\" is not an IP address", dst);
-    if (na != nb)
+    if (*len != of_dst)
         return BAD_ROW(g, "one address is IPv4, the other IPv6");
-    memcpy(k->bytes, a, na);
-    memcpy(k->bytes + na, b, na);
-    k->len = (uint8_t)(2 * na + 5);
     return 0;
 }
 
@@ -233,23 +229,20 @@ static int parse_tuple(struct reading *g, struct dune_flow_key *k)
 {
     const char *sport = field(g, COL_SRC_PORT), *dport = field(g, COL_DST_PORT);
     const char *proto = field(g, COL_PROTO);
-    uint8_t *tail;
+    uint8_t a[16], b[16], number;
+    size_t len;
     uint16_t s, t;
-    int rc = parse_addresses(g, k);
+    int rc = parse_addresses(g, a, b, &len);
 
     if (rc)
         return rc;
-    tail = k->bytes + k->len - 5;
     if (!label_parse_port(sport, &s))
         return BAD_ROW(g, "src_port \"%s\" is not a port (0 to 65535)", sport);
     if (!label_parse_port(dport, &t))
         return BAD_ROW(g, "dst_port \"%s\" is not a port (0 to 65535)", dport);
-    if (!label_parse_proto(proto, tail + 4))
+    if (!label_parse_proto(proto, &number))
         return BAD_ROW(g, "proto \"%s\" is neither tcp, udp nor a number (0 to 255)", proto);
-    tail[0] = (uint8_t)(s >> 8);
-    tail[1] = (uint8_t)s;
-    tail[2] = (uint8_t)(t >> 8);
-    tail[3] = (uint8_t)t;
+    label_make_key(k, a, b, len, s, t, number);
     return 0;
 }
 

@@ -55,6 +55,21 @@ bool label_parse_port(const char *s, uint16_t *port)
     return true;
 }
 
+void label_make_key(struct dune_flow_key *k, const uint8_t *src, const uint8_t *dst, size_t len, uint16_t sport,
+                    uint16_t dport, uint8_t proto)
+{
+    uint8_t *tail = k->bytes + 2 * len;
+
+    memcpy(k->bytes, src, len);
+    memcpy(k->bytes + len, dst, len);
+    tail[0] = (uint8_t)(sport >> 8);
+    tail[1] = (uint8_t)sport;
+    tail[2] = (uint8_t)(dport >> 8);
+    tail[3] = (uint8_t)dport;
+    tail[4] = proto;
+    k->len = (uint8_t)(2 * len + 5);
+}
+
 bool label_parse_proto(const char *s, uint8_t *proto)
 {
     static const struct {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The registry of engines, and what all of them share: the filter, names, counter identities. */
-#include "dune/engine.h"
+#include "targets/target_int.h"
 
 #include <string.h>
 
@@ -106,6 +106,40 @@ bool dune_filter_match(const struct dune_filter *f, const struct dune_packet *p)
     for (uint32_t i = 0; i < f->n_protos; i++)
         proto |= f->proto[i] == p->proto;
     return proto && match_port(f, p) && match_prefix(f, p);
+}
+
+/* --- verdicts ------------------------------------------------------------------------------------------- */
+
+static void start_verdict(struct dune_verdict *v, const struct dune_device_trace *t)
+{
+    memset(v, 0, sizeof(*v));
+    v->reason = t->reason;
+    v->fate = t->fate;
+    v->device = UINT16_MAX;
+    v->steer_port = DUNE_NO_PORT;
+    v->inferable = t->has_shim && t->reason == DUNE_REASON_OK;
+}
+
+/* A shim of a packet that is not inferable says nothing. */
+void dune_verdict_add(struct dune_verdict *v, const struct dune_device_trace *t, bool first)
+{
+    if (first)
+        start_verdict(v, t);
+    v->dropped = t->dropped;
+    if (!t->has_shim || t->reason != DUNE_REASON_OK)
+        return;
+    v->inferable = true;
+    v->conf = t->shim.conf;
+    v->submodel = t->shim.submodel;
+    v->flags = t->shim.flags;
+    v->cls = t->shim.flags & DUNE_SHIM_FINAL ? t->shim.cls : 0;
+    v->answered = v->cls != 0;
+    v->generation = t->shim.generation;
+    v->rule_hit |= t->fate == DUNE_FATE_RULE_HIT;
+    if (t->became_final)
+        v->device = t->device;
+    if (t->steer_port != DUNE_NO_PORT)
+        v->steer_port = t->steer_port;
 }
 
 /* --- counters that add up ----------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
  *                 ^ rules  <- controller (delay) <- digests of all devices
  */
 #include "targets/ref/ref_int.h"
+#include "targets/target_int.h"
 
 #include <string.h>
 
@@ -107,36 +108,6 @@ static void install_rules(struct ref_chain *c)
     c->digests.len = 0;
 }
 
-static void note_first(struct dune_verdict *v, const struct dune_device_trace *t)
-{
-    memset(v, 0, sizeof(*v));
-    v->reason = t->reason;
-    v->fate = t->fate;
-    v->device = UINT16_MAX;
-    v->steer_port = DUNE_NO_PORT;
-    v->inferable = t->has_shim && t->reason == DUNE_REASON_OK;
-}
-
-/* What the device did to the verdict. A shim of a packet that is not inferable says nothing. */
-static void note_device(struct dune_verdict *v, const struct dune_device_trace *t)
-{
-    v->dropped = t->dropped;
-    if (!t->has_shim || t->reason != DUNE_REASON_OK)
-        return;
-    v->inferable = true;
-    v->conf = t->shim.conf;
-    v->submodel = t->shim.submodel;
-    v->flags = t->shim.flags;
-    v->cls = t->shim.flags & DUNE_SHIM_FINAL ? t->shim.cls : 0;
-    v->answered = v->cls != 0;
-    v->generation = t->shim.generation;
-    v->rule_hit |= t->fate == DUNE_FATE_RULE_HIT;
-    if (t->became_final)
-        v->device = t->device;
-    if (t->steer_port != DUNE_NO_PORT)
-        v->steer_port = t->steer_port;
-}
-
 static void run_packet(struct ref_chain *c, const struct dune_chain_packet *pkt,
                        struct dune_verdict *v, struct dune_device_out *o)
 {
@@ -150,9 +121,7 @@ static void run_packet(struct ref_chain *c, const struct dune_chain_packet *pkt,
         in.out_port = i + 1 == c->n ? DUNE_PORT_EDGE : DUNE_PORT_CHAIN;
         dune_ref_device_process(c->dev[i], &in, o);
         o->trace.packet = c->packets;
-        if (i == 0)
-            note_first(v, &o->trace);
-        note_device(v, &o->trace);
+        dune_verdict_add(v, &o->trace, i == 0);
         if (c->opts.trace)
             c->opts.trace(c->opts.trace_ctx, &o->trace);
         if (!o->data)

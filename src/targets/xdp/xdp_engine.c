@@ -4,6 +4,7 @@
  * BPF_PROG_TEST_RUN of each of them, with the tick in front of the frame. Slow, and exactly the program that
  * runs on interfaces but for clock and ports.
  */
+#include "targets/target_int.h"
 #include "targets/xdp/xdp_skel.h"
 
 #include <string.h>
@@ -140,35 +141,6 @@ static void read_trace(const struct xdp_chain *c, uint32_t dev, struct dune_devi
                                  .ethertype = x->ethertype};
 }
 
-static void note_first(struct dune_verdict *v, const struct dune_device_trace *t)
-{
-    memset(v, 0, sizeof(*v));
-    v->reason = t->reason;
-    v->fate = t->fate;
-    v->device = UINT16_MAX;
-    v->steer_port = DUNE_NO_PORT;
-    v->inferable = t->has_shim && t->reason == DUNE_REASON_OK;
-}
-
-static void note_device(struct dune_verdict *v, const struct dune_device_trace *t)
-{
-    v->dropped = t->dropped;
-    if (!t->has_shim || t->reason != DUNE_REASON_OK)
-        return;
-    v->inferable = true;
-    v->conf = t->shim.conf;
-    v->submodel = t->shim.submodel;
-    v->flags = t->shim.flags;
-    v->cls = t->shim.flags & DUNE_SHIM_FINAL ? t->shim.cls : 0;
-    v->answered = v->cls != 0;
-    v->generation = t->shim.generation;
-    v->rule_hit |= t->fate == DUNE_FATE_RULE_HIT;
-    if (t->became_final)
-        v->device = t->device;
-    if (t->steer_port != DUNE_NO_PORT)
-        v->steer_port = t->steer_port;
-}
-
 /* --- packets --------------------------------------------------------------------------------------------------- */
 
 static void reserve(struct xdp_chain *c, size_t bytes)
@@ -259,9 +231,7 @@ static int run_packet(struct xdp_chain *c, const struct dune_chain_packet *pkt, 
         if (rc)
             return rc;
         read_trace(c, i, &t);
-        if (i == 0)
-            note_first(v, &t);
-        note_device(v, &t);
+        dune_verdict_add(v, &t, i == 0);
         if (c->opts.trace)
             c->opts.trace(c->opts.trace_ctx, &t);
         rc = t.digest ? dune_xdp_poll(c->dev[i], 0, collect_digest, c, d) : 0;

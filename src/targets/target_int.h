@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What targets share and nobody else needs. */
+#ifndef DUNE_TARGET_INT_H
+#define DUNE_TARGET_INT_H
+
+#include "dune/engine.h"
+
+/* Adds what a device did with a packet to the verdict of the chain; first: it is the first device. */
+void dune_verdict_add(struct dune_verdict *v, const struct dune_device_trace *t, bool first);
+
+#endif
