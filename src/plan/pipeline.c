@@ -18,6 +18,7 @@
 #define RULE_BYTES 20 /* SRAM per IPv4 rule: key, action, overhead */
 #define RULE_BYTES_IPV6 56
 #define RULES_PER_MAP_RAM 1820 /* idle time-out bits */
+#define MAX_RANGE_ENTRIES 8
 #define HASH_UNIT_BITS 16
 #define HASH_UNITS 6 /* of a stage */
 #define CYCLES_TOFINO1 24 /* of a stage that waits for the one before, as compilers count them */
@@ -140,6 +141,13 @@ static uint32_t place_rules(struct pipeline *x, uint32_t rules, uint32_t bytes, 
     return s ? s - 1 : 0;
 }
 
+/* What a table of the program's own takes beside its TCAM: action data or a few exact entries. */
+static void add_tables(struct pipeline *x, uint32_t tables, uint32_t counters)
+{
+    x->out->sram_blocks += tables + 2 * counters;
+    x->out->map_rams += 2 * counters;
+}
+
 /* --- the parts of the program --------------------------------------------------------------------- */
 
 static bool reads_gap(uint32_t id)
@@ -158,10 +166,11 @@ static void place_front(struct pipeline *x, const struct dune_plan *p, bool rule
     uint32_t units = (ipv6 ? 2 : 1) * 3 + 2;
 
     x->out->hash_bits = units * HASH_UNIT_BITS + 3 * 32; /* and three gathered words */
-    place_tcam(x, 1, 0);                                 /* generations */
+    place_tcam(x, 2, 0);                                 /* generations */
     place_tcam(x, 2 + (ipv6 ? 6 : 0), first);            /* prefixes */
     place_tcam(x, 2 + 1, first);                         /* ports, protocols */
-    place_tcam(x, 1, first + 1);                         /* gate */
+    place_tcam(x, 2, first + 1);                         /* gate */
+    add_tables(x, 4 + ipv6, 2);                          /* all but protocols; kinds of shims, fates */
     x->gate = first + 1;
     x->slot = DUNE_MAX(1u + (units > HASH_UNITS), x->gate);
     if (rules)
@@ -184,6 +193,9 @@ static void place_registers(struct pipeline *x, dune_feature_mask used)
         gaps |= (used >> id & 1) && reads_gap(id);
     if (gaps)
         gap = place_register(x, 64, slot + 1); /* last and gap */
+    if (gaps)
+        place_tcam(x, 1, slot + 1);
+    add_tables(x, 1 + 1, 0); /* slot, count */
     count = place_register(x, used >> DUNE_F_COUNT & 1 ? 16 : 8, slot + 1);
     x->ready[DUNE_F_COUNT] = count + 1;
     for (int pass = 0; pass < 2; pass++) /* what depends on the gap comes last */
@@ -196,26 +208,42 @@ static void place_registers(struct pipeline *x, dune_feature_mask used)
             if (dune_catalog[id].kth > 1)
                 after = DUNE_MAX(after, count);
             x->ready[id] = place_register(x, dune_catalog[id].bits, after + 1) + 1;
+            add_tables(x, 1, 0);
             if (id >= DUNE_F_SYN_COUNT && id <= DUNE_F_CWR_COUNT)
                 place_tcam(x, 1, x->ready[id] - 1);
         }
 }
 
-static uint32_t feature_blocks(const struct dune_profile *prof, const struct dune_plan_feature *f)
+/* Tables are made for so many rows; a range key takes several entries per row, whatever is in it. */
+static uint32_t table_size(uint32_t rows)
 {
-    uint32_t bits = dune_catalog[f->feat].bits, rows = 0;
+    uint32_t size = 64;
+
+    while (size < rows)
+        size *= 2;
+    return size;
+}
+
+/* Of all generations. */
+static uint32_t feature_blocks(const struct pipeline *x, const struct dune_plan_feature *f)
+{
+    const struct dune_profile *prof = x->prof;
+    uint32_t bits = dune_catalog[f->feat].bits, rows = 0, entries;
     bool range = prof->max_range_bits && bits <= prof->max_range_bits && bits >= 8;
 
     if (bits == 1)
         return 0; /* exact */
-    if (!range)
+    if (!range) {
         rows = dune_range_rows_ternary(f->row, f->n_rows);
-    else
+        entries = table_size(rows * x->generations);
+    } else {
         for (uint32_t r = 0; r < f->n_rows; r++)
             rows += digit_ranges(f->row[r].lo, f->row[r].hi);
-    if (range)
+        entries = table_size(f->n_rows * x->generations) * DUNE_MIN(2 * div_up(bits, 4) - 1, MAX_RANGE_ENTRIES);
+        entries = DUNE_MAX(entries, rows * x->generations);
         bits *= 2; /* a four-bit digit takes eight ternary bits */
-    return div_up(bits, prof->tcam_block_bits) * div_up(rows, prof->tcam_block_rows);
+    }
+    return div_up(bits, prof->tcam_block_bits) * div_up(entries, prof->tcam_block_rows);
 }
 
 /* Returns the stage after which the sub-model's answer is known. */
@@ -226,25 +254,23 @@ static uint32_t place_submodel(struct pipeline *x, const struct dune_submodel *s
 
     if (sm->mode != DUNE_MODE_PACKET)
         kind = place_tcam(x, 1, x->ready[DUNE_F_COUNT]);
-    for (uint32_t g = 0; g < x->generations; g++)
-        for (uint32_t j = 0; j < sm->n_feats; j++) {
-            const struct dune_plan_feature *f = &sm->feat[j];
-            bool hidden = dune_catalog[f->feat].phase == DUNE_PHASE_FL && sm->mode != DUNE_MODE_RUNNING;
-            uint32_t first = hidden ? DUNE_MAX(x->ready[f->feat], kind + 1) : x->ready[f->feat];
-            uint32_t at = place_tcam(x, feature_blocks(prof, f), first);
+    for (uint32_t j = 0; j < sm->n_feats; j++) {
+        const struct dune_plan_feature *f = &sm->feat[j];
+        bool hidden = dune_catalog[f->feat].phase == DUNE_PHASE_FL && sm->mode != DUNE_MODE_RUNNING;
+        uint32_t first = hidden ? DUNE_MAX(x->ready[f->feat], kind + 1) : x->ready[f->feat];
+        uint32_t at = place_tcam(x, feature_blocks(x, f), first);
 
-            features = DUNE_MAX(features, at);
-        }
-    /* Tables of both generations read the same features: code follows all of them. */
-    for (uint32_t g = 0; g < x->generations; g++)
-        for (uint32_t t = 0; t < sm->n_trees; t++) {
-            const struct dune_plan_tree *tr = &sm->tree[t];
-            uint32_t blocks = div_up(DUNE_MAX(tr->key_bits, 1u), prof->tcam_block_bits) *
-                              div_up(tr->n_leaves, prof->tcam_block_rows);
-            uint32_t at = place_tcam(x, blocks, features + 1);
+        features = DUNE_MAX(features, at);
+    }
+    for (uint32_t t = 0; t < sm->n_trees; t++) {
+        const struct dune_plan_tree *tr = &sm->tree[t];
+        uint32_t blocks = div_up(DUNE_MAX(tr->key_bits, 1u), prof->tcam_block_bits) *
+                          div_up(table_size(tr->n_leaves * x->generations), prof->tcam_block_rows);
+        uint32_t at = place_tcam(x, blocks, features + 1);
 
-            code = DUNE_MAX(code, at);
-        }
+        code = DUNE_MAX(code, at);
+    }
+    add_tables(x, sm->n_feats + sm->n_trees + 2, 0); /* kind, stored */
     if (sm->n_trees == 1)
         return code;
     /* differences, winner tables with the first sum, the second sum, the word */
@@ -288,12 +314,18 @@ void dune_pipeline_estimate(const struct dune_plan *p, uint32_t device, const st
         if (p->sub[s].mode != DUNE_MODE_PACKET)
             at = place_register(&x, 32, at); /* stored answer */
         last = place_tcam(&x, 1, DUNE_MAX(last, at) + 1); /* claim */
-        if (++n == out->submodels || bars)
-            last = place_tcam(&x, 1, last + 1); /* verdict */
+        add_tables(&x, 1, 0);
+        if (++n == out->submodels || bars) {
+            last = place_tcam(&x, 2, last + 1); /* verdict */
+            add_tables(&x, 1, 0);
+        }
     }
     last++; /* shim, actions, digest register */
-    if (stateful)
+    if (stateful) {
+        place_tcam(&x, 1, last); /* is it due? */
+        add_tables(&x, 1, 0);
         last = place_register(&x, 32, last) + 1; /* then the kind of digest */
+    }
     out->stages = last + 1;                      /* they count from 0 */
     out->latency_cycles = latency(&x, out->stages);
     if (out->tcam_blocks > prof->tcam_blocks)

@@ -140,8 +140,7 @@ static void instances(struct p4_vars *v, const struct p4_shape *s)
     if (s->rules)
         dune_buf_puts(&b, IN1 "bit<32>  rule_answer;\n");
     if (s->state)
-        dune_buf_puts(&b, IN1 "bit<1>   final_in;   // the verdict was final when it came\n"
-                          IN1 "bit<8>   digest;     // 1: send one\n");
+        dune_buf_puts(&b, IN1 "bit<8>   digest;     // DIGEST_DUE: send one\n");
     p4_set_buf(v, "ANSWER_FIELDS", &b);
 }
 

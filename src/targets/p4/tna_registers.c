@@ -104,48 +104,41 @@ static void gap_part(struct dune_buf *b, const struct part *p)
     }
 }
 
-static void slot_table(struct dune_buf *b, const struct p4_shape *s, const struct part *p, size_t n)
+/* A table per register: a table cannot choose between two. */
+static void slot_table(struct dune_buf *b, const struct part *p)
 {
-    uint32_t top = s->at_bits - 1;
+    const char *x = p->suffix;
 
-    dune_buf_puts(b, IN1 "table slot {\n" IN2 "key = {\n" IN3 "meta.now[31:31]: exact;\n");
-    if (n > 1)
-        dune_buf_printf(b, IN3 "meta.at[%u:%u]: exact;\n", top, top);
-    dune_buf_puts(b, IN2 "}\n" IN2 "actions = {");
-    for (size_t i = 0; i < 2 * n; i++)
-        dune_buf_printf(b, " visit_%s%s;", tick_half[i % 2].name, p[i / 2].suffix);
-    dune_buf_puts(b, " @defaultonly NoAction; }\n" IN2 "const entries = {\n");
-    for (size_t i = 0; i < 2 * n; i++) {
-        if (n > 1)
-            dune_buf_printf(b, IN3 "(%zu, %zu): ", i % 2, i / 2);
-        else
-            dune_buf_printf(b, IN3 "%zu: ", i % 2);
-        dune_buf_printf(b, "visit_%s%s();\n", tick_half[i % 2].name, p[i / 2].suffix);
-    }
-    dune_buf_puts(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n");
+    dune_buf_printf(b, IN1 "table slot%s {\n" IN2 "key = { meta.late: exact; }\n" IN2
+                       "actions = { visit_early%s; visit_late%s; @defaultonly NoAction; }\n" IN2
+                       "const entries = {\n" IN3 "0: visit_early%s();\n" IN3 "1: visit_late%s();\n" IN2 "}\n" IN2
+                       "const default_action = NoAction();\n" IN2 "size = 2;\n" IN1 "}\n", x, x, x, x, x);
 }
 
-static void gap_table(struct dune_buf *b, const struct p4_shape *s, const struct part *p, size_t n)
+static void gap_table(struct dune_buf *b, const struct part *p)
+{
+    const char *x = p->suffix;
+
+    dune_buf_printf(b, IN1 "table gap%s {\n" IN2 "key = {\n" IN3 "meta.slot_case: ternary;\n" IN3
+                       "meta.late: ternary;\n" IN2 "}\n" IN2
+                       "actions = { first_gap%s; next_gap_early%s; next_gap_late%s; @defaultonly NoAction; }\n" IN2
+                       "const entries = {\n", x, x, x, x);
+    for (int h = 0; h < 2; h++)
+        dune_buf_printf(b, IN3 "(CASE_SAME, %d): next_gap_%s%s();\n", h, tick_half[h].name, x);
+    dune_buf_printf(b, IN3 "(8w4 &&& 8w4, _): first_gap%s();\n" IN3 "(8w8 &&& 8w8, _): first_gap%s();\n" IN2 "}\n" IN2
+                       "const default_action = NoAction();\n" IN2 "size = 8;\n" IN1 "}\n\n", x, x);
+}
+
+/* Applies a table, or that of the half. */
+static void apply_part(struct p4_vars *v, const char *var, const struct p4_shape *s, const char *table, size_t n)
 {
     uint32_t top = s->at_bits - 1;
 
-    dune_buf_puts(b, IN1 "table gap {\n" IN2 "key = {\n" IN3 "meta.slot_case: ternary;\n" IN3
-                         "meta.now[31:31]: ternary;\n");
-    if (n > 1)
-        dune_buf_printf(b, IN3 "meta.at[%u:%u]: ternary;\n", top, top);
-    dune_buf_puts(b, IN2 "}\n" IN2 "actions = {");
-    for (size_t i = 0; i < n; i++)
-        dune_buf_printf(b, " first_gap%s; next_gap_early%s; next_gap_late%s;", p[i].suffix, p[i].suffix, p[i].suffix);
-    dune_buf_puts(b, " @defaultonly NoAction; }\n" IN2 "const entries = {\n");
-    for (size_t i = 0; i < n; i++) {
-        const char *part = n == 1 ? "" : i ? ", 1" : ", 0";
-
-        for (int h = 0; h < 2; h++)
-            dune_buf_printf(b, IN3 "(CASE_SAME, %d%s): next_gap_%s%s();\n", h, part, tick_half[h].name, p[i].suffix);
-        dune_buf_printf(b, IN3 "(8w4 &&& 8w4, _%s): first_gap%s();\n" IN3 "(8w8 &&& 8w8, _%s): first_gap%s();\n", part,
-                        p[i].suffix, part, p[i].suffix);
-    }
-    dune_buf_puts(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n\n");
+    if (n == 1)
+        p4_set(v, var, "        %s.apply();", table);
+    else
+        p4_set(v, var, "        if (meta.at[%u:%u] == 0) {\n            %s_a.apply();\n        } else {\n"
+                       "            %s_b.apply();\n        }", top, top, table, table);
 }
 
 static void put_slot(struct p4_vars *v, const struct p4_shape *s, bool gaps)
@@ -157,13 +150,16 @@ static void put_slot(struct p4_vars *v, const struct p4_shape *s, bool gaps)
 
     if (n > 1)
         part[0] = (struct part){"_a", "ALL_SLOTS / 2", s->half_text, s->at_bits - 1};
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         slot_part(&slot, &part[i]);
-    slot_table(&slot, s, part, n);
-    for (size_t i = 0; gaps && i < n; i++)
+        slot_table(&slot, &part[i]);
+    }
+    for (size_t i = 0; gaps && i < n; i++) {
         gap_part(&gap, &part[i]);
-    if (gaps)
-        gap_table(&gap, s, part, n);
+        gap_table(&gap, &part[i]);
+    }
+    apply_part(v, "SLOT_APPLY", s, "slot", n);
+    apply_part(v, "GAP_APPLY", s, "gap", n);
     p4_set_buf(v, "SLOT", &slot);
     p4_set_buf(v, "GAP", &gap);
 }
@@ -208,7 +204,7 @@ static void reg_table(const struct reg *r)
                           "actions = { first_%s; next_%s; @defaultonly NoAction; }\n" IN2 "const entries = {\n"
                           IN3 "CASE_SAME: next_%s();\n" IN3 "CASE_EXPIRED: first_%s();\n" IN3
                           "CASE_EXPIRED_SAME: first_%s();\n" IN2 "}\n" IN2
-                          "const default_action = NoAction();\n" IN1 "}\n\n",
+                          "const default_action = NoAction();\n" IN2 "size = 4;\n" IN1 "}\n\n",
                     r->name, r->name, r->name, r->name, r->name, r->name);
 }
 
@@ -240,7 +236,7 @@ static void put_flag(const struct reg *r, uint8_t id)
                     f, f, r->name, r->name);
     dune_buf_printf(r->b, IN3 "(8w8 &&& 8w8, %s &&& %s): first_set_%s();\n" IN3 "(8w8 &&& 8w8, _): first_%s();\n",
                     f, f, r->name, r->name);
-    dune_buf_puts(r->b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n\n");
+    dune_buf_puts(r->b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = 8;\n" IN1 "}\n\n");
 }
 
 /* All ones: no UDP packet yet. */
@@ -259,7 +255,7 @@ static void put_udp_min(const struct reg *r)
                           "(8w4 &&& 8w4, P_UDP): first_udp_%s();\n" IN3 "(8w8 &&& 8w8, P_UDP): first_udp_%s();\n" IN3
                           "(8w4 &&& 8w4, _): first_tcp_%s();\n" IN3 "(8w8 &&& 8w8, _): first_tcp_%s();\n",
                     r->name, r->name, r->name, r->name, r->name, r->name);
-    dune_buf_puts(r->b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n\n");
+    dune_buf_puts(r->b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = 8;\n" IN1 "}\n\n");
 }
 
 /* The k-th value is written when the count says so, and read behind it. */
@@ -276,8 +272,8 @@ static void put_kth(const struct reg *r, uint8_t id)
                     r->name);
     for (uint32_t i = 0; i < k; i++)
         dune_buf_printf(r->b, IN3 "%u: NoAction();\n", i);
-    dune_buf_printf(r->b, IN3 "%u: set_%s();\n" IN2 "}\n" IN2 "const default_action = read_%s();\n" IN1
-                          "}\n\n", k, r->name, r->name);
+    dune_buf_printf(r->b, IN3 "%u: set_%s();\n" IN2 "}\n" IN2 "const default_action = read_%s();\n" IN2
+                          "size = 16;\n" IN1 "}\n\n", k, r->name, r->name);
 }
 
 static void put_feature(const struct reg *r, uint8_t id)

@@ -240,7 +240,7 @@ static void verdict_rows(struct verdict *v, const char *action, int final, int c
     for (int fl = 0; fl < (last_here ? 2 : 1); fl++) {
         p4_begin(v->e, action, "claim_%u.verdict", v->k);
         key_set(v->e, v->s, v->g);
-        one_bit(v->e, "final", final);
+        p4_ternary(v->e, "flags", 8, final == 1 ? FINAL_FLAG : 0, final == ANY ? 0 : FINAL_FLAG);
         one_bit(v->e, "claim", claim);
         one_bit(v->e, "fl", last_here ? fl : ANY);
         p4_ternary(v->e, "cls", 8, cls == ANY ? 0 : (uint64_t)cls, cls == ANY ? 0 : 255);

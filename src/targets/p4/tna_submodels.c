@@ -177,6 +177,20 @@ static void note_set(void *ctx, const uint8_t *group)
     w->seen[p4_winners(w->n_trees, group)] = true;
 }
 
+static void count_row(void *ctx, const uint8_t *group)
+{
+    (void)group;
+    ++*(uint32_t *)ctx;
+}
+
+static uint32_t vote_rows(uint32_t n, bool own)
+{
+    uint32_t rows = 0;
+
+    p4_patterns(n, own, count_row, &rows);
+    return rows;
+}
+
 static void vote_table(struct dune_buf *b, uint32_t n, bool own)
 {
     struct winner_sets w = {.n_trees = n};
@@ -198,7 +212,7 @@ static void vote_table(struct dune_buf *b, uint32_t n, bool own)
             dune_buf_printf(b, " %strees_%u;", o, m);
     dune_buf_puts(b, " NoAction; }\n" IN2 "const entries = {\n");
     p4_tna_vote_rows(b, n, own);
-    dune_buf_puts(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n");
+    dune_buf_printf(b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = %u;\n" IN1 "}\n", vote_rows(n, own));
 }
 
 static void put_vote(struct dune_buf *b, uint32_t k, uint32_t n)
@@ -222,10 +236,6 @@ static void put_vote(struct dune_buf *b, uint32_t k, uint32_t n)
                            "action tentative() {\n" IN2
                            "meta.ans_%u = tentative_word.get({ 1w0, a_own_conf, id_flipped, a_own_cls, 7w0 });\n" IN1
                            "}\n", k, k);
-    dune_buf_puts(b, IN1 "table answer {\n" IN2 "key = {\n" IN3 "a_cls: ternary;\n" IN3 "a_own_cls: ternary;\n" IN2
-                     "}\n" IN2 "actions = { claims; tentative; NoAction; }\n" IN2 "const entries = {\n" IN3
-                     "(255, 0): NoAction(); // Other, and no class of its own\n" IN3 "(255, _): tentative();\n" IN3
-                     "(_, _): claims();\n" IN2 "}\n" IN2 "const default_action = NoAction();\n" IN1 "}\n");
 }
 
 /* --- claims ------------------------------------------------------------------------------------------- */
@@ -298,7 +308,9 @@ static void put_submodel(struct dune_buf *out, const struct p4_shape *s, uint32_
         dune_buf_printf(&b, IN2 "t_%u.apply();\n", t);
     if (sub->sm->n_trees > 1)
         dune_buf_printf(&b, IN2 "compare();\n" IN2 "winner.apply();\n" IN2 "own_winner.apply();\n%s" IN2
-                            "answer.apply();\n", sub->sm->n_trees > 2 ? IN2 "add_rest();\n" : "");
+                            "if (a_cls != 255) {\n" IN3 "claims();\n" IN2
+                            "} else if (a_own_cls != 0) { // Other, with a class of its own\n" IN3 "tentative();\n" IN2
+                            "}\n", sub->sm->n_trees > 2 ? IN2 "add_rest();\n" : "");
     p4_set_buf(&v, "CODES_APPLY", &b);
     claim_rows(&b, s, k);
     p4_set_buf(&v, "CLAIM_ROWS", &b);

@@ -65,9 +65,8 @@ static void profiles(void **state)
 }
 
 /*
- * Programs that were compiled for the switch, and the estimate; SRAM and TCAM as reported (0: not known).
- * They are prototypes written by hand: without filter (5 TCAM blocks, 6 more for IPv6), thresholds and
- * early exit.
+ * Programs that were compiled for the switch, and the estimate; SRAM and TCAM as reported. Those with 0 there are
+ * prototypes written by hand, without filter, thresholds and early exit: only their stages are compared.
  */
 static const struct compiled {
     const char *profile;
@@ -75,19 +74,20 @@ static const struct compiled {
     bool loose, ipv6;
     uint32_t stages, sram, tcam;
 } compiled[] = {
-    {"tofino1", 65536, 1, 1, 1, 129, false, false, 12, 242, 17},
-    {"tofino1", 32768, 1, 1, 1, 129, false, false, 12, 164, 17},
-    {"tofino2", 65536, 1, 1, 1, 129, false, true, 13, 258, 17},
+    {"tofino1", 65536, 1, 1, 1, 129, false, false, 12, 249, 26},
+    {"tofino1", 32768, 1, 1, 1, 129, false, true, 12, 187, 32},
+    {"tofino1", 16384, 2, 1, 1, 129, false, false, 12, 174, 30},
+    {"tofino1", 32768, 1, 1, 1, 129, false, false, 12, 0, 0},
+    {"tofino2", 65536, 1, 1, 1, 129, false, true, 13, 0, 0},
     {"tofino1", 65536, 2, 1, 1, 129, false, false, 16, 0, 0},
     {"tofino1", 32768, 2, 1, 1, 129, false, false, 13, 0, 0},
-    {"tofino2", 32768, 2, 1, 1, 129, false, false, 14, 229, 25},
-    {"tofino1", 16384, 2, 1, 1, 129, false, false, 12, 164, 24},
+    {"tofino2", 32768, 2, 1, 1, 129, false, false, 14, 0, 0},
     {"tofino1", 65536, 1, 2, 1, 65, false, false, 13, 0, 0},
-    {"tofino1", 32768, 1, 2, 1, 65, false, false, 12, 181, 23},
+    {"tofino1", 32768, 1, 2, 1, 65, false, false, 12, 0, 0},
     {"tofino1", 65536, 1, 1, 3, 41, false, false, 17, 0, 0},
-    {"tofino2", 65536, 1, 1, 3, 41, false, false, 18, 233, 21},
-    {"tofino1", 65536, 1, 1, 1, 500, true, false, 12, 246, 31},
-    {"tofino2", 65536, 1, 1, 1, 400, true, false, 12, 234, 28},
+    {"tofino2", 65536, 1, 1, 3, 41, false, false, 18, 0, 0},
+    {"tofino1", 65536, 1, 1, 1, 500, true, false, 12, 0, 0},
+    {"tofino2", 65536, 1, 1, 1, 400, true, false, 12, 0, 0},
 };
 
 static bool is_near(uint32_t have, uint32_t want, uint32_t slack)
@@ -118,8 +118,8 @@ static void against_the_compiler(void **state)
         printf("# %s: stages %u/%u sram %u/%u tcam %u/%u %s\n", c->profile, e.stages, c->stages,
                e.sram_blocks, c->sram, e.tcam_blocks, c->tcam, e.why);
         assert_true(is_near(e.stages, c->stages, c->trees > 1 ? 2 : 1)); /* it voted naively */
-        assert_true(is_near(e.sram_blocks, c->sram, c->sram / 8));
-        assert_true(is_near(e.tcam_blocks - (c->ipv6 ? 11 : 5), c->tcam, 3));
+        assert_true(is_near(e.sram_blocks, c->sram, c->sram / 20));
+        assert_true(is_near(e.tcam_blocks, c->tcam, 3));
         dune_plan_free(p);
     }
 }

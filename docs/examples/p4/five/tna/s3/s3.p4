@@ -183,6 +183,7 @@ struct meta_t {
     bit<8>   parsed;     // P_
     bit<1>   shim_bad;   // a shim of another version was taken off
     bit<1>   claim_in;   // the shim carries a claim
+    bit<1>   fl_in;      // a flow-level one
     bit<8>   what;       // F_ or P_
     bit<8>   shim_job;   // SHIM_
     bit<1>   held;       // this device holds the packet's generation
@@ -199,13 +200,14 @@ struct meta_t {
     bit<8>   id_flipped; // 255 - sub-model id in the shim
     bit<32>  cur;        // the answer carried
     bit<1>   unclaimed;  // final, and nobody claims
+    bit<32>  report;     // the verdict as in the shim
     bit<32>  ans_0;      // of sub_0
     bit<8>   kind_0;     // K_
     bit<32>  rule_answer;
-    bit<1>   final_in;   // the verdict was final when it came
-    bit<8>   digest;     // 1: send one
+    bit<8>   digest;     // DIGEST_DUE: send one
 
     bit<32>  now;        // tick: ns >> 10, low 32 bits
+    bit<1>   late;       // its highest bit: a key must not cut a field that a register compares
     bit<32>  id;         // of the flow: CRC-32
     bit<16>  at;         // its slot: CRC-32C
     bit<8>   slot_case;  // CASE_
@@ -229,6 +231,7 @@ parser DuneIngressParser(packet_in pkt, out headers_t hdr, out meta_t meta,
         meta.parsed = 0;
         meta.shim_bad = 0;
         meta.claim_in = 0;
+        meta.fl_in = 0;
         meta.what = 0;
         meta.shim_job = 0;
         meta.held = 0;
@@ -245,12 +248,13 @@ parser DuneIngressParser(packet_in pkt, out headers_t hdr, out meta_t meta,
         meta.id_flipped = 0;
         meta.cur = 0;
         meta.unclaimed = 0;
+        meta.report = 0;
         meta.ans_0 = 0;
         meta.kind_0 = 0;
         meta.rule_answer = 0;
-        meta.final_in = 0;
         meta.digest = 0;
         meta.now = 0;
+        meta.late = 0;
         meta.id = 0;
         meta.at = 0;
         meta.slot_case = 0;
@@ -328,6 +332,18 @@ parser DuneIngressParser(packet_in pkt, out headers_t hdr, out meta_t meta,
     }
 
     state behind_shim {
+        transition select(hdr.shim.flags) {
+            8w0x01 &&& 8w0x01: flow_level;
+            default: behind_flags;
+        }
+    }
+
+    state flow_level {
+        meta.fl_in = 1;
+        transition behind_flags;
+    }
+
+    state behind_flags {
         transition select(pkt.lookahead<bit<16>>()) {
             TYPE_SHIM: shim_inside;
             default: ether_type;
@@ -678,6 +694,7 @@ control Gate(inout headers_t hdr, inout meta_t meta) {
             (_, true, _, 0, _, _, _, _): refuse(F_PASSED_SETTLED, SHIM_KEEP);
         }
         const default_action = infer();
+        size = 20;
     }
 
     apply {
@@ -729,6 +746,16 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_late_a() {
         meta.slot_case = slot_late_a.execute(meta.at[14:0]);
     }
+    table slot_a {
+        key = { meta.late: exact; }
+        actions = { visit_early_a; visit_late_a; @defaultonly NoAction; }
+        const entries = {
+            0: visit_early_a();
+            1: visit_late_a();
+        }
+        const default_action = NoAction();
+        size = 2;
+    }
     Register<slot_t, bit<15>>(ALL_SLOTS / 2) r_slot_b;
     RegisterAction<slot_t, bit<15>, bit<8>>(r_slot_b) slot_early_b = {
         void apply(inout slot_t v, out bit<8> rv) {
@@ -754,19 +781,15 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_late_b() {
         meta.slot_case = slot_late_b.execute(meta.at[14:0]);
     }
-    table slot {
-        key = {
-            meta.now[31:31]: exact;
-            meta.at[15:15]: exact;
-        }
-        actions = { visit_early_a; visit_late_a; visit_early_b; visit_late_b; @defaultonly NoAction; }
+    table slot_b {
+        key = { meta.late: exact; }
+        actions = { visit_early_b; visit_late_b; @defaultonly NoAction; }
         const entries = {
-            (0, 0): visit_early_a();
-            (1, 0): visit_late_a();
-            (0, 1): visit_early_b();
-            (1, 1): visit_late_b();
+            0: visit_early_b();
+            1: visit_late_b();
         }
         const default_action = NoAction();
+        size = 2;
     }
     // Packets with this one.
     Register<bit<8>, bit<16>>(ALL_SLOTS) r_count;
@@ -797,6 +820,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             CASE_EXPIRED_SAME: first_count();
         }
         const default_action = NoAction();
+        size = 4;
     }
 
     Register<bit<16>, bit<16>>(ALL_SLOTS) r_len_1;
@@ -826,6 +850,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             CASE_EXPIRED_SAME: first_len_1();
         }
         const default_action = NoAction();
+        size = 4;
     }
 
     Register<bit<16>, bit<16>>(ALL_SLOTS) r_len_3;
@@ -856,13 +881,18 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             3: set_len_3();
         }
         const default_action = read_len_3();
+        size = 16;
     }
     action collided() {
         meta.flags = meta.flags | FLAG_COLLISION;
     }
 
     apply {
-        slot.apply();
+        if (meta.at[15:15] == 0) {
+            slot_a.apply();
+        } else {
+            slot_b.apply();
+        }
         if (meta.slot_case == CASE_COLLISION) {
             collided();
         }
@@ -985,6 +1015,7 @@ control SubModel_0(inout headers_t hdr, inout meta_t meta) {
             K_STORED: repeat_answer();
         }
         const default_action = NoAction();
+        size = 4;
     }
 
     apply {
@@ -1028,6 +1059,7 @@ control Claim_0(inout headers_t hdr, inout meta_t meta) {
             (_, 8w0 &&& 8w0x10, _): combine();
         }
         const default_action = NoAction();
+        size = 8;
     }
 
     // A claim that reaches its class's bar (early exit, least confidence) is final at once.
@@ -1043,7 +1075,7 @@ control Claim_0(inout headers_t hdr, inout meta_t meta) {
     table verdict {
         key = {
             meta.g: exact @name("g");
-            meta.flags[4:4]: ternary @name("final");
+            meta.flags: ternary @name("flags");
             meta.cur[31:31]: ternary @name("claim");
             meta.cur[0:0]: ternary @name("fl");
             meta.cur[14:7]: ternary @name("cls");
@@ -1109,19 +1141,24 @@ control Digests(inout headers_t hdr, inout meta_t meta,
         key = {
             meta.slot_case: ternary;
             meta.flags: ternary;
-            meta.final_in: ternary;
-            meta.now[31:31]: ternary;
+            hdr.shim.isValid(): ternary @name("shim");
+            hdr.shim.flags: ternary @name("arrived_flags");
+            meta.late: ternary;
         }
-        actions = { none; first; again_early; again_late; @defaultonly NoAction; }
+        actions = { none; first; again_early; again_late; NoAction; }
         const entries = {
-            (CASE_SAME, 8w0x14 &&& 8w0x14, 0, 0): again_early();
-            (CASE_SAME, 8w0x14 &&& 8w0x14, 0, 1): again_late();
-            (8w4 &&& 8w4, 8w0x14 &&& 8w0x14, 0, _): first();
-            (8w8 &&& 8w8, 8w0x14 &&& 8w0x14, 0, _): first();
-            (8w4 &&& 8w4, _, _, _): none();
-            (8w8 &&& 8w8, _, _, _): none();
+            (CASE_SAME, _, true, 8w0x10 &&& 8w0x10, _): NoAction(); // final when it came
+            (8w4 &&& 8w4, _, true, 8w0x10 &&& 8w0x10, _): none();
+            (8w8 &&& 8w8, _, true, 8w0x10 &&& 8w0x10, _): none();
+            (CASE_SAME, 8w0x14 &&& 8w0x14, _, _, 0): again_early();
+            (CASE_SAME, 8w0x14 &&& 8w0x14, _, _, 1): again_late();
+            (8w4 &&& 8w4, 8w0x14 &&& 8w0x14, _, _, _): first();
+            (8w8 &&& 8w8, 8w0x14 &&& 8w0x14, _, _, _): first();
+            (8w4 &&& 8w4, _, _, _, _): none();
+            (8w8 &&& 8w8, _, _, _, _): none();
         }
         const default_action = NoAction();
+        size = 12;
     }
 
     action send_v4() {
@@ -1146,10 +1183,15 @@ control Digests(inout headers_t hdr, inout meta_t meta,
 control Leave(inout headers_t hdr, inout meta_t meta,
               inout ingress_intrinsic_metadata_for_deparser_t ig_dprsr_md,
               inout ingress_intrinsic_metadata_for_tm_t ig_tm_md) {
-    Hash<bit<32>>(HashAlgorithm_t.IDENTITY) shim_word; // gathers bytes out of two words
-    Hash<bit<32>>(HashAlgorithm_t.IDENTITY) shim_word_unclaimed;
+    Hash<bit<32>>(HashAlgorithm_t.IDENTITY) report; // gathers bytes out of two words
+    Hash<bit<32>>(HashAlgorithm_t.IDENTITY) report_unclaimed;
 
-    action keep_shim() { }
+    action report_verdict() {
+        meta.report = report.get({ meta.flags, meta.cur[22:15], meta.cur[14:7], meta.cur[30:23] });
+    }
+    action report_no_class() {
+        meta.report = report_unclaimed.get({ meta.flags, meta.cur[22:15], 8w0, meta.cur[30:23] });
+    }
     action drop_shim() {
         hdr.shim.setInvalid();
     }
@@ -1157,35 +1199,23 @@ control Leave(inout headers_t hdr, inout meta_t meta,
         hdr.shim.setInvalid();
         hdr.own.setValid();
         hdr.own.tpid = TYPE_SHIM;
-        hdr.own.verdict = shim_word.get({ meta.flags, meta.cur[22:15], meta.cur[14:7], meta.cur[30:23] });
+        hdr.own.verdict = meta.report;
         hdr.own.generation = meta.generation;
-    }
-    action write_shim_unclaimed() {
-        hdr.shim.setInvalid();
-        hdr.own.setValid();
-        hdr.own.tpid = TYPE_SHIM;
-        hdr.own.verdict = shim_word_unclaimed.get({ meta.flags, meta.cur[22:15], 8w0, meta.cur[30:23] });
-        hdr.own.generation = meta.generation;
-    }
-    table shim {
-        key = {
-            meta.shim_job: exact;
-            meta.port.chain_out: exact;
-            meta.unclaimed: exact;
-        }
-        actions = { keep_shim; write_shim; write_shim_unclaimed; drop_shim; }
-        const entries = {
-            (SHIM_KEEP, 1, 0): keep_shim();
-            (SHIM_WRITE, 1, 0): write_shim();
-            (SHIM_WRITE, 1, 1): write_shim_unclaimed();
-        }
-        const default_action = drop_shim();
     }
     // Packets by what became of them.
     Counter<bit<32>, bit<8>>(256, CounterType_t.PACKETS) counts;
 
     apply {
-        shim.apply();
+        if (meta.unclaimed == 0) {
+            report_verdict();
+        } else {
+            report_no_class();
+        }
+        if (meta.port.chain_out == 0 || meta.shim_job == SHIM_NONE) {
+            drop_shim();
+        } else if (meta.shim_job == SHIM_WRITE) {
+            write_shim();
+        }
         if (meta.what == F_DROPPED_EDGE_SHIM) {
             ig_dprsr_md.drop_ctl = 1;
         }
@@ -1216,12 +1246,16 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, in ingress_intrinsic
     Hash<bit<32>>(HashAlgorithm_t.CRC32) id_v6;
     Hash<bit<16>>(HashAlgorithm_t.CUSTOM, crc32c) at_v6;
 
-    action hash_v4() {
+    action id_of_v4() {
         meta.id = id_v4.get({ hdr.ipv4.src, hdr.ipv4.dst, hdr.l4.sport, hdr.l4.dport, hdr.ipv4.protocol });
+    }
+    action slot_of_v4() {
         meta.at = at_v4.get({ hdr.ipv4.src, hdr.ipv4.dst, hdr.l4.sport, hdr.l4.dport, hdr.ipv4.protocol });
     }
-    action hash_v6() {
+    action id_of_v6() {
         meta.id = id_v6.get({ hdr.ipv6.src, hdr.ipv6.dst, hdr.l4.sport, hdr.l4.dport, hdr.ipv6.next_header });
+    }
+    action slot_of_v6() {
         meta.at = at_v6.get({ hdr.ipv6.src, hdr.ipv6.dst, hdr.l4.sport, hdr.l4.dport, hdr.ipv6.next_header });
     }
     action lower_half() {
@@ -1232,21 +1266,23 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, in ingress_intrinsic
     }
     action carried() {
         meta.cur = shim_answer.get({ meta.claim_in, hdr.shim.conf, meta.id_flipped, hdr.shim.cls, 6w0,
-                                     hdr.shim.flags[0:0] });
-        meta.final_in = hdr.shim.flags[4:4];
+                                     meta.fl_in });
     }
 
     apply {
         meta.now = tick.get({ ig_intr_md.ingress_mac_tstamp[41:10] });
+        meta.late = ig_intr_md.ingress_mac_tstamp[41:41];
         ig_tm_md.ucast_egress_port = meta.port.out_port;
         arrive.apply(hdr, meta);
         fields.apply(hdr, meta);
         filter.apply(hdr, meta);
         if (hdr.ipv4.isValid()) {
-            hash_v4();
+            id_of_v4();
+            slot_of_v4();
         }
         else if (hdr.ipv6.isValid()) {
-            hash_v6();
+            id_of_v6();
+            slot_of_v6();
         }
         if (meta.g == 0) {
             lower_half();
@@ -1274,7 +1310,7 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, in ingress_intrinsic
     }
 }
 
-// What the controller learns. The class counts as none where `unclaimed` is 1.
+// What the controller learns.
 struct digest_v4_t {
     bit<32> src;
     bit<32> dst;
@@ -1283,9 +1319,7 @@ struct digest_v4_t {
     bit<8>  proto;
     bit<16> generation;
     bit<32> tick;
-    bit<8>  flags;
-    bit<32> answer;
-    bit<1>  unclaimed;
+    bit<32> verdict; // flags, sub-model, class, confidence, as in the shim
 }
 struct digest_v6_t {
     bit<128> src;
@@ -1293,9 +1327,9 @@ struct digest_v6_t {
     bit<16>  sport;
     bit<16>  dport;
     bit<8>   proto;
-    bit<8>   flags;
-    bit<32>  answer;
-    bit<1>   unclaimed;
+    bit<16>  generation;
+    bit<32>  tick;
+    bit<32>  verdict;
 }
 
 // Order, payload and IP lengths are never changed; the IPv4 checksum only where a class is marked.
@@ -1307,11 +1341,11 @@ control DuneIngressDeparser(packet_out pkt, inout headers_t hdr, in meta_t meta,
     apply {
         if (ig_dprsr_md.digest_type == DIGEST_V4) {
             digest_v4.pack({ hdr.ipv4.src, hdr.ipv4.dst, hdr.l4.sport, hdr.l4.dport, hdr.ipv4.protocol,
-                             meta.generation, meta.now, meta.flags, meta.cur, meta.unclaimed });
+                             meta.generation, meta.now, meta.report });
         }
         if (ig_dprsr_md.digest_type == DIGEST_V6) {
             digest_v6.pack({ hdr.ipv6.src, hdr.ipv6.dst, hdr.l4.sport, hdr.l4.dport, hdr.ipv6.next_header,
-                             meta.flags, meta.cur, meta.unclaimed });
+                             meta.generation, meta.now, meta.report });
         }
         pkt.emit(hdr.eth);
         pkt.emit(hdr.tag_0);
@@ -1333,7 +1367,6 @@ struct egress_meta_t { }
 parser DuneEgressParser(packet_in pkt, out egress_headers_t hdr, out egress_meta_t meta,
                         out egress_intrinsic_metadata_t eg_intr_md) {
     state start {
-        pkt.extract(eg_intr_md);
         transition accept;
     }
 }

@@ -4,4 +4,4 @@
 cd "$(dirname "$0")" || exit 1
 rm -rf s5.out
 p4c-barefoot --std p4-16 --target tofino2 --arch t2na -g -o s5.out s5.p4 || exit 1
-exec bfas --target tofino2 -o s5.out/pipe s5.out/pipe/s5.bfa
+exec bfas --no-warn --target tofino2 -o s5.out/pipe s5.out/pipe/s5.bfa

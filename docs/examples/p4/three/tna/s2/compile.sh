@@ -4,4 +4,4 @@
 cd "$(dirname "$0")" || exit 1
 rm -rf s2.out
 p4c-barefoot --std p4-16 --target tofino --arch tna -g -o s2.out s2.p4 || exit 1
-exec bfas --target tofino -o s2.out/pipe s2.out/pipe/s2.bfa
+exec bfas --no-warn --target tofino -o s2.out/pipe s2.out/pipe/s2.bfa

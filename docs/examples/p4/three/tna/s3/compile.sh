@@ -4,4 +4,4 @@
 cd "$(dirname "$0")" || exit 1
 rm -rf s3.out
 p4c-barefoot --std p4-16 --target tofino --arch tna -g -o s3.out s3.p4 || exit 1
-exec bfas --target tofino -o s3.out/pipe s3.out/pipe/s3.bfa
+exec bfas --no-warn --target tofino -o s3.out/pipe s3.out/pipe/s3.bfa
