@@ -3,7 +3,7 @@
 """Runs the commands that a document shows, and compares what they print with what it shows.
 
 A block that follows the line `<!-- run -->` is a session: lines that begin with "$ " are commands (a
-backslash at the end goes on), the others are what they print on standard output; how many blanks does not matter. A line of three dots stands for any lines, three
+backslash at the end goes on, and so do lines that begin with "> "), the others are what they print on standard output; how many blanks does not matter. A line of three dots stands for any lines, three
 dots within a line for any text. All blocks of a document run in one directory, one after the other.
 usage: doc_blocks.py DUNECTL DOCUMENT...   (TAP on stdout)
 """
@@ -42,6 +42,8 @@ def steps(first, lines):
             command, where, expected = line[2:], first + i, []
         elif command and command.endswith("\\"):
             command = command[:-1] + line
+        elif command and not expected and line.startswith("> "):
+            command += "\n" + line[2:]
         else:
             expected.append(line)
     if command:
@@ -80,7 +82,7 @@ def main():
                         print(f"# exit status {r.returncode}; it printed")
                         for line in (r.stdout + r.stderr).splitlines()[:60]:
                             print("#   " + line)
-                    print(f"{'ok' if good else 'not ok'} {n} - {os.path.basename(document)}:{where} {command[:70]}")
+                    print(f"{'ok' if good else 'not ok'} {n} - {os.path.basename(document)}:{where} {command.splitlines()[0][:70]}")
     print(f"1..{n}")
     return 1 if bad or not n else 0
 
