@@ -103,6 +103,10 @@ struct dune_controller_stats {
 void dune_controller_stats(const struct dune_controller *c, struct dune_controller_stats *out);
 /* The last report of a device; false: none yet. */
 bool dune_controller_report(const struct dune_controller *c, const char *device, struct dune_ctl_report *out);
+/* "ok", "lost", "bare" or "never seen". */
+const char *dune_controller_device_state(const struct dune_controller *c, const char *device);
+/* The plan that holds (of generation base); NULL: none. Borrowed until the next step. */
+const struct dune_plan *dune_controller_plan(const struct dune_controller *c);
 /* Everything, as JSON, for people and the dashboard. */
 void dune_controller_status(const struct dune_controller *c, struct dune_buf *out);
 /* Every digest that is not a duplicate, with its class name (NULL: unclaimed). */

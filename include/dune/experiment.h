@@ -5,6 +5,7 @@
  *   DIR/rows.dset, rows-all.dset   data sets        DIR/plans/<solution>.json   plans
  *   DIR/choice/<solution>.json     what was chosen  DIR/metrics.json            the comparison
  *   DIR/verdicts/<solution>.csv    (with verdicts)  DIR/compare.csv             the table
+ *   DIR/inputs.json                what it was made from: paths, absolute
  *
  * Every stage writes its file whole or not at all and is skipped when its file is there and was made
  * from the same inputs and settings (DIR/state.json), so an interrupted run continues.
@@ -49,6 +50,19 @@ void dune_experiment_free(struct dune_experiment *e);
 /* Checks what can be checked before work starts: files, labels, at least one solution. */
 int dune_experiment_check(const struct dune_experiment *e, struct dune_diag *d) DUNE_MUST_USE;
 
+/*
+ * What a run directory says it was made from (DIR/inputs.json). Every path is absolute; DUNE_E_INPUT says what is
+ * not there. Free with dune_run_source_free.
+ */
+struct dune_run_source {
+    char *name, *labels, *captures, *gateway, *label_field; /* captures, gateway, label_field may be NULL */
+    struct dune_string_list train, test, solutions;
+};
+int dune_run_source_read(struct dune_run_source **out, const char *dir, struct dune_diag *d) DUNE_MUST_USE;
+int dune_run_source_parse(struct dune_run_source **out, const char *file, const char *text, size_t len,
+                          struct dune_diag *d) DUNE_MUST_USE;
+void dune_run_source_free(struct dune_run_source *s);
+
 /* --- running ------------------------------------------------------------------------------------ */
 struct dune_run_opts {
     unsigned threads;  /* 0: all */
@@ -58,6 +72,10 @@ struct dune_run_opts {
     const char *engine;/* NULL: "reference" */
     void (*note)(void *ctx, const char *text); /* one line per finished step, may be NULL */
     void *note_ctx;
+    /* Before every replay, may be NULL: o is what it will run with; look, stop and chain.trace are free to set. */
+    void (*before_replay)(void *ctx, const struct dune_plan *p, const char *solution, const char *const *test,
+                          size_t n_test, struct dune_replay_opts *o);
+    void *before_replay_ctx;
 };
 struct dune_run_solution {
     const struct dune_solution_ops *ops;

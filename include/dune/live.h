@@ -84,6 +84,17 @@ struct dune_testbed_now {
     uint64_t sent, arrived;
     struct dune_f1 flow; /* of what arrived so far */
 };
+struct dune_testbed_look { /* what somebody who looks on sees; borrowed for the call */
+    double seconds;
+    uint64_t sent, packets;    /* packets: that will be sent */
+    uint64_t arrived, bytes, inferable, claimed, settled, fl, collided, digests; /* bytes: of what arrived */
+    uint32_t n_classes;        /* of labels and plan, sorted bytewise */
+    const char *const *class_name;
+    const struct dune_confusion *flow, *packet;
+    uint64_t chain_p50_ns, chain_p90_ns, chain_p99_ns;
+    const struct dune_controller *controller;
+    uint32_t n_devices;        /* named s1, s2 ... */
+};
 struct dune_testbed_run_cfg { /* zero: the default */
     const struct dune_plan *plan;
     const char *dunectl;         /* the program that runs a switch; required */
@@ -106,6 +117,12 @@ struct dune_testbed_run_cfg { /* zero: the default */
     /* every second */
     void (*tick)(void *ctx, const struct dune_testbed_now *now);
     void *tick_ctx;
+    /* ten times a second, and every digest, in the controller's thread */
+    void (*look)(void *ctx, const struct dune_testbed_look *look);
+    dune_controller_digest_fn digest;
+    void *look_ctx;
+    bool (*stop)(void *ctx); /* true: ends the traffic early, as if the captures ended */
+    void *stop_ctx;
 };
 struct dune_testbed_result {
     uint64_t sent, refused, arrived, lost;

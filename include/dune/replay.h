@@ -27,6 +27,10 @@ struct dune_replay_packet {
     uint64_t flow;              /* true flow, numbered over all captures; DUNE_NO_FLOW: none */
     uint64_t flow_pos, flow_len;/* packet number within it (1..) and its packets */
     uint32_t truth;             /* index into class_name; UINT32_MAX: unlabelled */
+    const uint8_t *data;        /* the packet as captured */
+    uint32_t cap_len, wire_len;
+    uint64_t ts_ns;             /* as in the file */
+    double chain_ns;            /* time in the chain, mean of its burst */
 };
 typedef void (*dune_replay_fn)(void *ctx, const struct dune_replay_packet *p);
 
@@ -45,6 +49,11 @@ struct dune_replay_opts { /* zero: the default */
     void *on_packet_ctx;
     dune_answer_fn on_answer;            /* every fresh answer of every device; engine reference only */
     void *on_answer_ctx;
+    dune_replay_fn look;                 /* the same for somebody who only looks on; may take its time */
+    void *look_ctx;
+    bool no_scores;                      /* labels say the truth of packets to on_packet and look, nothing more */
+    bool (*stop)(void *ctx);             /* asked before every burst; true: DUNE_E_INTERRUPTED */
+    void *stop_ctx;
 };
 
 /* Scores at one level. */

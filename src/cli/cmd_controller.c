@@ -11,6 +11,7 @@
 
 #include "base/confine.h"
 #include "cli/bus_open.h"
+#include "cli/dash_open.h"
 #include "dune/controller.h"
 #include "dune/feed.h"
 
@@ -20,6 +21,7 @@ struct config {
     double share, coverage_drop;
     uint32_t rule_rate, events;
     bool no_rules, rules_everywhere, no_rollback, stop, unconfined;
+    struct cli_dash_config dash;
 };
 
 static const struct cli_option options[] = {
@@ -49,6 +51,7 @@ static const struct cli_option options[] = {
      "serve: append a line for every flow that is settled (docs/feeds.md)"},
     {"events", 0, CLI_U32, offsetof(struct config, events), "N", NULL, "watch: end after so many flows", false, 1, 0},
     {"stop", 0, CLI_FLAG, offsetof(struct config, stop), NULL, NULL, "shadow: end it"},
+    CLI_DASH_OPTIONS(offsetof(struct config, dash)),
 };
 
 /* --- serve ----------------------------------------------------------------------------------------------- */
@@ -170,6 +173,9 @@ static int serve(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag
 {
     struct dune_controller_device *dev = dune_arena_alloc(&ctx->arena, cfg->device.len + 1, sizeof(*dev));
     struct served s = {.lock = -1};
+    struct dune_dash_cfg dc = {.title = "dunectl controller"};
+    struct dune_dash *dash = NULL;
+    struct dune_dash_watcher *watcher = NULL;
     struct dune_controller *c = NULL;
     struct feeding feeding = {.ctx = ctx};
     char host[64] = "", owner[100];
@@ -192,20 +198,28 @@ static int serve(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag
     if (rc == 0 && !cfg->unconfined)
         rc = dune_confine_calls(false, d);
     if (rc == 0)
+        rc = cli_dash_open(ctx, &cfg->dash, &dc, &dash, d);
+    if (rc == 0)
         rc = dune_controller_new(&c, &k, s.bus, d);
     if (rc == 0 && feeding.feed)
         dune_controller_on_flow(c, feed_flow, &feeding);
     if (rc == 0)
         rc = dune_controller_serve(c, d);
+    if (rc == 0 && dash)
+        watcher = dune_dash_watch_controller(dash, c);
     while (rc == 0 && !dune_interrupted()) {
         dune_controller_step(c, now_ns());
+        if (watcher)
+            dune_dash_watcher_step(watcher, now_ns());
         usleep(2000);
     }
+    dune_dash_watcher_free(watcher);
     if (c)
         dune_controller_release(c);
     dune_controller_free(c);
     close_bus(&s);
     dune_feed_abort(feeding.feed);
+    dune_dash_stop(dash);
     return rc;
 }
 

@@ -33,6 +33,7 @@ static const struct cli_option options[] = {
      "live: what runs in the switches (xdp where this machine can)"},
     {"output", 'o', CLI_STR, CLI_RUN_AT(out), "DIR", "out/demo", "where everything goes"},
     CLI_RUN_OPTIONS,
+    CLI_DASH_OPTIONS(CLI_RUN_AT(dash)),
 };
 
 static const char *below(struct cli_ctx *ctx, const char *dir, const char *name)
@@ -121,9 +122,9 @@ static int prepare_live(struct cli_ctx *ctx, struct config *cfg, struct dune_dia
     return dune_testbed_guard("dune", d);
 }
 
-static int run_live(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag *d)
+static int run_live(struct cli_ctx *ctx, const struct config *cfg, const struct cli_dash_config *dash, struct dune_diag *d)
 {
-    struct cli_demo_live live = {.dir = cfg->run.out, .labels = cfg->run.labels, .engine = cfg->switches,
+    struct cli_demo_live live = {.dash = dash, .dir = cfg->run.out, .labels = cfg->run.labels, .engine = cfg->switches,
                                  .test = &cfg->run.test, .solutions = &cfg->run.solutions,
                                  .devices = cfg->run.devices, .seconds = cfg->seconds};
 
@@ -137,6 +138,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     struct config *cfg = config;
     const char *data = cfg->data ? cfg->data : below(ctx, cfg->run.out, "traffic");
     const char *page = below(ctx, cfg->run.out, "report.html");
+    struct cli_dash_config dash;
     bool live = ctx->n_args > 0;
     int rc = prepare_live(ctx, cfg, d);
 
@@ -150,9 +152,12 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     cfg->run.out = below(ctx, cfg->run.out, "run");
     cfg->run.quick = !cli_given(ctx, "effort");
     cfg->run.name = *dune_path_base(data) ? dune_path_base(data) : NULL;
+    dash = cfg->run.dash;
+    if (live)
+        cfg->run.dash.on = false; /* it shows the switches */
     rc = cli_run_experiment(ctx, &cfg->run, true, d);
     if (rc == 0 && live)
-        rc = run_live(ctx, cfg, d);
+        rc = run_live(ctx, cfg, &dash, d);
     return rc ? rc : cli_report_page(ctx, cfg->run.out, page, d);
 }
 
@@ -168,7 +173,8 @@ const struct cli_command cmd_demo = {
                    "\n"
                    "demo live then sends the test captures at their own pace over three switches in network\n"
                    "namespaces, with none, mousika, jewel and dune in turn, and prints F1, latency and loss as\n"
-                   "they arrived at the sink. It needs root.\n",
+                   "they arrived at the sink. It needs root. With --dash a browser shows it while it runs; afterwards,\n"
+                   "until Ctrl-C, the page's buttons send the traffic of a chosen solution again.\n",
     .examples = "dunectl demo\n"
                 "dunectl demo live --seconds 20\n"
                 "dunectl demo --data captures --solutions jewel,dune --effort default\n",

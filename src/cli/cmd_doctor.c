@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "targets/xdp/dune_xdp.h"
 
+#include "dune/dash.h"
 #include "dune/io.h"
 
 #include <errno.h>
@@ -189,6 +190,7 @@ static void check_tools(struct checkup *c)
         {"ethtool", "testbed record"},
         {"simple_switch", "running P4 plans on the software switch"},
         {"p4c-bm2-ss", "compiling P4 plans for the software switch"},
+        {"chromedriver", "the test of the dashboard in a browser"},
         {"python3", "the Python binding, the comparison with scikit-learn (test)"},
         {"nft", "marking packets by class (docs/feeds.md, test)"},
     };
@@ -216,6 +218,24 @@ static void check_ports(struct checkup *c)
         k = add(c, "port dpdk", "switches on DPDK ports");
         k->state = why ? LACKS : HAS;
         snprintf(k->found, sizeof(k->found), "%s", why ? why : "built in");
+    }
+}
+
+static void check_dashboard(struct checkup *c)
+{
+    const struct {
+        const char *name, *needed_for, *version, *package;
+    } parts[] = {{"dashboard", "dash and --dash", dune_dash_http_library(), "libmicrohttpd-dev"},
+                 {"history", "history of the dashboard", dune_dash_history_library(), "libsqlite3-dev"}};
+
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(parts); i++) {
+        struct check *k = add(c, parts[i].name, parts[i].needed_for);
+
+        k->state = parts[i].version ? HAS : LACKS;
+        if (parts[i].version)
+            snprintf(k->found, sizeof(k->found), "built in");
+        else
+            snprintf(k->found, sizeof(k->found), "this build was made without %s", parts[i].package);
     }
 }
 
@@ -288,6 +308,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     check_namespaces(&c);
     check_tools(&c);
     check_ports(&c);
+    check_dashboard(&c);
     for (i = 0; i < c.n; i++)
         n_missing += c.list[i].state != HAS;
     if (ctx->json)

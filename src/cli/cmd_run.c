@@ -2,12 +2,14 @@
 /* dunectl run and compare: experiments. */
 #include <string.h>
 
+#include "cli/dash_run.h"
 #include "cli/run_options.h"
 
 static const struct cli_option run_options[] = {
     {"output", 'o', CLI_STR, CLI_RUN_AT(out), "DIR", NULL, "run directory", true},
     CLI_RUN_INPUTS,
     CLI_RUN_OPTIONS,
+    CLI_DASH_OPTIONS(CLI_RUN_AT(dash)),
 };
 static const struct cli_option compare_options[] = {
     {"output", 'o', CLI_STR, CLI_RUN_AT(out), "DIR", NULL,
@@ -89,15 +91,21 @@ int cli_run_experiment(struct cli_ctx *ctx, const struct cli_run_config *cfg, bo
                               .ablation = cfg->ablation,
                               .engine = cfg->engine, .note = cli_run_note, .note_ctx = ctx};
     struct dune_experiment *e = NULL;
+    struct cli_dash_run *dash = NULL;
     struct dune_run *r = NULL;
+    const char *dir;
     int rc = load(ctx, cfg, &e, d);
 
+    dir = rc ? NULL : cfg->out ? cfg->out : e->name;
     if (rc == 0)
-        rc = dune_experiment_run(&r, e, cfg->out ? cfg->out : e->name, &o, d);
+        rc = cli_dash_run_open(&dash, ctx, &cfg->dash, e, dir, &o, d);
+    if (rc == 0)
+        rc = dune_experiment_run(&r, e, dir, &o, d);
     if (rc == 0)
         cli_print_run(ctx, r);
     if (rc == DUNE_E_INTERRUPTED)
         cli_note(ctx, "stopped; the same command goes on from here");
+    cli_dash_run_close(dash, rc);
     dune_run_free(r);
     dune_experiment_free(e);
     return rc;
@@ -130,7 +138,8 @@ const struct cli_command cmd_run = {
     CLI_OPTIONS(run_options),
     .description = "Extracts the captures, plans every solution inside train, replays the test captures\n"
                    "through each plan and compares. What is in DIR already and still fits is used again, so\n"
-                   "an interrupted run continues. Options override the experiment file.\n",
+                   "an interrupted run continues. Options override the experiment file. With --dash a browser shows\n"
+                   "the replays as they run, and afterwards, until Ctrl-C, replays them at the press of a button.\n",
     .examples = "dunectl run experiment.yaml -o out\n"
                 "dunectl run --train data/train --test data/test --labels data/labels.csv -o out\n",
     .run = run_run,

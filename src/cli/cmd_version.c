@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/build_info.h"
 #include "dune/control.h"
+#include "dune/dash.h"
 #include "targets/xdp/dune_xdp.h"
 
 #include <jansson.h>
@@ -18,7 +19,7 @@ struct library {
 static const struct library *libraries(size_t *n)
 {
     static char yaml_version[32];
-    static struct library list[6];
+    static struct library list[8];
     int a, b, c;
 
     yaml_get_version(&a, &b, &c);
@@ -31,6 +32,10 @@ static const struct library *libraries(size_t *n)
     *n = dune_xdp_library(&list[4].built, &list[4].loaded) ? 5 : 4;
     if (dune_bus_nats_version()) /* no version in the header that differs from the loaded one's */
         list[(*n)++] = (struct library){"libnats", dune_bus_nats_version(), dune_bus_nats_version()};
+    if (dune_dash_http_library())
+        list[(*n)++] = (struct library){"libmicrohttpd", dune_dash_http_library(), dune_dash_http_library()};
+    if (dune_dash_history_library())
+        list[(*n)++] = (struct library){"sqlite", dune_dash_history_library(), dune_dash_history_library()};
     return list;
 }
 

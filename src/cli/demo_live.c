@@ -2,7 +2,10 @@
 /* dunectl demo live: the solutions in turn over switches in network namespaces, then the table. */
 #include "cli/demo_live.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dune/live.h"
 
@@ -21,6 +24,13 @@ struct live {
     struct dune_paths paths;
     struct row *row;
     size_t n;
+    /* dashboard */
+    struct dune_dash *dash;
+    struct dune_dash_feed *feed;
+    pthread_mutex_t lock; /* of what the buttons ask for */
+    bool in_turn, running, wanted;
+    char solution[64], pace[32];
+    _Atomic bool stop;
 };
 
 static void on_tick(void *ctx, const struct dune_testbed_now *now)
@@ -34,7 +44,117 @@ static void on_tick(void *ctx, const struct dune_testbed_now *now)
                  now->flow.weighted, now->flow.micro);
 }
 
+/* --- dashboard ---------------------------------------------------------------------------------------------- */
+
+static bool is_solution(const struct live *l, const char *name)
+{
+    for (size_t i = 0; i < l->cfg->solutions->len; i++)
+        if (strcmp(l->cfg->solutions->data[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* In the dashboard's thread: what is asked for is done by the thread that owns the testbed. */
+static int press_start(void *ctx, const char *use_case, const char *solution, const char *pace, struct dune_diag *d)
+{
+    struct live *l = ctx;
+    int rc = 0;
+
+    (void)use_case;
+    pthread_mutex_lock(&l->lock);
+    if (l->in_turn)
+        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "the solutions still run in turn; Stop goes on to the next one, Start works "
+                           "when they are through");
+    else if (!is_solution(l, solution))
+        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "there is no solution \"%.60s\" here", solution);
+    else if (cli_dash_pace(pace, &(struct dune_testbed_run_cfg){0}, d))
+        rc = d->code;
+    if (rc == 0) {
+        snprintf(l->solution, sizeof(l->solution), "%s", solution);
+        snprintf(l->pace, sizeof(l->pace), "%s", pace);
+        l->wanted = true;
+        atomic_store(&l->stop, true); /* of the one that runs */
+    }
+    pthread_mutex_unlock(&l->lock);
+    return rc;
+}
+
+static int press_stop(void *ctx, struct dune_diag *d)
+{
+    struct live *l = ctx;
+    int rc = 0;
+
+    pthread_mutex_lock(&l->lock);
+    if (!l->running)
+        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "no traffic is sent");
+    atomic_store(&l->stop, true);
+    pthread_mutex_unlock(&l->lock);
+    return rc;
+}
+
+static bool asked_to_stop(void *ctx)
+{
+    return atomic_load(&((struct live *)ctx)->stop);
+}
+
+/* The scene of a run on the testbed, and who looks at it. */
+static void show(struct live *l, const char *name, const char *pace, struct dune_testbed_run_cfg *run)
+{
+    struct dune_dash_place at[DUNE_TESTBED_DEVICES];
+    char device[DUNE_TESTBED_DEVICES][16];
+    struct dune_dash_scene scene = {.use_case = "live", .solution = name, .source = "testbed", .plan = run->plan, .device = at,
+                                    .n_devices = l->tb.n_levels, .labels = l->labels, .pcaps = run->pcaps,
+                                    .n_pcaps = run->n_pcaps, .pace = pace};
+
+    if (!l->dash)
+        return;
+    for (uint32_t i = 0; i < l->tb.n_levels; i++) {
+        snprintf(device[i], sizeof(device[i]), "s%u", i + 1);
+        at[i] = (struct dune_dash_place){device[i], (uint16_t)i, i + 1 < l->tb.n_levels ? (uint16_t)(i + 1) : (uint16_t)DUNE_DASH_SINK};
+    }
+    l->feed = dune_dash_feed_open(l->dash, &scene);
+    run->look = dune_dash_watch_testbed;
+    run->digest = dune_dash_watch_testbed_digest;
+    run->look_ctx = l->feed;
+    run->stop = asked_to_stop;
+    run->stop_ctx = l;
+}
+
+static void shown(struct live *l, int rc, const struct dune_diag *d)
+{
+    char text[1400] = "";
+
+    if (rc && rc != DUNE_E_INTERRUPTED)
+        dune_diag_format(d, text, sizeof(text));
+    dune_dash_feed_close(l->feed, rc == DUNE_E_INTERRUPTED || (rc == 0 && atomic_load(&l->stop)) ? DUNE_DASH_STOPPED
+                                  : rc ? DUNE_DASH_FAILED : DUNE_DASH_FINISHED, text);
+    l->feed = NULL;
+}
+
 /* --- one solution ------------------------------------------------------------------------------------------ */
+
+static int send(struct live *l, const char *name, const char *pace, struct dune_testbed_run_cfg *run,
+                struct dune_testbed_result *out, struct dune_diag *d)
+{
+    struct dune_diag ignored = {0};
+    int rc = dune_testbed_up(&l->tb, d);
+
+    pthread_mutex_lock(&l->lock);
+    l->running = true;
+    atomic_store(&l->stop, false);
+    pthread_mutex_unlock(&l->lock);
+    if (rc == 0) {
+        show(l, name, pace, run);
+        rc = dune_testbed_run(&l->tb, run, out, d);
+        shown(l, rc, d);
+    }
+    pthread_mutex_lock(&l->lock);
+    l->running = false;
+    pthread_mutex_unlock(&l->lock);
+    if (dune_testbed_down(l->tb.name, rc ? &ignored : d) && rc == 0)
+        rc = d->code;
+    return rc;
+}
 
 static int run_one(struct live *l, const char *name, struct dune_diag *d)
 {
@@ -43,7 +163,6 @@ static int run_one(struct live *l, const char *name, struct dune_diag *d)
                                        .pcaps = (const char *const *)l->paths.data, .n_pcaps = l->paths.len,
                                        .in_turn = true, .dunectl = "/proc/self/exe", .tick = on_tick, .tick_ctx = l};
     char *path = dune_mem_printf("%s/plans/%s.json", l->cfg->dir, name);
-    struct dune_diag ignored = {0};
     int rc = dune_plan_read(&row->plan, path, d);
 
     dune_mem_free(path);
@@ -52,13 +171,55 @@ static int run_one(struct live *l, const char *name, struct dune_diag *d)
     row->name = name;
     run.plan = row->plan;
     cli_note(l->ctx, "%s on %u switches", name, l->tb.n_levels);
-    rc = dune_testbed_up(&l->tb, d);
-    if (rc == 0)
-        rc = dune_testbed_run(&l->tb, &run, &row->r, d);
-    if (dune_testbed_down(l->tb.name, rc ? &ignored : d) && rc == 0)
-        rc = d->code;
+    rc = send(l, name, "x1", &run, &row->r, d);
     l->n++;
     return rc;
+}
+
+/* Until Ctrl-C: the solution that somebody starts, at the pace they choose. */
+static int run_wanted(struct live *l, struct dune_diag *d)
+{
+    struct dune_testbed_run_cfg run = {.engine = l->cfg->engine, .labels = l->labels, .in_turn = true,
+                                       .pcaps = (const char *const *)l->paths.data, .n_pcaps = l->paths.len,
+                                       .dunectl = "/proc/self/exe"};
+    struct dune_testbed_result ignored;
+    char solution[64], pace[32];
+    int rc;
+
+    pthread_mutex_lock(&l->lock);
+    l->wanted = false;
+    memcpy(solution, l->solution, sizeof(solution));
+    memcpy(pace, l->pace, sizeof(pace));
+    pthread_mutex_unlock(&l->lock);
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->row[i].name, solution) == 0)
+            run.plan = l->row[i].plan;
+    rc = cli_dash_pace(pace, &run, d);
+    if (rc == 0 && run.plan)
+        rc = send(l, solution, pace, &run, &ignored, d);
+    return rc;
+}
+
+static int stay(struct live *l, struct dune_diag *d)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&l->lock);
+    l->in_turn = false;
+    pthread_mutex_unlock(&l->lock);
+    fflush(stdout);
+    cli_note(l->ctx, "the dashboard stays at %s until you press Ctrl-C", dune_dash_url(l->dash));
+    while (rc == 0 && !dune_interrupted()) {
+        bool wanted;
+
+        usleep(50000);
+        pthread_mutex_lock(&l->lock);
+        wanted = l->wanted;
+        pthread_mutex_unlock(&l->lock);
+        if (wanted)
+            rc = run_wanted(l, d);
+    }
+    return rc == DUNE_E_INTERRUPTED ? 0 : rc;
 }
 
 /* --- the tables -------------------------------------------------------------------------------------------- */
@@ -189,10 +350,22 @@ static int write_json(struct live *l, struct dune_diag *d)
     return rc;
 }
 
+static int open_dash(struct live *l, struct dune_diag *d)
+{
+    struct dune_dash_control control = {press_start, press_stop, l};
+    struct dune_dash_case use_case = {"live", l->cfg->dir, l->cfg->solutions->data, l->cfg->solutions->len};
+    struct dune_dash_cfg dc = {.title = "dunectl demo live", .control = &control, .cases = &use_case, .n_cases = 1};
+
+    return cli_dash_open(l->ctx, l->cfg->dash, &dc, &l->dash, d);
+}
+
 int cli_demo_live(struct cli_ctx *ctx, const struct cli_demo_live *cfg, struct dune_diag *d)
 {
-    struct live l = {.ctx = ctx, .cfg = cfg};
+    struct live l = {.ctx = ctx, .cfg = cfg, .lock = PTHREAD_MUTEX_INITIALIZER, .in_turn = true};
     int rc = dune_labels_read(&l.labels, cfg->labels, NULL, d);
+
+    if (rc == 0)
+        rc = open_dash(&l, d);
 
     dune_testbed_row(&l.tb, cfg->devices);
     l.row = DUNE_NEW_N(struct row, cfg->solutions->len + 1);
@@ -206,6 +379,9 @@ int cli_demo_live(struct cli_ctx *ctx, const struct cli_demo_live *cfg, struct d
         print_scores(&l);
         print_devices(&l);
     }
+    if (rc == 0 && l.dash)
+        rc = stay(&l, d);
+    dune_dash_stop(l.dash);
     for (size_t i = 0; i < l.n; i++) {
         dune_plan_free(l.row[i].plan);
         DUNE_VEC_FREE(&l.row[i].curve);

@@ -2,7 +2,7 @@
 #ifndef DUNE_CLI_DEMO_LIVE_H
 #define DUNE_CLI_DEMO_LIVE_H
 
-#include "cli/cli.h"
+#include "cli/dash_open.h"
 
 struct cli_demo_live {
     const char *dir;    /* run directory: plans are in dir/plans, live.json goes there */
@@ -10,6 +10,7 @@ struct cli_demo_live {
     const struct cli_list *test, *solutions;
     uint32_t devices;
     double seconds;     /* of traffic per solution */
+    const struct cli_dash_config *dash;
 };
 /* Runs the plans of a run directory live, one after the other, and prints the tables. The testbed's guard must be
  * there already (dune_testbed_guard). */

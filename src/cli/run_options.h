@@ -3,6 +3,7 @@
 #ifndef DUNE_CLI_RUN_OPTIONS_H
 #define DUNE_CLI_RUN_OPTIONS_H
 
+#include "cli/dash_open.h"
 #include "cli/run_table.h"
 
 struct cli_run_config {
@@ -12,6 +13,7 @@ struct cli_run_config {
     struct cli_list train, test, solutions;
     uint32_t devices, max_n;
     bool tuned, verdicts, final, ablation;
+    struct cli_dash_config dash;
     bool quick; /* effort quick, where neither file nor command line says another */
 };
 

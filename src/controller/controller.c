@@ -309,6 +309,22 @@ bool dune_controller_report(const struct dune_controller *c, const char *device,
     return false;
 }
 
+const char *dune_controller_device_state(const struct dune_controller *c, const char *device)
+{
+    for (uint32_t i = 0; i < c->n_devices; i++) {
+        const struct ctl_device *dev = &c->device[i];
+
+        if (strcmp(dev->name, device) == 0)
+            return !dev->reported ? "never seen" : dev->lost ? "lost" : dev->bare ? "bare" : "ok";
+    }
+    return "never seen";
+}
+
+const struct dune_plan *dune_controller_plan(const struct dune_controller *c)
+{
+    return c->base.generation ? c->base.plan : NULL;
+}
+
 void dune_controller_stats(const struct dune_controller *c, struct dune_controller_stats *out)
 {
     *out = c->stats;

@@ -35,7 +35,7 @@ static void put_plan(struct dune_jsonw *w, const char *key, const struct ctl_pla
     dune_jsonw_end(w);
 }
 
-static void put_device(struct dune_jsonw *w, const struct ctl_device *dev)
+static void put_device(struct dune_jsonw *w, const struct dune_controller *c, const struct ctl_device *dev)
 {
     const struct dune_ctl_report *r = &dev->report;
 
@@ -43,7 +43,7 @@ static void put_device(struct dune_jsonw *w, const struct ctl_device *dev)
     dune_jsonw_key(w, "name"), dune_jsonw_str(w, dev->name);
     put(w, "position", dev->position + 1u);
     dune_jsonw_key(w, "state");
-    dune_jsonw_str(w, !dev->reported ? "never seen" : dev->lost ? "lost" : dev->bare ? "bare" : "ok");
+    dune_jsonw_str(w, dune_controller_device_state(c, dev->name));
     dune_jsonw_key(w, "held");
     dune_jsonw_arr_inline(w);
     for (uint32_t i = 0; i < r->n_held; i++)
@@ -107,7 +107,7 @@ void dune_controller_status(const struct dune_controller *c, struct dune_buf *ou
     dune_jsonw_key(&w, "devices");
     dune_jsonw_arr(&w);
     for (uint32_t i = 0; i < c->n_devices; i++)
-        put_device(&w, &c->device[i]);
+        put_device(&w, c, &c->device[i]);
     dune_jsonw_end(&w);
     dune_jsonw_end(&w);
 }

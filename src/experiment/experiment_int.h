@@ -29,6 +29,9 @@ struct dune_run_inputs {
 int dune_run_inputs_open(struct dune_run_inputs *in, const struct dune_experiment *e,
                          struct dune_diag *d) DUNE_MUST_USE;
 void dune_run_inputs_close(struct dune_run_inputs *in);
+/* DIR/inputs.json (docs/formats/inputs.md), for those who look at the run directory later. */
+int dune_run_inputs_write(const struct dune_run_inputs *in, const struct dune_experiment *e, const char *dir,
+                          struct dune_diag *d) DUNE_MUST_USE;
 /* dir/file as a data set with max_n packets per flow: read if it is there, else extracted. */
 int dune_run_dataset(struct dune_dataset **out, const struct dune_experiment *e,
                      const struct dune_run_inputs *in, const char *dir, const char *file, uint32_t max_n,

@@ -170,6 +170,8 @@ static int prepare_data(struct job *j, struct dune_diag *d)
     int rc = dune_run_inputs_open(&j->in, r->e, d);
 
     if (rc == 0)
+        rc = dune_run_inputs_write(&j->in, r->e, j->dir, d);
+    if (rc == 0)
         rc = dune_run_dataset(&r->ds, r->e, &j->in, j->dir, "rows.dset", r->e->max_n, j->o->threads,
                               &r->report, &r->extract_reused, d);
     if (rc)

@@ -115,17 +115,22 @@ static void find_flow(struct replay *x, struct dune_replay_packet *p, size_t i)
 /* Target traffic is what the plan is asked about: what its filter leaves out is not scored. */
 static void take_verdict(struct replay *x, size_t i, const struct dune_chain_packet *in, const struct dune_verdict *v)
 {
+    const struct rec *rec = &x->rec.data[i];
     struct dune_replay_packet p = {.file = x->file, .capture = x->capture, .index = x->base + i,
-                                   .tick = dune_tick(x->rec.data[i].ts_ns), .verdict = v};
+                                   .tick = dune_tick(rec->ts_ns), .verdict = v, .data = rec->data,
+                                   .cap_len = rec->cap_len, .wire_len = rec->wire_len, .ts_ns = rec->ts_ns,
+                                   .chain_ns = (double)x->timing.data[x->timing.len - 1].ns};
 
     find_flow(x, &p, i);
     count_verdict(x->r, v);
-    if (p.truth != UINT32_MAX && v->fate != DUNE_FATE_FILTERED)
+    if (p.truth != UINT32_MAX && v->fate != DUNE_FATE_FILTERED && !x->o->no_scores)
         dune_rp_score_add(&x->score, p.flow, p.flow_pos, p.flow_len, p.truth, v);
     dune_rp_out_verdict(&x->out, &p);
     dune_rp_flows_add(&x->flows, in, x->rec.data[i].ts_ns, v);
     if (x->o->on_packet)
         x->o->on_packet(x->o->on_packet_ctx, &p);
+    if (x->o->look)
+        x->o->look(x->o->look_ctx, &p);
 }
 
 static int run_burst(struct replay *x, size_t at, unsigned n, struct dune_diag *d)
@@ -172,7 +177,7 @@ static int run_capture(struct replay *x, struct dune_diag *d)
     find_truth(x);
     x->chain->ops->new_capture(x->chain);
     for (size_t at = 0; rc == 0 && at < x->rec.len; at += DUNE_BURST_MAX) {
-        if (dune_interrupted())
+        if (dune_interrupted() || (x->o->stop && x->o->stop(x->o->stop_ctx)))
             return dune_diag_set(d, DUNE_E_INTERRUPTED, x->file, "interrupted");
         rc = run_burst(x, at, (unsigned)DUNE_MIN(x->rec.len - at, DUNE_BURST_MAX), d);
     }
@@ -310,7 +315,7 @@ static int finish(struct replay *x, struct dune_diag *d)
     if (rc == 0 && (r->device[0].in != r->packets ||
                     r->packets != r->not_inferable + r->filtered + r->too_big + r->inferable))
         rc = dune_diag_set(d, DUNE_E_INTERNAL, NULL, "the packets of the replay do not add up");
-    if (rc == 0 && x->truth && x->score.n_flows == 0)
+    if (rc == 0 && x->truth && !x->o->no_scores && x->score.n_flows == 0)
         rc = dune_diag_set(d, DUNE_E_INPUT, NULL,
                            r->unlabelled_flows == dune_truth_n_flows(x->truth)
                                ? "no packet of the captures has a label: do labels and captures "
@@ -319,7 +324,7 @@ static int finish(struct replay *x, struct dune_diag *d)
     if (rc)
         return rc;
     finish_timing(x);
-    if (x->truth)
+    if (x->truth && !x->o->no_scores)
         dune_rp_score_finish(&x->score, r, x->o->bootstrap_draws ? x->o->bootstrap_draws : 1000,
                              x->o->seed);
     rc = dune_rp_out_commit(&x->out, d);

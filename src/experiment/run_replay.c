@@ -113,7 +113,11 @@ int dune_run_replay(struct dune_run *r, struct dune_run_solution *s, const char 
     struct dune_replay_opts ro = {.engine = o->engine, .labels = in->labels, .captures = in->captures,
                                   .verdicts_path = verdicts, .seed = r->e->seed,
                                   .on_packet = on_packet, .on_packet_ctx = g};
-    int rc = dune_replay_run(&s->replay, s->plan, (const char *const *)in->test.data, in->test.len, &ro, d);
+    int rc;
+
+    if (o->before_replay)
+        o->before_replay(o->before_replay_ctx, s->plan, s->label, (const char *const *)in->test.data, in->test.len, &ro);
+    rc = dune_replay_run(&s->replay, s->plan, (const char *const *)in->test.data, in->test.len, &ro, d);
 
     if (rc == 0)
         take_groups(r, s, g);

@@ -90,7 +90,7 @@ struct live_traffic {
     uint32_t n_keys;
     uint64_t labelled_flows;
     struct live_hist chain;  /* from source to sink */
-    uint64_t arrived, unknown, inferable, claimed, settled, digests;
+    uint64_t arrived, bytes, unknown, inferable, claimed, settled, fl, collided, digests;
 };
 int dune_live_traffic_load(struct live_traffic *t, const struct dune_testbed_run_cfg *run, uint32_t n_leaves,
                            struct dune_diag *d) DUNE_MUST_USE;

@@ -28,7 +28,7 @@ struct tb {
     uint32_t n_src, n_snk;
     pthread_t source, sink;
     bool source_runs, sink_runs;
-    atomic_bool source_done, stop;
+    atomic_bool source_done, source_stop, stop;
     _Atomic uint64_t sent, refused;
     uint64_t start_ns;
     pthread_mutex_t lock; /* of traffic's scores */
@@ -118,6 +118,8 @@ static void on_digest(void *ctx, const struct dune_digest *dg, const char *cls)
     pthread_mutex_lock(&t->lock);
     dune_live_traffic_digest(&t->traffic, &dg->key, cls);
     pthread_mutex_unlock(&t->lock);
+    if (t->run->digest)
+        t->run->digest(t->run->look_ctx, dg, cls);
 }
 
 static int start_controller(struct tb *t, struct dune_diag *d)
@@ -230,7 +232,7 @@ static void *source(void *ctx)
     struct dune_port_stats st;
     size_t i = 0;
 
-    while (i < t->traffic.n && !atomic_load(&t->stop)) {
+    while (i < t->traffic.n && !atomic_load(&t->stop) && !atomic_load(&t->source_stop)) {
         uint64_t due = t->start_ns + t->traffic.pkt[i].at_ns, now = dune_live_now_ns();
 
         if (!t->run->top_speed && due > now) {
@@ -386,10 +388,44 @@ static void report_now(struct tb *t, double seconds)
     t->run->tick(t->run->tick_ctx, &now);
 }
 
-static void wait_ms(struct tb *t, int ms)
+/* With the lock of the scores, which the sink waits for: who looks copies and goes. */
+static void let_look(struct tb *t, uint64_t begin, uint64_t *last)
 {
-    for (uint64_t end = dune_now_ns() + (uint64_t)ms * 1000000u; dune_now_ns() < end && !dune_interrupted();)
+    const struct live_traffic *x = &t->traffic;
+    struct dune_testbed_look look = {.packets = x->n, .n_classes = x->n_classes, .controller = t->ctl,
+                                     .class_name = (const char *const *)x->class_name, .n_devices = t->n_dev,
+                                     .flow = &x->flow, .packet = &x->packet};
+    uint64_t now = dune_now_ns();
+
+    if (!t->run->look || now - *last < 100000000u)
+        return;
+    *last = now;
+    look.seconds = (double)(now - begin) / 1e9;
+    look.sent = atomic_load(&t->sent);
+    pthread_mutex_lock(&t->lock);
+    look.arrived = x->arrived;
+    look.bytes = x->bytes;
+    look.inferable = x->inferable;
+    look.claimed = x->claimed;
+    look.settled = x->settled;
+    look.fl = x->fl;
+    look.collided = x->collided;
+    look.digests = x->digests;
+    look.chain_p50_ns = dune_live_hist_quantile(&x->chain, 0.5);
+    look.chain_p90_ns = dune_live_hist_quantile(&x->chain, 0.9);
+    look.chain_p99_ns = dune_live_hist_quantile(&x->chain, 0.99);
+    t->run->look(t->run->look_ctx, &look);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void wait_ms(struct tb *t, int ms, uint64_t begin)
+{
+    uint64_t last = 0;
+
+    for (uint64_t end = dune_now_ns() + (uint64_t)ms * 1000000u; dune_now_ns() < end && !dune_interrupted();) {
         step(t);
+        let_look(t, begin, &last);
+    }
 }
 
 static bool replays_done(pid_t pid[DUNE_TESTBED_DEVICES], uint32_t n)
@@ -410,7 +446,7 @@ static bool replays_done(pid_t pid[DUNE_TESTBED_DEVICES], uint32_t n)
 static int traffic_runs(struct tb *t, struct dune_diag *d)
 {
     pid_t replay[DUNE_TESTBED_DEVICES] = {0};
-    uint64_t last = dune_now_ns(), begin = last;
+    uint64_t last = dune_now_ns(), begin = last, looked = 0;
     int rc = 0, status;
 
     t->start_ns = dune_live_now_ns() + 20000000;
@@ -424,7 +460,12 @@ static int traffic_runs(struct tb *t, struct dune_diag *d)
     while (rc == 0 && !dune_interrupted()) {
         if (t->run->tcpreplay ? replays_done(replay, t->n_src) : atomic_load(&t->source_done))
             break;
+        if (t->run->stop && t->run->stop(t->run->stop_ctx)) {
+            atomic_store(&t->source_stop, true);
+            break;
+        }
         step(t);
+        let_look(t, begin, &looked);
         rc = check_switches(t, d);
         if (dune_now_ns() - last >= 1000000000u) {
             last += 1000000000u;
@@ -434,10 +475,10 @@ static int traffic_runs(struct tb *t, struct dune_diag *d)
     for (uint32_t i = 0; i < t->n_src; i++)
         dune_netns_stop(replay[i], &status);
     if (rc == 0)
-        wait_ms(t, DRAIN_MS);
+        wait_ms(t, DRAIN_MS, begin);
     report_now(t, (double)(dune_now_ns() - begin) / 1e9);
     if (rc == 0)
-        wait_ms(t, REPORT_MS);
+        wait_ms(t, REPORT_MS, begin);
     return rc;
 }
 

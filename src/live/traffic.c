@@ -271,6 +271,9 @@ void dune_live_traffic_arrived(struct live_traffic *t, const uint8_t *data, uint
     p->shim = shim;
     p->has_shim = has;
     t->arrived++;
+    t->bytes += p->len;
+    t->fl += has && (shim.flags & DUNE_SHIM_FL);
+    t->collided += has && (shim.flags & DUNE_SHIM_COLLISION);
     t->inferable += has;
     t->claimed += has && (shim.flags & DUNE_SHIM_FINAL) && shim.cls && !(shim.flags & DUNE_SHIM_TENTATIVE);
     t->settled += has && (shim.flags & DUNE_SHIM_FINAL) && (shim.flags & DUNE_SHIM_SETTLED);
