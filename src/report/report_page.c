@@ -83,7 +83,7 @@ static const char rules[] =
     ".dr table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem;margin:.8rem 0}\n"
     ".dr caption{text-align:left;color:#52606d;padding:.2rem 0;font-size:.85rem}\n"
     ".dr th,.dr td{padding:.22rem 1.1rem .22rem 0;text-align:left;border-bottom:1px solid #e4e8ed;vertical-align:top}\n"
-    ".dr thead th{color:#52606d;font-weight:600;border-bottom:1px solid #7b8794}.dr tbody th{font-weight:600}\n"
+    ".dr thead th{color:#52606d;font-weight:600;border-bottom:1px solid #7b8794}.dr tbody th{font-weight:600;min-width:5.5rem;max-width:24rem;overflow-wrap:anywhere}\n"
     ".dr .n{text-align:right;white-space:nowrap}\n"
     ".dr figure{margin:1rem 0;min-width:0}.dr figcaption{color:#52606d;font-size:.85rem;max-width:36rem;margin-top:.2rem}\n"
     ".dr svg.ch{display:block;width:100%;height:auto;max-width:36rem}\n"

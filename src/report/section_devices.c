@@ -38,8 +38,10 @@ static bool read_deciders(const struct report_solution *s, struct deciders *x)
     return true;
 }
 
-static void deciders_figure(const struct deciders *x, struct report_doc *d)
+static void deciders_figure(const struct deciders *x, const char *solution, struct report_doc *d)
 {
+    char *caption = dune_mem_printf("Test flows of %s by the device whose answer decided (a flow's packets may be decided by several), and "
+                                    "whether the class was right. Unclaimed flows count as wrong.", solution);
     struct chart_node node[MAX_SHOWN + 6] = {{"all test flows", 0, CHART_COLOURS}};
     struct chart_ribbon ribbon[3 * MAX_SHOWN + 9];
     struct chart_flow c = {.title = "Who decides", .desc = "Flows by the device whose answer decided, and whether it was right.",
@@ -67,16 +69,20 @@ static void deciders_figure(const struct deciders *x, struct report_doc *d)
     struct dune_buf svg = {0};
 
     chart_flow_svg(&svg, &c);
-    report_figure(d, "claims", "Test flows by the device whose answer decided (a flow's packets may be decided by several), and "
-                               "whether the class was right. Unclaimed flows count as wrong.", &svg);
+    report_figure(d, "claims", caption, &svg);
+    dune_mem_free(caption);
 }
 
-static void deciders_part(const struct report_solution *s, struct report_doc *d)
+/* Under the rule votes all decide together: then another chain of several devices is shown. */
+static void deciders_part(const struct report *r, const struct report_solution *s, struct report_doc *d)
 {
     struct deciders x;
 
+    for (size_t i = 0; s->plan->claim == DUNE_CLAIM_VOTES && i < r->n; i++)
+        if (r->sol[i].devices > 1 && r->sol[i].plan->claim != DUNE_CLAIM_VOTES)
+            s = &r->sol[i];
     if (s->plan->claim != DUNE_CLAIM_VOTES && read_deciders(s, &x))
-        deciders_figure(&x, d);
+        deciders_figure(&x, s->name, d);
 }
 
 /* --- what devices hold -------------------------------------------------------------------------------------- */
@@ -181,7 +187,8 @@ static void replay_times(const struct report *r, struct report_doc *d)
                            .desc = "Median time per packet of each solution in the replay."};
     struct dune_buf svg = {0};
 
-    report_table(d, "Time per packet in the replay, over the whole chain, on the machine that ran it", DUNE_ARRAY_LEN(heads), heads);
+    report_table(d, "Time per packet in the replay, over the whole chain, on the machine that ran it; if it was busy with other "
+                    "things, the 99 % and the mean show that", DUNE_ARRAY_LEN(heads), heads);
     for (size_t i = 0; i < r->n; i++) {
         const json_t *ns = json_object_get(r->sol[i].result, "ns_per_packet");
 
@@ -239,9 +246,9 @@ void report_devices(const struct report *r, struct report_doc *d)
         return;
     }
     if (s->plan->claim == DUNE_CLAIM_VOTES || !s->result)
-        report_lack(d, "who decides: %s.", s->result ? "under the claim rule votes all devices decide together" : "the test captures were not read");
+        report_lack(d, "who decides in %s: %s.", s->name, s->result ? "under the claim rule votes all devices decide together" : "the test captures were not read");
     report_row(d, true);
-    deciders_part(s, d);
+    deciders_part(r, s, d);
     budget_bars(s->plan, true, d);
     budget_bars(s->plan, false, d);
     report_row(d, false);

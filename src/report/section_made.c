@@ -24,17 +24,18 @@ static void compiled_rows(struct report_doc *d, const struct dune_plan *p, uint3
     const char *name = p->device[i].name;
 
     dune_resources_estimate(p, i, NULL, dune_p4_generations(p, DUNE_P4_TNA), &r);
-    beside(d, name, "stages", r.stages, c->stages);
-    if (c->has_stages) {
+    if (c->has_stages)
+        beside(d, name, "stages", r.stages, c->stages);
+    if (c->has_metrics) {
         beside(d, name, "TCAM blocks", r.tcam_blocks, c->tcam_blocks);
         beside(d, name, "SRAM blocks", r.sram_blocks, c->sram_blocks);
         beside(d, name, "map RAMs", r.map_rams, c->map_rams);
     }
-    if (c->has_metrics)
+    if (c->latency_cycles)
         beside(d, name, "cycles of the ingress", r.latency_cycles, c->latency_cycles);
 }
 
-/* DIR/p4 of dunectl emit -o DIR/p4, compiled there, and DIR/p4/plan.json, the plan that was emitted. */
+/* DIR/p4: of dunectl emit -o DIR/p4, compiled there, and DIR/p4/plan.json, the plan that was emitted. */
 void report_p4(const struct report *r, struct report_doc *d)
 {
     static const char *const heads[] = {"device", "what", ">estimate", ">compiler", ">off by %"};

@@ -64,6 +64,18 @@ check "as a picture" test -s more/cost-front.svg
 check "and the times in each switch" grep -q 'switch 2' more/devices-live-latency.svg
 rm run/pareto.json run/live.json
 
+mkdir -p run/p4/s1/s1.out/logs
+cp "$ROOT/docs/examples/p4/five/plan.json" run/p4/plan.json
+cp "$ROOT/tests/fuzz/corpus/p4_report/metrics.json" run/p4/s1/s1.out/logs/metrics.json
+cp "$ROOT/tests/fuzz/corpus/p4_report/resources.txt" run/p4/s1/s1.out/logs/mau.resources.log
+expect 0 "with what the P4 compiler said" "$D" report run --text
+has "stages beside each other" out '^s1 +stages +[0-9]+ +2 '
+has "and cycles" out '^s1 +cycles of the ingress +[0-9]+ +290 '
+rm -r run/p4/s1
+expect 0 "without it" "$D" report run --text
+has "is said" out "the compiler's numbers: no metrics.json"
+rm -r run/p4
+
 # --- names that want to be markup, and many classes
 mkdir evil
 cp -r run/choice run/plans evil/
