@@ -17,6 +17,8 @@
 #define IN2 "        "
 #define IN3 "            "
 #define IN4 "                "
+/* As payloads of gateways the assembler for Tofino 2 refuses small constant tables. */
+#define KEEP IN1 "@no_gateway_conversion\n" IN1
 
 bool p4_is_register(uint8_t id)
 {
@@ -109,7 +111,7 @@ static void slot_table(struct dune_buf *b, const struct part *p)
 {
     const char *x = p->suffix;
 
-    dune_buf_printf(b, IN1 "table slot%s {\n" IN2 "key = { meta.late: exact; }\n" IN2
+    dune_buf_printf(b, KEEP "table slot%s {\n" IN2 "key = { meta.late: exact; }\n" IN2
                        "actions = { visit_early%s; visit_late%s; @defaultonly NoAction; }\n" IN2
                        "const entries = {\n" IN3 "0: visit_early%s();\n" IN3 "1: visit_late%s();\n" IN2 "}\n" IN2
                        "const default_action = NoAction();\n" IN2 "size = 2;\n" IN1 "}\n", x, x, x, x, x);
@@ -119,7 +121,7 @@ static void gap_table(struct dune_buf *b, const struct part *p)
 {
     const char *x = p->suffix;
 
-    dune_buf_printf(b, IN1 "table gap%s {\n" IN2 "key = {\n" IN3 "meta.slot_case: ternary;\n" IN3
+    dune_buf_printf(b, KEEP "table gap%s {\n" IN2 "key = {\n" IN3 "meta.slot_case: ternary;\n" IN3
                        "meta.late: ternary;\n" IN2 "}\n" IN2
                        "actions = { first_gap%s; next_gap_early%s; next_gap_late%s; @defaultonly NoAction; }\n" IN2
                        "const entries = {\n", x, x, x, x);
@@ -200,7 +202,7 @@ static void reg_begin(const struct reg *r)
 /* The table that chooses: on the slot's case, and with_flag on a TCP flag. */
 static void reg_table(const struct reg *r)
 {
-    dune_buf_printf(r->b, IN1 "table %s {\n" IN2 "key = { meta.slot_case: exact; }\n" IN2
+    dune_buf_printf(r->b, KEEP "table %s {\n" IN2 "key = { meta.slot_case: exact; }\n" IN2
                           "actions = { first_%s; next_%s; @defaultonly NoAction; }\n" IN2 "const entries = {\n"
                           IN3 "CASE_SAME: next_%s();\n" IN3 "CASE_EXPIRED: first_%s();\n" IN3
                           "CASE_EXPIRED_SAME: first_%s();\n" IN2 "}\n" IN2
@@ -226,7 +228,7 @@ static void put_flag(const struct reg *r, uint8_t id)
     reg_action(r, "first_set", "v = 1;", true);
     reg_action(r, "next", "", true);
     reg_action(r, "next_set", "v = v |+| 1;", true);
-    dune_buf_printf(r->b, IN1 "table %s {\n" IN2 "key = {\n" IN3 "meta.slot_case: ternary;\n" IN3
+    dune_buf_printf(r->b, KEEP "table %s {\n" IN2 "key = {\n" IN3 "meta.slot_case: ternary;\n" IN3
                           "meta.tcp_flags: ternary;\n" IN2 "}\n" IN2
                           "actions = { first_%s; first_set_%s; next_%s; next_set_%s; @defaultonly NoAction; }\n" IN2
                           "const entries = {\n", r->name, r->name, r->name, r->name, r->name);
@@ -247,7 +249,7 @@ static void put_udp_min(const struct reg *r)
     reg_action(r, "first_tcp", "v = 0xFFFF;", false);
     reg_action(r, "next_udp", "v = min(v, meta.udp_length);", true);
     reg_action(r, "next_tcp", "if (v == 0xFFFF) { rv = 0; } else { rv = v; }", true);
-    dune_buf_printf(r->b, IN1 "table %s {\n" IN2 "key = {\n" IN3 "meta.slot_case: ternary;\n" IN3
+    dune_buf_printf(r->b, KEEP "table %s {\n" IN2 "key = {\n" IN3 "meta.slot_case: ternary;\n" IN3
                           "meta.parsed: ternary;\n" IN2 "}\n" IN2
                           "actions = { first_udp_%s; first_tcp_%s; next_udp_%s; next_tcp_%s; @defaultonly NoAction; }\n"
                           IN2 "const entries = {\n", r->name, r->name, r->name, r->name, r->name);
@@ -267,7 +269,7 @@ static void put_kth(const struct reg *r, uint8_t id)
     reg_begin(r);
     reg_action(r, "set", value, true);
     reg_action(r, "read", "", true);
-    dune_buf_printf(r->b, IN1 "table %s {\n" IN2 "key = { meta.count: exact; }\n" IN2
+    dune_buf_printf(r->b, KEEP "table %s {\n" IN2 "key = { meta.count: exact; }\n" IN2
                           "actions = { set_%s; read_%s; NoAction; }\n" IN2 "const entries = {\n", r->name, r->name,
                     r->name);
     for (uint32_t i = 0; i < k; i++)

@@ -8,6 +8,8 @@
 #define IN2 "        "
 #define IN3 "            "
 #define IN4 "                "
+/* As payloads of gateways the assembler for Tofino 2 refuses small constant tables. */
+#define KEEP IN1 "@no_gateway_conversion\n" IN1
 
 /* Where the program keeps the value of a feature. */
 static void value_of(char out[48], const struct p4_shape *s, uint8_t feat)
@@ -200,7 +202,7 @@ static void vote_table(struct dune_buf *b, uint32_t n, bool own)
     for (uint32_t m = 1; m < 1u << n; m++)
         if (w.seen[m])
             winner_action(b, n, m, own);
-    dune_buf_printf(b, IN1 "table %swinner {\n" IN2 "key = {\n", o);
+    dune_buf_printf(b, KEEP "table %swinner {\n" IN2 "key = {\n", o);
     for (uint32_t t = 0; t < n && own; t++)
         dune_buf_printf(b, IN3 "own_%u: ternary;\n", t);
     for (uint32_t t = 0; t < n; t++)

@@ -163,6 +163,10 @@ struct port_t {
     PortId_t out_port;
 }
 
+// Three tables write these; in one container they would take turns, a stage each.
+@pa_solitary("ingress", "meta.in_prefix")
+@pa_solitary("ingress", "meta.in_ports")
+@pa_solitary("ingress", "meta.in_protos")
 struct meta_t {
     port_t   port;
     bit<8>   parsed;     // P_
@@ -628,6 +632,7 @@ struct slot_t {
     bit<32> last;
 }
 
+// Tables of few constant entries stay tables: as payloads of gateways the assembler for Tofino 2 refuses them.
 control FlowState(inout headers_t hdr, inout meta_t meta) {
     Register<slot_t, bit<16>>(ALL_SLOTS) r_slot;
     RegisterAction<slot_t, bit<16>, bit<8>>(r_slot) slot_early = {
@@ -654,6 +659,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_late() {
         meta.slot_case = slot_late.execute(meta.at);
     }
+    @no_gateway_conversion
     table slot {
         key = { meta.late: exact; }
         actions = { visit_early; visit_late; @defaultonly NoAction; }
@@ -684,6 +690,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action next_count() {
         meta.count = count_next.execute(meta.at);
     }
+    @no_gateway_conversion
     table count {
         key = { meta.slot_case: exact; }
         actions = { first_count; next_count; @defaultonly NoAction; }
@@ -715,6 +722,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action next_len_max() {
         meta.r_len_max = len_max_next.execute(meta.at);
     }
+    @no_gateway_conversion
     table len_max {
         key = { meta.slot_case: exact; }
         actions = { first_len_max; next_len_max; @defaultonly NoAction; }
@@ -826,6 +834,7 @@ control SubModel_0(inout headers_t hdr, inout meta_t meta) {
     action repeat_answer() {
         meta.ans_0 = stored_read.execute(meta.at);
     }
+    @no_gateway_conversion
     table stored {
         key = { meta.kind_0: exact; }
         actions = { keep_answer; repeat_answer; @defaultonly NoAction; }
@@ -863,6 +872,7 @@ control Claim_0(inout headers_t hdr, inout meta_t meta) {
     action unsettle() {
         meta.flags = meta.flags & 0xFB;
     }
+    @no_gateway_conversion
     table claim {
         key = {
             meta.rule: ternary;
@@ -954,6 +964,7 @@ control Digests(inout headers_t hdr, inout meta_t meta,
     action again_late() {
         meta.digest = digest_late.execute(meta.at);
     }
+    @no_gateway_conversion
     table due {
         key = {
             meta.slot_case: ternary;

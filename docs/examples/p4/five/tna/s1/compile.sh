@@ -3,5 +3,5 @@
 # Compiles the program of s1 for tofino2 and assembles it; everything goes to s1.out.
 cd "$(dirname "$0")" || exit 1
 rm -rf s1.out
-p4c-barefoot --std p4-16 --target tofino2 --arch t2na -g -o s1.out s1.p4 || exit 1
+p4c-barefoot --std p4-16 --target tofino2 --arch t2na -g --verbose -o s1.out s1.p4 || exit 1
 exec bfas --no-warn --target tofino2 -o s1.out/pipe s1.out/pipe/s1.bfa

@@ -178,6 +178,10 @@ struct port_t {
     PortId_t out_port;
 }
 
+// Three tables write these; in one container they would take turns, a stage each.
+@pa_solitary("ingress", "meta.in_prefix")
+@pa_solitary("ingress", "meta.in_ports")
+@pa_solitary("ingress", "meta.in_protos")
 struct meta_t {
     port_t   port;
     bit<8>   parsed;     // P_
@@ -714,6 +718,7 @@ struct gap_t {
     bit<32> last;
 }
 
+// Tables of few constant entries stay tables: as payloads of gateways the assembler for Tofino 2 refuses them.
 control FlowState(inout headers_t hdr, inout meta_t meta) {
     Register<slot_t, bit<15>>(ALL_SLOTS / 2) r_slot_a;
     RegisterAction<slot_t, bit<15>, bit<8>>(r_slot_a) slot_early_a = {
@@ -740,6 +745,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_late_a() {
         meta.slot_case = slot_late_a.execute(meta.at[14:0]);
     }
+    @no_gateway_conversion
     table slot_a {
         key = { meta.late: exact; }
         actions = { visit_early_a; visit_late_a; @defaultonly NoAction; }
@@ -775,6 +781,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_late_b() {
         meta.slot_case = slot_late_b.execute(meta.at[14:0]);
     }
+    @no_gateway_conversion
     table slot_b {
         key = { meta.late: exact; }
         actions = { visit_early_b; visit_late_b; @defaultonly NoAction; }
@@ -824,6 +831,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action next_gap_late_a() {
         meta.gap = gap_late_a.execute(meta.at[14:0]);
     }
+    @no_gateway_conversion
     table gap_a {
         key = {
             meta.slot_case: ternary;
@@ -879,6 +887,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action next_gap_late_b() {
         meta.gap = gap_late_b.execute(meta.at[14:0]);
     }
+    @no_gateway_conversion
     table gap_b {
         key = {
             meta.slot_case: ternary;
@@ -914,6 +923,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action next_count() {
         meta.count = count_next.execute(meta.at);
     }
+    @no_gateway_conversion
     table count {
         key = { meta.slot_case: exact; }
         actions = { first_count; next_count; @defaultonly NoAction; }
@@ -944,6 +954,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action next_len_1() {
         meta.r_len_1 = len_1_next.execute(meta.at);
     }
+    @no_gateway_conversion
     table len_1 {
         key = { meta.slot_case: exact; }
         actions = { first_len_1; next_len_1; @defaultonly NoAction; }
@@ -974,6 +985,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action read_gap_3() {
         meta.r_gap_3 = gap_3_read.execute(meta.at);
     }
+    @no_gateway_conversion
     table gap_3 {
         key = { meta.count: exact; }
         actions = { set_gap_3; read_gap_3; NoAction; }
@@ -1115,6 +1127,7 @@ control SubModel_0(inout headers_t hdr, inout meta_t meta) {
     action repeat_answer() {
         meta.ans_0 = stored_read.execute(meta.at);
     }
+    @no_gateway_conversion
     table stored {
         key = { meta.kind_0: exact; }
         actions = { keep_answer; repeat_answer; @defaultonly NoAction; }
@@ -1153,6 +1166,7 @@ control Claim_0(inout headers_t hdr, inout meta_t meta) {
     action unsettle() {
         meta.flags = meta.flags & 0xFB;
     }
+    @no_gateway_conversion
     table claim {
         key = {
             meta.rule: ternary;
@@ -1245,6 +1259,7 @@ control Digests(inout headers_t hdr, inout meta_t meta,
     action again_late() {
         meta.digest = digest_late.execute(meta.at);
     }
+    @no_gateway_conversion
     table due {
         key = {
             meta.slot_case: ternary;

@@ -3,5 +3,5 @@
 # Compiles the program of s3 for tofino2 and assembles it; everything goes to s3.out.
 cd "$(dirname "$0")" || exit 1
 rm -rf s3.out
-p4c-barefoot --std p4-16 --target tofino2 --arch t2na -g -o s3.out s3.p4 || exit 1
+p4c-barefoot --std p4-16 --target tofino2 --arch t2na -g --verbose -o s3.out s3.p4 || exit 1
 exec bfas --no-warn --target tofino2 -o s3.out/pipe s3.out/pipe/s3.bfa

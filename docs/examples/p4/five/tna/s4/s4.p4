@@ -178,6 +178,10 @@ struct port_t {
     PortId_t out_port;
 }
 
+// Three tables write these; in one container they would take turns, a stage each.
+@pa_solitary("ingress", "meta.in_prefix")
+@pa_solitary("ingress", "meta.in_ports")
+@pa_solitary("ingress", "meta.in_protos")
 struct meta_t {
     port_t   port;
     bit<8>   parsed;     // P_
@@ -721,6 +725,7 @@ struct slot_t {
     bit<32> last;
 }
 
+// Tables of few constant entries stay tables: as payloads of gateways the assembler for Tofino 2 refuses them.
 control FlowState(inout headers_t hdr, inout meta_t meta) {
     Register<slot_t, bit<15>>(ALL_SLOTS / 2) r_slot_a;
     RegisterAction<slot_t, bit<15>, bit<8>>(r_slot_a) slot_early_a = {
@@ -747,6 +752,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_late_a() {
         meta.slot_case = slot_late_a.execute(meta.at[14:0]);
     }
+    @no_gateway_conversion
     table slot_a {
         key = { meta.late: exact; }
         actions = { visit_early_a; visit_late_a; @defaultonly NoAction; }
@@ -782,6 +788,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action visit_late_b() {
         meta.slot_case = slot_late_b.execute(meta.at[14:0]);
     }
+    @no_gateway_conversion
     table slot_b {
         key = { meta.late: exact; }
         actions = { visit_early_b; visit_late_b; @defaultonly NoAction; }
@@ -812,6 +819,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action next_count() {
         meta.count = count_next.execute(meta.at);
     }
+    @no_gateway_conversion
     table count {
         key = { meta.slot_case: exact; }
         actions = { first_count; next_count; @defaultonly NoAction; }
@@ -843,6 +851,7 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
     action next_udp_len_max() {
         meta.r_udp_len_max = udp_len_max_next.execute(meta.at);
     }
+    @no_gateway_conversion
     table udp_len_max {
         key = { meta.slot_case: exact; }
         actions = { first_udp_len_max; next_udp_len_max; @defaultonly NoAction; }
@@ -977,6 +986,7 @@ control SubModel_0(inout headers_t hdr, inout meta_t meta) {
     action repeat_answer() {
         meta.ans_0 = stored_read.execute(meta.at);
     }
+    @no_gateway_conversion
     table stored {
         key = { meta.kind_0: exact; }
         actions = { keep_answer; repeat_answer; @defaultonly NoAction; }
@@ -1015,6 +1025,7 @@ control Claim_0(inout headers_t hdr, inout meta_t meta) {
     action unsettle() {
         meta.flags = meta.flags & 0xFB;
     }
+    @no_gateway_conversion
     table claim {
         key = {
             meta.rule: ternary;
@@ -1107,6 +1118,7 @@ control Digests(inout headers_t hdr, inout meta_t meta,
     action again_late() {
         meta.digest = digest_late.execute(meta.at);
     }
+    @no_gateway_conversion
     table due {
         key = {
             meta.slot_case: ternary;
