@@ -4,9 +4,11 @@
 
 #include <string.h>
 
+/* 127.evil.example is a name like any other. */
 static bool is_loopback(const char *host, size_t len)
 {
-    return (len == 9 && strncmp(host, "localhost", 9) == 0) || (len >= 7 && strncmp(host, "127.", 4) == 0) ||
+    return (len == 9 && strncmp(host, "localhost", 9) == 0) ||
+           (len >= 7 && strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") >= len) ||
            (len == 5 && strncmp(host, "[::1]", 5) == 0);
 }
 

@@ -24,6 +24,20 @@ expect 2 "unknown group" "$run" setup biuld
 expect 2 "unknown option of test" "$run" test --some
 expect 0 "help" "$run" help
 
+# demo: OUT=, DATA=, LABELS= and live anywhere among the options of dunectl demo
+mkdir -p "$T/front/build"
+cp "$run" "$T/front/run"
+: >"$T/front/build/build.ninja"
+printf '#!/bin/sh\nexit 0\n' >"$T/bin/ninja"
+printf '#!/bin/sh\necho "$@"\n' >"$T/front/build/dunectl"
+chmod +x "$T/bin/ninja" "$T/front/build/dunectl"
+for order in "live --effort quick OUT=/x --seconds 5 DATA=/d" "--effort quick --seconds 5 live DATA=/d OUT=/x" \
+    "OUT=/x DATA=/d live --effort quick --seconds 5"; do
+    # shellcheck disable=SC2086
+    expect 0 "demo $order" env PATH="$T/bin:$PATH" "$T/front/run" demo $order
+    has "is understood" out '^demo live -o /x --data /d --effort quick --seconds 5$'
+done
+
 count() { # EXPECTED, log on stdin
     cat >"$T/log.json"
     "$run" count-log "$T/log.json" >"$T/count"

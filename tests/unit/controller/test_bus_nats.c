@@ -239,6 +239,7 @@ static void test_credentials(void **state)
     assert_int_equal(check("tls://bus.example", "dune.creds", &d), 0);
     assert_int_equal(check("nats://a:b@bus.example:4222", NULL, &d), 0);
     assert_int_equal(check("nats://127.0.0.1@bus.example.evil,nats://x", NULL, &d), DUNE_E_USAGE);
+    assert_int_equal(check("nats://127.0.0.1.evil.example", NULL, &d), DUNE_E_USAGE);
     assert_int_equal(check("http://localhost", NULL, &d), DUNE_E_USAGE);
 }
 
