@@ -77,6 +77,90 @@ static void test_threads(void **state)
     (void)state;
 }
 
+/* The straight way, whole runs of packets at a time by one worker or several; mostly plans whose devices are one for the
+ * engine. In the middle an update may take them apart again. */
+enum { RUN_MAX = 4000 };
+struct run {
+    struct kit_frame f[RUN_MAX];
+    struct dune_chain_packet pkt[RUN_MAX];
+    struct dune_verdict v[RUN_MAX];
+};
+
+static void send_run(struct equal *e, struct run *r, struct random_traffic *t, size_t n)
+{
+    struct dune_verdict w[DUNE_BURST_MAX];
+    struct dune_diag d = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        random_frame(t, &r->f[i]);
+        spoil(&t->r, &r->f[i]);
+        r->pkt[i] = (struct dune_chain_packet){r->f[i].data, r->f[i].len, r->f[i].len, random_tick(t)};
+    }
+    assert_ok(dune_fast_run(e->fast, r->pkt, n, r->v, NULL, &d), d);
+    for (size_t at = 0; at < n; at += DUNE_BURST_MAX) {
+        unsigned m = (unsigned)DUNE_MIN(n - at, (size_t)DUNE_BURST_MAX);
+
+        assert_ok(e->ref->ops->burst(e->ref, r->pkt + at, m, w, NULL, &d), d);
+        for (unsigned i = 0; i < m; i++, e->packets++) {
+            equal_verdict(e, &w[i], &r->v[at + i]);
+            e->inferable += w[i].inferable;
+            e->settled += w[i].inferable && w[i].flags & DUNE_SHIM_SETTLED;
+            e->collided += w[i].inferable && w[i].flags & DUNE_SHIM_COLLISION;
+        }
+    }
+}
+
+static void plain_plan(struct dune_plan *p, uint64_t seed)
+{
+    for (uint32_t c = 0; c < p->n_classes; c++)
+        p->cls[c].action = DUNE_ACTION_FORWARD;
+    if (seed % 4 == 0)
+        return;
+    p->claim = DUNE_CLAIM_BEST;
+    p->early_exit = seed % 4 == 1 ? 200 : 256;
+    for (uint32_t s = 0; s < p->n_submodels && seed % 2; s++) { /* one vector for all, a verdict kept in the slot */
+        p->sub[s].mode = DUNE_MODE_RUNNING;
+        p->sub[s].n = (uint8_t)(seed % 16 < 8 ? 3 : 1 + seed % 5);
+    }
+}
+
+static void test_runs(void **state)
+{
+    struct run *r = DUNE_NEW(struct run);
+    struct totals t = {0};
+
+    for (uint64_t seed = 1100; t.packets < 2 * n_packets; seed++) {
+        struct dune_plan *p = seed % 3 ? random_plan(seed, 1 + seed % 4, 1 + seed % 3) : wild_plan(seed);
+        struct dune_plan *q = random_plan(seed + 7000, 3, p->n_devices);
+        struct dune_chain_opts o = {.threads = 1 + seed % 5, .slots = 8u << seed % 6, .ways = seed % 2 ? 8 : 1 + seed % 8};
+        struct dune_diag d = {0};
+        struct random_traffic traffic;
+        struct equal e;
+
+        plain_plan(p, seed);
+        q->generation = 2;
+        equal_open(&e, p, &o, false, "runs", seed);
+        random_traffic_init(&traffic, seed, 1 + seed % 300);
+        for (int i = 0; i < 4; i++) {
+            send_run(&e, r, &traffic, 1 + (size_t)dune_rng_below(&traffic.r, RUN_MAX));
+            if (i == 1 && seed % 3 == 1) {
+                assert_ok(dune_ref_chain_update(e.ref, q, traffic.tick, &d), d);
+                assert_ok(dune_fast_update(e.fast, q, traffic.tick, &d), d);
+            } else if (i == 1 && seed % 3 == 2) {
+                equal_new_capture(&e);
+            }
+            equal_counters(&e);
+        }
+        add(&t, &e);
+        equal_close(&e);
+        dune_plan_free(p);
+        dune_plan_free(q);
+    }
+    assert_true(t.collided > t.packets / 50 && t.settled > t.packets / 50);
+    dune_mem_free(r);
+    (void)state;
+}
+
 /* An update in the middle, small tables: flows stay with their generation while it lives. */
 static void test_update(void **state)
 {
@@ -123,6 +207,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_runs),
         cmocka_unit_test(test_update),
     };
 

@@ -157,7 +157,7 @@ static int run_engine(enum bench_mix mix, uint32_t n_sub, uint64_t *units, struc
     if (rc == 0)
         rc = dune_engine_fast.open(&x.chain, p, &o, d);
     if (rc == 0) {
-        dune_fast_set_walk(x.chain, DUNE_FAST_WALK_PACKETS);
+        dune_fast_set_walk(x.chain, DUNE_FAST_WALK_WIDE); /* where the counts were taken */
         rc = measured(classify, &x, d);
         dune_engine_fast.close(x.chain);
     }
@@ -186,6 +186,12 @@ static int run_chain_steady(const char *dir, uint64_t *units, struct dune_diag *
     return run_engine(BENCH_STEADY, 3, units, d);
 }
 
+static int run_chain_all_inferred(const char *dir, uint64_t *units, struct dune_diag *d)
+{
+    (void)dir;
+    return run_engine(BENCH_ALL_INFERRED, 3, units, d);
+}
+
 /* --- the table ------------------------------------------------------------------------------------------ */
 static const struct {
     const char *name, *unit;
@@ -197,6 +203,7 @@ static const struct {
     {"engine-steady", "packet", run_steady},
     {"engine-all-inferred", "packet", run_all_inferred},
     {"engine-chain-steady", "packet", run_chain_steady},
+    {"engine-chain-all-inferred", "packet", run_chain_all_inferred},
 };
 
 static void print_signature(void)

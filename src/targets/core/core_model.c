@@ -95,7 +95,7 @@ static dune_feature_mask used_on(const struct dune_plan *p, uint16_t device, uin
     for (uint32_t s = 0; s < p->n_submodels; s++) {
         const struct dune_submodel *sm = &p->sub[s];
 
-        if (sm->device != device)
+        if (sm->device != device && device != DUNE_CORE_ALL_DEVICES)
             continue;
         ++*n_sub;
         for (uint32_t j = 0; sm->mode != DUNE_MODE_PACKET && j < sm->n_feats; j++)
@@ -108,7 +108,18 @@ static dune_feature_mask used_on(const struct dune_plan *p, uint16_t device, uin
 static bool may_be_final(const struct dune_plan *p, uint16_t device)
 {
     return p->claim == DUNE_CLAIM_FIRST || p->early_exit <= 255 ||
-           (p->n_submodels && p->sub[p->n_submodels - 1].device == device);
+           (p->n_submodels && (p->sub[p->n_submodels - 1].device == device || device == DUNE_CORE_ALL_DEVICES));
+}
+
+uint32_t dune_core_register_bytes(int feat)
+{
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(single); i++)
+        if (single[i].feat == feat)
+            return single[i].bytes;
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(counted); i++)
+        if (counted[i].feat == feat)
+            return 1;
+    return feat >= DUNE_F_GAP_2 ? 4 : 2;
 }
 
 /* Widest first, so that nothing is lost to alignment. */
@@ -135,6 +146,7 @@ void dune_core_layout_make(struct dune_core_layout *l, uint16_t where[DUNE_N_FEA
     place_kth(&b, DUNE_F_LEN_1, DUNE_KTH_MAX, 0, 2, l->kth_len);
     place_counts(&b);
     l->flags = place(&b, 1);
+    l->end = (uint16_t)b.at;
     l->bytes = (b.at + 63) / 64 * 64;
     /* A masked load of 4 bytes may start at the last register. */
     if (l->bytes - b.at < 3)

@@ -10,6 +10,10 @@
  * mark. where[f]: offset of the register of flow feature f, 0: none (the count has its own place). */
 void dune_core_layout_make(struct dune_core_layout *l, uint16_t where[DUNE_N_FEATURES],
                            const struct dune_plan *p, uint16_t device);
+/* device DUNE_CORE_ALL_DEVICES: one slot for all devices of the chain, stored answers in chain order. */
+enum { DUNE_CORE_ALL_DEVICES = UINT16_MAX };
+/* Bytes of the register of a flow feature other than the count. */
+uint32_t dune_core_register_bytes(int feat);
 /* Vector entry j + 1 is feature j of the sub-model. */
 void dune_core_fields_make(struct dune_core_fields *f, const struct dune_submodel *sm,
                            const uint16_t where[DUNE_N_FEATURES]);

@@ -75,6 +75,7 @@ struct dune_core_layout { /* offsets from the start of the slot; 0: not kept */
     uint16_t stored;                              /* 4 bytes per sub-model of the device */
     uint16_t len_min, len_max, udp_min, udp_max;  /* 2 bytes each */
     uint16_t flags;                               /* 1 byte */
+    uint16_t end;                                 /* behind the last register */
     uint16_t kth_len[DUNE_CORE_KTH_MAX];          /* of packet k + 1, 2 bytes */
     uint16_t kth_gap[DUNE_CORE_KTH_MAX];          /* before packet k + 1, 4 bytes */
     uint32_t n_counts;

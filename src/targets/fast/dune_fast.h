@@ -10,6 +10,7 @@ enum dune_fast_walk {
     DUNE_FAST_WALK_PACKETS, /* eight packets down one tree in step */
     DUNE_FAST_WALK_TREES,   /* one packet down all trees in step */
     DUNE_FAST_WALK_QUICK,   /* ranges, bit vectors of leaves */
+    DUNE_FAST_WALK_WIDE,    /* seven nodes at once, with AVX2 */
     DUNE_FAST_N_WALKS
 };
 const char *dune_fast_walk_name(enum dune_fast_walk w);
@@ -25,7 +26,8 @@ void dune_fast_set_walk(struct dune_chain *c, enum dune_fast_walk walk);
 /* What is in use for sub-model k of a device, and the measured ns per vector of every walk (0: none). */
 enum dune_fast_walk dune_fast_walk_of(const struct dune_chain *c, uint32_t device, uint32_t k,
                                       double ns[DUNE_FAST_N_WALKS]);
-/* Bytes of slots and bucket words of all devices; bytes of one slot on a device. */
+/* Bytes of slots and bucket words of all devices; bytes of one slot on a device, which the others share where the
+ * chain is one for the engine. */
 uint64_t dune_fast_table_bytes(const struct dune_chain *c);
 uint32_t dune_fast_slot_bytes(const struct dune_chain *c, uint32_t device);
 

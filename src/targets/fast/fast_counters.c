@@ -18,6 +18,82 @@ static void add_counts(struct fast_counts *sum, const struct fast_counts *n)
         to[i] += from[i];
 }
 
+static uint64_t sum_of(const uint64_t *v, size_t n)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += v[i];
+    return sum;
+}
+
+/* Answers of sub-model k of a stage: its own, and those of packets whose verdict was ready. */
+static void add_answers(struct fast_counts *to, const struct fast_stage_counts *n, uint32_t k)
+{
+    for (int kind = 0; kind < 4; kind++)
+        to->answers[kind] += n->answers[k][kind];
+    to->claims += n->claims[k];
+    for (uint32_t bits = 0; bits < DUNE_ARRAY_LEN(n->ready); bits++) {
+        to->answers[DUNE_ANSWER_STORED] += n->ready[bits];
+        to->claims += k < 8 && bits >> k & 1 ? n->ready[bits] : 0;
+    }
+}
+
+/* The straight way's, a stage being one device. */
+static void add_stage(struct fast_counts *to, const struct fast_model *m, const struct fast_stage_counts *n)
+{
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(n->slot); i++)
+        to->slot[i] += n->slot[i];
+    for (uint32_t k = 0; k < m->n_sub; k++)
+        add_answers(to, n, k);
+    to->finals += n->finals;
+    to->settled += n->settled;
+    to->digests += n->digests;
+}
+
+/* The same where all devices are one stage: who saw what. */
+static void add_fused(struct fast_counts *to, const struct fast_gen *g, uint32_t device, const struct fast_stage_counts *n)
+{
+    const struct dune_plan *p = g->plan;
+    uint32_t last = p->n_submodels ? p->sub[p->n_submodels - 1].device : g->n_dev;
+    uint64_t all = sum_of(n->slot, DUNE_ARRAY_LEN(n->slot));
+
+    if (g->model[device].keeps_state)
+        for (size_t i = 0; i < DUNE_ARRAY_LEN(n->slot); i++)
+            to->slot[i] += n->slot[i];
+    else
+        to->slot[DUNE_SLOT_NONE] += device > last ? all - n->settled : all;
+    for (uint32_t k = 0; k < g->whole.n_sub; k++)
+        if (g->whole.sub[k].device == device)
+            add_answers(to, n, k);
+    if (device != last)
+        return;
+    to->finals += n->finals;
+    to->settled += n->settled;
+    to->digests += n->digests;
+}
+
+static void add_straight(const struct fast_chain *c, struct fast_counts *to, uint32_t device, const struct fast_worker *w)
+{
+    const struct fast_gen *g = &c->gen[c->stamp];
+
+    if (g->fused)
+        add_fused(to, g, device, &w->stage[0]);
+    else
+        add_stage(to, &g->model[device], &w->stage[device]);
+}
+
+void dune_fast_counters_fold(struct fast_chain *c)
+{
+    for (unsigned i = 0; i < c->n_workers; i++) {
+        struct fast_worker *w = c->worker[i];
+
+        for (uint32_t device = 0; device < c->n_dev; device++)
+            add_straight(c, &w->dev[device], device, w);
+        memset(w->stage, 0, c->n_dev * sizeof(*w->stage));
+    }
+}
+
 static void gather(const struct fast_chain *c, uint32_t device, struct fast_counts *own,
                    struct fast_counts *plain, uint64_t *passed)
 {
@@ -27,6 +103,7 @@ static void gather(const struct fast_chain *c, uint32_t device, struct fast_coun
     for (unsigned i = 0; i < c->n_workers; i++) {
         add_counts(own, &c->worker[i]->dev[device]);
         add_counts(plain, &c->worker[i]->plain);
+        add_straight(c, own, device, c->worker[i]);
         for (uint32_t k = 0; k < device; k++)
             *passed += c->worker[i]->dev[k].settled_here;
     }

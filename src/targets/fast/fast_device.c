@@ -17,24 +17,6 @@ static const uint8_t done_bits = DUNE_SHIM_FINAL | DUNE_SHIM_SETTLED;
 
 /* --- pass 1 -------------------------------------------------------------------------------------------- */
 
-static void ask_for(struct fast_worker *w, const struct fast_model *m, struct fast_pkt *pk, uint32_t at)
-{
-    bool open = !(pk->shim.flags & DUNE_SHIM_FINAL);
-
-    for (uint32_t k = 0; k < m->n_sub; k++) {
-        const struct fast_sub *sub = &m->sub[k];
-        enum dune_answer_kind kind = fast_kind(sub, pk->count);
-        bool regs = kind == DUNE_ANSWER_FL || sub->mode == DUNE_MODE_RUNNING;
-        uint32_t i = w->n_asked[k];
-
-        if (kind != DUNE_ANSWER_FL && !(kind == DUNE_ANSWER_PL && open))
-            continue;
-        dune_core_vector(w->x[k] + i * sub->forest.stride, &sub->fields, &pk->core, regs ? pk->slot : NULL);
-        w->asked[k][i] = (uint8_t)at;
-        w->n_asked[k]++;
-    }
-}
-
 /* False: the slot is in use by an earlier packet of this round. */
 static bool take_slot(struct fast_gen *g, struct fast_counts *n, uint32_t dev, struct fast_pkt *pk,
                       uint64_t keep)
@@ -89,7 +71,7 @@ static bool first_pass(struct fast_chain *c, struct fast_worker *w, uint32_t dev
     pk->here = DUNE_FATE_INFERRED;
     if (!take_slot(g, n, dev, pk, keep))
         return false;
-    ask_for(w, &g->model[dev], pk, at);
+    fast_ask_for(w, &g->model[dev], &pk->core, pk->slot, pk->count, !(pk->shim.flags & DUNE_SHIM_FINAL), at);
     return true;
 }
 
@@ -100,14 +82,15 @@ void dune_fast_ask_forests(struct fast_worker *w, const struct fast_model *m)
     uint32_t answer[FAST_CHUNK];
 
     for (uint32_t k = 0; k < m->n_sub; k++) {
-        uint32_t n = w->n_asked[k];
+        uint32_t from = m->shared ? 0 : k, n = w->n_asked[from];
 
         if (n == 0)
             continue;
-        dune_fast_forest_ask(&m->sub[k].forest, w->x[k], n, answer);
+        dune_fast_forest_ask(&m->sub[k].forest, w->x[from], n, answer);
         for (uint32_t i = 0; i < n; i++)
-            w->answer[k][w->asked[k][i]] = answer[i];
-        w->n_asked[k] = 0;
+            w->answer[k][w->asked[from][i]] = answer[i];
+        if (!m->shared || k + 1 == m->n_sub)
+            w->n_asked[from] = 0;
     }
 }
 

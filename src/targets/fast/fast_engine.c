@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { BATCH = 2048, MAX_WORKERS = 64 };
+enum { BATCH = 2048, MAX_WORKERS = 64, SHARE_FROM = 256 /* packets; fewer are done before the others are awake */ };
 
 static struct fast_chain *chain_of(struct dune_chain *c)
 {
@@ -48,10 +48,19 @@ static void release(struct fast_gen *g)
         dune_fast_model_fini(&g->model[i]);
     for (uint32_t i = 0; g->table && i < g->n_dev; i++)
         dune_fast_table_fini(&g->table[i]);
+    dune_fast_model_fini(&g->whole);
     dune_fast_rules_close(g, g->n_dev);
     dune_mem_free(g->model);
     dune_mem_free(g->table);
     memset(g, 0, sizeof(*g));
+}
+
+static void make_table(const struct fast_chain *c, struct fast_gen *g, uint32_t i, const struct fast_model *m)
+{
+    const struct dune_plan *p = g->plan;
+
+    dune_fast_table_init(&g->table[i], c->opts.slots ? c->opts.slots : p->slots, c->opts.ways ? c->opts.ways : p->ways,
+                         m->layout.bytes, p->timeout);
 }
 
 static int hold(struct fast_chain *c, struct fast_gen *g, const struct dune_plan *p, struct dune_diag *d)
@@ -66,12 +75,16 @@ static int hold(struct fast_chain *c, struct fast_gen *g, const struct dune_plan
         g->acts |= p->cls[i].action != DUNE_ACTION_FORWARD;
     g->model = DUNE_NEW_N(struct fast_model, p->n_devices);
     g->table = DUNE_NEW_N(struct fast_table, p->n_devices);
-    for (uint32_t i = 0; rc == 0 && i < p->n_devices; i++) {
+    for (uint32_t i = 0; rc == 0 && i < p->n_devices; i++)
         rc = dune_fast_model_init(&g->model[i], p, (uint16_t)i, d);
-        if (rc == 0 && g->model[i].keeps_state)
-            dune_fast_table_init(&g->table[i], c->opts.slots ? c->opts.slots : p->slots,
-                                 c->opts.ways ? c->opts.ways : p->ways, g->model[i].layout.bytes, p->timeout);
-    }
+    g->fused = rc == 0 && dune_fast_can_fuse(c, g);
+    if (g->fused)
+        rc = dune_fast_model_init(&g->whole, p, DUNE_CORE_ALL_DEVICES, d);
+    if (g->fused && g->whole.keeps_state)
+        make_table(c, g, 0, &g->whole);
+    for (uint32_t i = 0; rc == 0 && !g->fused && i < p->n_devices; i++)
+        if (g->model[i].keeps_state)
+            make_table(c, g, i, &g->model[i]);
     if (rc)
         release(g);
     else if (c->opts.rules)
@@ -79,17 +92,24 @@ static int hold(struct fast_chain *c, struct fast_gen *g, const struct dune_plan
     return rc;
 }
 
+static void want_words(uint32_t words[DUNE_MAX_SUBMODELS], const struct fast_model *m)
+{
+    for (uint32_t k = 0; k < m->n_sub; k++)
+        words[k] = DUNE_MAX(words[k], m->sub[k].fields.stride);
+}
+
 static void size_vectors(struct fast_chain *c, struct fast_worker *w)
 {
     uint32_t words[DUNE_MAX_SUBMODELS] = {0};
 
-    for (unsigned g = 0; g < 2; g++)
+    for (unsigned g = 0; g < 2; g++) {
+        want_words(words, &c->gen[g].whole);
         for (uint32_t i = 0; i < c->gen[g].n_dev; i++)
-            for (uint32_t k = 0; k < c->gen[g].model[i].n_sub; k++)
-                words[k] = DUNE_MAX(words[k], c->gen[g].model[i].sub[k].forest.stride);
+            want_words(words, &c->gen[g].model[i]);
+    }
     for (uint32_t k = 0; k < DUNE_MAX_SUBMODELS; k++) {
         dune_mem_free(w->x[k]);
-        w->x[k] = words[k] ? dune_mem_zalloc((size_t)words[k] * FAST_CHUNK, sizeof(uint32_t)) : NULL;
+        w->x[k] = words[k] ? dune_mem_zalloc((size_t)words[k] * FAST_CHUNK + FAST_X_SLACK, sizeof(uint32_t)) : NULL;
     }
 }
 
@@ -135,6 +155,9 @@ int dune_fast_update(struct dune_chain *base, const struct dune_plan *p, uint64_
     rc = hold(c, &c->gen[next], p, d);
     if (rc)
         return rc;
+    dune_fast_counters_fold(c);
+    if (c->gen[c->stamp].fused)
+        dune_fast_unfuse(c, &c->gen[c->stamp]);
     c->stamp = next;
     c->drain_until = old->timeout > (UINT64_MAX - now) / 2 ? UINT64_MAX : now + 2 * old->timeout;
     settle_in(c);
@@ -147,6 +170,8 @@ static void free_worker(struct fast_worker *w)
 {
     for (uint32_t k = 0; k < DUNE_MAX_SUBMODELS; k++)
         dune_mem_free(w->x[k]);
+    dune_fast_share_free(w->share);
+    dune_mem_free(w->stage);
     dune_mem_free(w->dev);
     dune_mem_free(w);
 }
@@ -202,6 +227,7 @@ static int open_chain(struct dune_chain **out, const struct dune_plan *p, const 
     for (unsigned i = 0; i < c->n_workers; i++) {
         c->worker[i] = DUNE_NEW(struct fast_worker);
         c->worker[i]->dev = DUNE_NEW_N(struct fast_counts, c->n_dev);
+        c->worker[i]->stage = DUNE_NEW_N(struct fast_stage_counts, c->n_dev);
     }
     if (c->n_workers > 1)
         c->pool = dune_fast_pool_new(c->n_workers);
@@ -218,7 +244,7 @@ static void new_capture(struct dune_chain *base)
 
     for (unsigned g = 0; g < 2; g++) {
         for (uint32_t i = 0; i < c->gen[g].n_dev; i++)
-            if (c->gen[g].model[i].keeps_state)
+            if (c->gen[g].table[i].slot)
                 dune_fast_table_clear(&c->gen[g].table[i]);
         dune_fast_rules_clear(&c->gen[g], c->gen[g].n_dev);
     }
@@ -348,10 +374,13 @@ int dune_fast_run(struct dune_chain *base, const struct dune_chain_packet *pkt, 
     (void)d;
     c->frames_len = 0;
     for (size_t at = 0; at < n; at += step) {
-        bool straight = c->straight && !c->pool;
-
-        step = c->one_by_one ? 1 : straight && !out_frame ? n - at : DUNE_MIN(n - at, c->n_pkt);
-        if (straight) {
+        step = c->one_by_one ? 1 : c->straight && !out_frame ? n - at : DUNE_MIN(n - at, c->n_pkt);
+        if (c->straight && c->pool && !out_frame && n >= SHARE_FROM) {
+            dune_fast_share_run(c, pkt + at, step, v + at);
+            c->packets += step;
+            continue;
+        }
+        if (c->straight) {
             dune_fast_lane_run(c, c->worker[0], pkt + at, c->pkt, step, v + at, out_frame);
             c->packets += step;
             for (size_t i = 0; out_frame && i < step; i++)

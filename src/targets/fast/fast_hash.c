@@ -97,11 +97,6 @@ static bool has_sse42(void)
 {
     return __builtin_cpu_supports("sse4.2");
 }
-
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2");
-}
 #else
 static uint32_t crc32c_sse42(const uint8_t *p, uint32_t len)
 {
@@ -109,11 +104,6 @@ static uint32_t crc32c_sse42(const uint8_t *p, uint32_t len)
 }
 
 static bool has_sse42(void)
-{
-    return false;
-}
-
-static bool has_avx2(void)
 {
     return false;
 }
@@ -230,6 +220,15 @@ __attribute__((target("avx2"))) static void sip13_avx2(const struct fast_hash *h
 
 /* --- the interface ------------------------------------------------------------------------------------- */
 
+bool dune_fast_has_avx2(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx2");
+#else
+    return false;
+#endif
+}
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words of a key are read as they lie");
 
 void dune_fast_hash_init(struct fast_hash *h, const struct dune_plan *p)
@@ -237,7 +236,7 @@ void dune_fast_hash_init(struct fast_hash *h, const struct dune_plan *p)
     uint64_t k0 = load64(p->hash_key), k1 = load64(p->hash_key + 8);
 
     pthread_once(&once, make_tables);
-    *h = (struct fast_hash){.kind = p->hash, .sse42 = has_sse42(), .avx2 = has_avx2(),
+    *h = (struct fast_hash){.kind = p->hash, .sse42 = has_sse42(), .avx2 = dune_fast_has_avx2(),
                             .v = {k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d),
                                   k0 ^ UINT64_C(0x6c7967656e657261), k1 ^ UINT64_C(0x7465646279746573)}};
     memcpy(h->key, p->hash_key, sizeof(h->key));

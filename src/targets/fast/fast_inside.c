@@ -3,15 +3,22 @@
 #include "targets/fast/fast_int.h"
 #include "targets/fast/fast_quick_parse.h"
 
+static void set_walk(struct fast_model *m, enum dune_fast_walk walk)
+{
+    for (uint32_t k = 0; k < m->n_sub; k++)
+        if (dune_fast_forest_can(&m->sub[k].forest, walk))
+            m->sub[k].forest.walk = walk;
+}
+
 void dune_fast_set_walk(struct dune_chain *base, enum dune_fast_walk walk)
 {
     struct fast_chain *c = (struct fast_chain *)base;
 
-    for (unsigned g = 0; g < 2; g++)
+    for (unsigned g = 0; g < 2; g++) {
+        set_walk(&c->gen[g].whole, walk);
         for (uint32_t i = 0; i < c->gen[g].n_dev; i++)
-            for (uint32_t k = 0; k < c->gen[g].model[i].n_sub; k++)
-                if (dune_fast_forest_can(&c->gen[g].model[i].sub[k].forest, walk))
-                    c->gen[g].model[i].sub[k].forest.walk = walk;
+            set_walk(&c->gen[g].model[i], walk);
+    }
 }
 
 enum dune_fast_walk dune_fast_walk_of(const struct dune_chain *base, uint32_t device, uint32_t k,
@@ -45,7 +52,7 @@ uint32_t dune_fast_slot_bytes(const struct dune_chain *base, uint32_t device)
 {
     const struct fast_chain *c = (const struct fast_chain *)base;
 
-    return c->gen[c->stamp].model[device].layout.bytes;
+    return c->gen[c->stamp].fused ? c->gen[c->stamp].whole.layout.bytes : c->gen[c->stamp].model[device].layout.bytes;
 }
 
 /* --- bare limits -------------------------------------------------------------------------------------------- */

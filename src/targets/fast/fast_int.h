@@ -20,7 +20,7 @@
 #include "targets/core/dune_core_forest.h"
 #include "targets/fast/dune_fast.h"
 
-enum { FAST_CHUNK = 64 };
+enum { FAST_CHUNK = 64, FAST_X_SLACK = 16 /* words behind the last vector that may be read */ };
 
 /* --- fast_hash.c ------------------------------------------------------------------------------------- */
 struct fast_hash {
@@ -29,6 +29,7 @@ struct fast_hash {
     uint64_t v[4]; /* SipHash state after the key */
     bool sse42, avx2;
 };
+bool dune_fast_has_avx2(void); /* this processor */
 void dune_fast_hash_init(struct fast_hash *h, const struct dune_plan *p);
 /* The low 32 bits give the slot index, the high ones the id (never 0). */
 uint64_t dune_fast_hash_any(const struct fast_hash *h, const uint8_t *key, uint32_t len);
@@ -46,30 +47,47 @@ struct fast_tree {
     uint32_t n_nodes, depth; /* depth: steps from the root to the deepest leaf */
 };
 struct fast_quick; /* bit vectors per range, fast_quick.c */
+struct fast_wide;  /* blocks of nodes, fast_wide.c */
 struct fast_forest {
     uint32_t n_trees, stride; /* stride: words from one vector to the next, 16 or 64 */
-    uint32_t n_x;             /* entries of a vector, with entry 0 */
+    bool avx2;
     struct fast_tree tree[DUNE_MAX_TREES];
+    uint8_t at[DUNE_N_FEATURES]; /* entry of the vector of every feature of the sub-model */
     struct fast_quick *quick; /* NULL: too large for it */
+    struct fast_wide *wide;   /* NULL: too large for it, or no AVX2 */
     enum dune_fast_walk walk; /* the one in use */
     double ns[DUNE_FAST_N_WALKS]; /* measured by the calibration, per vector; 0: not */
 };
-/* Answers n <= FAST_CHUNK vectors that lie f->stride words apart. */
+/* Answers n <= FAST_CHUNK vectors that lie f->stride words apart; answer has room for FAST_CHUNK. */
 void dune_fast_forest_ask(const struct fast_forest *f, const uint32_t *x, uint32_t n, uint32_t *answer);
 bool dune_fast_forest_can(const struct fast_forest *f, enum dune_fast_walk walk);
-struct fast_quick *dune_fast_quick_new(const struct dune_submodel *sm);
 void dune_fast_quick_free(struct fast_quick *q);
 void dune_fast_quick_ask(const struct fast_quick *q, const uint32_t *x, uint32_t stride, uint32_t n,
                          uint32_t *leaf, uint32_t tree_step);
+/* at: see fast_forest. NULL where it cannot be. */
+struct fast_quick *dune_fast_quick_new(const struct dune_submodel *sm, const uint8_t *at);
+struct fast_wide *dune_fast_wide_new(const struct dune_submodel *sm, const uint8_t *at);
+void dune_fast_wide_free(struct fast_wide *w);
+/* The leaf of vector i in tree t goes to leaf[t * tree_step + i * leaf_step]. */
+void dune_fast_wide_ask(const struct fast_wide *w, const uint32_t *x, uint32_t stride, uint32_t n, uint32_t *leaf,
+                        uint32_t n_trees, uint32_t tree_step, uint32_t leaf_step);
 /* Measures the walks on synthetic vectors and keeps the fastest. */
 void dune_fast_calibrate(struct fast_forest *f, const struct dune_submodel *sm);
 
 /* --- fast_model.c: a plan compiled for one device ------------------------------------------------------ */
+struct fast_fields { /* how a vector is made */
+    struct dune_core_fields plain;
+    uint32_t stride; /* words from one vector to the next, 16 or 64 */
+    bool simd;       /* packet features by vector instructions: */
+    uint32_t n_simd; /* times eight entries, 1 or 2 */
+    int32_t at[16], shift[16], mask[16]; /* of entries 1 to 16: as struct dune_core_field */
+};
 struct fast_sub {
     uint8_t id, n;
     enum dune_mode mode;
+    uint16_t device;
     bool last; /* the last of the chain */
-    struct dune_core_fields fields;
+    struct fast_fields fields;
     struct fast_forest forest;
 };
 /* How a sub-model answers packet `count` of a flow; 0: without state. */
@@ -89,10 +107,21 @@ struct fast_model {
     bool keeps_state, digests; /* digests: a verdict can become final here */
     uint32_t last_read;        /* number of the last packet of a flow whose registers are read */
     uint32_t last_asked;       /* and of the last one that asks a forest; UINT32_MAX: all do */
+    bool shared;               /* all sub-models are asked together, with one vector: fields of the first */
+    bool all_fresh;            /* shared, all sub-models of the chain, no verdict before the last, rule best */
+    uint16_t ready;            /* where a slot keeps the verdict that all later packets get, 0: nowhere */
     struct dune_core_layout layout;
+    uint16_t where[DUNE_N_FEATURES]; /* offsets of registers */
     struct dune_core_node *node; /* all trees of all sub-models */
 };
+/* device DUNE_CORE_ALL_DEVICES: all of them as one, which is right only if none of them can see a packet that
+ * another one does not (fast_fuse.c). */
 int dune_fast_model_init(struct fast_model *m, const struct dune_plan *p, uint16_t device, struct dune_diag *d);
+/* fast_vector.c */
+void dune_fast_fields_make(struct fast_fields *f, const struct dune_submodel *sm, const uint16_t where[DUNE_N_FEATURES]);
+/* x: f->stride words, and FAST_X_SLACK behind them. s NULL: without state. */
+void dune_fast_vector(uint32_t *x, const struct fast_fields *f, const struct dune_core_packet *p,
+                      struct dune_core_slot *s);
 void dune_fast_model_fini(struct fast_model *m);
 
 /* Step 5. Once all answers of the device are stored, nothing reads a register but last and count. */
@@ -187,7 +216,9 @@ struct fast_gen {
     bool filters, acts;         /* acts: some class does more than forward */
     uint32_t n_dev;
     struct fast_model *model;   /* [n_dev] */
-    struct fast_table *table;   /* [n_dev] */
+    struct fast_table *table;   /* [n_dev]; when fused, the first one serves all devices */
+    bool fused;
+    struct fast_model whole;    /* when fused: all devices as one */
     struct ref_rules *rules;    /* [n_dev], only with opts.rules */
 };
 
@@ -204,8 +235,8 @@ struct fast_counts { /* of one device, of one worker; what adds up from these is
 /* Some packets on the straight way (fast_lane.c), by column. */
 enum { FAST_LANE = 32, FAST_LANES = 3 };
 struct fast_lane {
-    uint32_t n;                  /* live */
-    uint8_t from[FAST_LANE];    /* which of those that came */
+    uint32_t n;                 /* live */
+    uint32_t from[FAST_LANE];   /* which of those that came */
     uint32_t index[FAST_LANE], id[FAST_LANE], count[FAST_LANE];
     uint64_t now[FAST_LANE];
     struct dune_core_slot *slot[FAST_LANE]; /* on the device in hand; NULL: no state */
@@ -217,6 +248,19 @@ struct fast_lane {
     uint32_t n_on;
 };
 
+/* Of one stage of the straight way: a device, or all of them. What follows from these is left out. */
+struct fast_stage_counts {
+    uint64_t slot[5];
+    uint64_t answers[DUNE_MAX_SUBMODELS][4], claims[DUNE_MAX_SUBMODELS]; /* by sub-model of the stage */
+    uint64_t ready[256]; /* packets whose verdict was ready, by the sub-models that claim (bits) */
+    uint64_t finals, settled, digests;
+};
+struct fast_stage { /* what its passes work on */
+    const struct fast_model *m;
+    struct fast_table *t;
+    uint16_t dev; /* that a verdict made here becomes final on */
+};
+
 struct fast_worker { /* what one thread writes */
     struct fast_lane lane[FAST_LANES];
     uint32_t reached[DUNE_MAX_DEVICES]; /* packets of the last lane that a device looked at */
@@ -224,10 +268,12 @@ struct fast_worker { /* what one thread writes */
     uint32_t n_live;
     struct fast_counts plain; /* packets without shim: the same on every device */
     struct fast_counts *dev;  /* [n_dev] */
+    struct fast_stage_counts *stage; /* [n_dev] */
     uint32_t *x[DUNE_MAX_SUBMODELS]; /* vectors asked of sub-model k of the device in hand */
     uint32_t n_asked[DUNE_MAX_SUBMODELS];
     uint8_t asked[DUNE_MAX_SUBMODELS][FAST_CHUNK]; /* by which of the live packets */
     uint32_t answer[DUNE_MAX_SUBMODELS][FAST_CHUNK]; /* of sub-model and live packet */
+    struct fast_share *share; /* packets parsed for the other workers: fast_share.c */
 };
 
 struct fast_bucket { /* digest tokens of one device, in units of 1 / DUNE_DIGEST_REPEAT */
@@ -236,6 +282,7 @@ struct fast_bucket { /* digest tokens of one device, in units of 1 / DUNE_DIGEST
 };
 
 struct fast_pool;
+struct fast_share;
 struct fast_chain {
     struct dune_chain base; /* first */
     struct dune_chain_opts opts;
@@ -273,10 +320,49 @@ void dune_fast_receive_plain(struct fast_chain *c, struct fast_worker *w, const 
  * change any more leave the list. */
 void dune_fast_device_run(struct fast_chain *c, struct fast_worker *w, uint32_t dev);
 void dune_fast_ask_forests(struct fast_worker *w, const struct fast_model *m);
+/* Pass 1: the vectors of what a packet has to ask; at: its number among the live ones. */
+static inline void fast_ask_for(struct fast_worker *w, const struct fast_model *m, const struct dune_core_packet *core,
+                                struct dune_core_slot *slot, uint32_t count, bool open, uint32_t at)
+{
+    for (uint32_t k = 0; k < (m->shared ? 1 : m->n_sub); k++) {
+        const struct fast_sub *sub = &m->sub[k];
+        enum dune_answer_kind kind = fast_kind(sub, count);
+        bool regs = kind == DUNE_ANSWER_FL || sub->mode == DUNE_MODE_RUNNING;
+        uint32_t i = w->n_asked[k];
+
+        if (kind != DUNE_ANSWER_FL && !(kind == DUNE_ANSWER_PL && open))
+            continue;
+        dune_fast_vector(w->x[k] + i * sub->fields.stride, &sub->fields, core, regs ? slot : NULL);
+        w->asked[k][i] = (uint8_t)at;
+        w->n_asked[k]++;
+    }
+}
 /* fast_lane.c: n packets all the way; verdicts to v. frames: to pk[n] what dune_fast_frame needs; else pk[FAST_LANE]
  * is only scratch. */
 void dune_fast_lane_run(struct fast_chain *c, struct fast_worker *w, const struct dune_chain_packet *in,
                         struct fast_pkt *pk, size_t n, struct dune_verdict *v, bool frames);
+/* Steps 1 and 2 of up to FAST_LANE packets, which get numbers from `first` on; verdicts of those without shim to v. */
+void dune_fast_lane_receive(struct fast_chain *c, struct fast_worker *w, struct fast_lane *l,
+                            const struct dune_chain_packet *in, struct fast_pkt *pk, uint32_t n, uint32_t first,
+                            struct dune_verdict *v);
+/* What every packet begins with; number, time, index, id and fields are there. */
+void dune_fast_lane_start(struct fast_lane *l);
+void dune_fast_lane_fetch(const struct fast_chain *c, const struct fast_lane *l);
+void dune_fast_lane_fetch_slots(const struct fast_chain *c, const struct fast_worker *w, const struct fast_lane *l);
+void dune_fast_lane_finish(struct fast_chain *c, struct fast_worker *w, struct fast_lane *l);
+void dune_fast_lane_verdicts(const struct fast_chain *c, const struct fast_lane *l, struct dune_verdict *v);
+/* fast_stage.c: one stage for the packets of a lane that it has to look at. */
+void dune_fast_stage_run(struct fast_chain *c, struct fast_worker *w, struct fast_lane *l, uint32_t stage);
+static inline uint32_t fast_n_stages(const struct fast_chain *c)
+{
+    return c->gen[c->stamp].fused ? 1 : c->n_dev;
+}
+/* fast_share.c: any number of packets on the straight way by all workers. */
+void dune_fast_share_run(struct fast_chain *c, const struct dune_chain_packet *in, size_t n, struct dune_verdict *v);
+void dune_fast_share_free(struct fast_share *s);
+/* fast_fuse.c: may all devices be one? And back to a table for each device. */
+bool dune_fast_can_fuse(const struct fast_chain *c, const struct fast_gen *g);
+void dune_fast_unfuse(struct fast_chain *c, struct fast_gen *g);
 /* fast_answers.c: steps 6 to 8 of one packet, its fresh answers being in w->answer. */
 void dune_fast_answers(struct fast_chain *c, struct fast_worker *w, uint32_t dev, struct fast_pkt *pk,
                        uint32_t at);
@@ -298,6 +384,8 @@ void dune_fast_frame(struct fast_chain *c, const struct dune_chain_packet *in, c
 void dune_fast_lend_frames(const struct fast_chain *c, struct dune_chain_frame *out, size_t n);
 /* fast_counters.c */
 void dune_fast_counters(const struct dune_chain *c, uint32_t device, struct dune_counters *out);
+/* What the straight way counted to the counts of the devices: before the generation in use changes. */
+void dune_fast_counters_fold(struct fast_chain *c);
 /* fast_threads.c */
 struct fast_pool *dune_fast_pool_new(unsigned n_threads);
 void dune_fast_pool_run(struct fast_pool *p, void (*fn)(void *ctx, unsigned worker), void *ctx);

@@ -17,6 +17,7 @@ struct fast_quick {
     uint32_t n_trees, n_feats;
     uint32_t n_bits4;              /* of a row: all trees, padded */
     bool avx2;
+    uint8_t at[DUNE_N_FEATURES];
     uint32_t first[DUNE_MAX_TREES + 1];   /* word of a tree's first bit */
     uint32_t *payload[DUNE_MAX_TREES];
     uint32_t n_thr[DUNE_N_FEATURES];
@@ -104,16 +105,7 @@ static void make_rows(struct fast_quick *q, const struct dune_submodel *sm, uint
     memset(q->bits[j], 0xff, words * sizeof(uint64_t));
 }
 
-static bool has_avx2(void)
-{
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx2");
-#else
-    return false;
-#endif
-}
-
-struct fast_quick *dune_fast_quick_new(const struct dune_submodel *sm)
+struct fast_quick *dune_fast_quick_new(const struct dune_submodel *sm, const uint8_t *at)
 {
     struct fast_quick *q = DUNE_NEW(struct fast_quick);
     uint64_t rows = 0;
@@ -121,7 +113,7 @@ struct fast_quick *dune_fast_quick_new(const struct dune_submodel *sm)
 
     q->n_trees = sm->n_trees;
     q->n_feats = sm->n_feats;
-    q->avx2 = has_avx2();
+    q->avx2 = dune_fast_has_avx2();
     for (uint32_t t = 0; t < sm->n_trees; t++) {
         q->first[t] = words;
         words += (sm->tree[t].n_leaves + 63) / 64;
@@ -134,8 +126,10 @@ struct fast_quick *dune_fast_quick_new(const struct dune_submodel *sm)
         dune_mem_free(q);
         return NULL;
     }
-    for (uint32_t j = 0; j < sm->n_feats; j++)
+    for (uint32_t j = 0; j < sm->n_feats; j++) {
+        q->at[j] = at[j];
         make_rows(q, sm, j);
+    }
     for (uint32_t t = 0; t < sm->n_trees; t++) {
         struct fill f = {.q = q, .tr = &sm->tree[t], .t = t};
 
@@ -182,7 +176,7 @@ DUNE_CORE_INLINE void ask_one(const struct fast_quick *q, const uint32_t *x, uin
     const uint64_t *word = (const uint64_t *)(const void *)sum;
 
     for (uint32_t j = 0; j < q->n_feats; j++)
-        row[j] = row_bits(q, j, find_row(q->thr[j], q->n_thr[j], x[j + 1]));
+        row[j] = row_bits(q, j, find_row(q->thr[j], q->n_thr[j], x[q->at[j]]));
     for (uint32_t i = 0; i < q->n_bits4; i++) {
         bits4 b = ~(bits4){0};
 

@@ -9,7 +9,7 @@ enum { LANES = 8, STEPS = 4 /* between looks whether all lanes are at leaves */ 
 
 const char *dune_fast_walk_name(enum dune_fast_walk w)
 {
-    static const char *const names[] = {"packets", "trees", "quick"};
+    static const char *const names[] = {"packets", "trees", "quick", "wide"};
 
     return (unsigned)w < DUNE_FAST_N_WALKS ? names[w] : "?";
 }
@@ -68,13 +68,15 @@ DUNE_CORE_INLINE void tree_packets(const struct fast_tree *tr, const uint32_t *x
         walk_packets(tr, x + i * stride, stride, 1, leaf + i * leaf_step, leaf_step);
 }
 
-static void ask_packets(const struct fast_forest *f, const uint32_t *x, uint32_t n, uint32_t *leaf)
+/* The leaf of packet i in tree t goes to leaf[t * tree_step + i * step]. */
+static void ask_packets(const struct fast_forest *f, const uint32_t *x, uint32_t n, uint32_t *leaf, uint32_t tree_step,
+                        uint32_t step)
 {
     for (uint32_t t = 0; t < f->n_trees; t++)
         if (f->stride == 16)
-            tree_packets(&f->tree[t], x, 16, n, leaf + t, f->n_trees);
+            tree_packets(&f->tree[t], x, 16, n, leaf + t * tree_step, step);
         else
-            tree_packets(&f->tree[t], x, DUNE_CORE_X_MAX, n, leaf + t, f->n_trees);
+            tree_packets(&f->tree[t], x, DUNE_CORE_X_MAX, n, leaf + t * tree_step, step);
 }
 
 /* --- trees in step for one packet -------------------------------------------------------------------------- */
@@ -123,35 +125,81 @@ static void ask_trees(const struct fast_forest *f, const uint32_t *x, uint32_t n
 
 bool dune_fast_forest_can(const struct fast_forest *f, enum dune_fast_walk walk)
 {
-    return walk != DUNE_FAST_WALK_QUICK || f->quick;
+    if (walk == DUNE_FAST_WALK_QUICK)
+        return f->quick != NULL;
+    return walk != DUNE_FAST_WALK_WIDE || f->wide;
 }
+
+/* --- dune_core_vote for three trees, eight packets at a time ------------------------------------------------- */
+
+typedef uint32_t eight __attribute__((vector_size(32), aligned(4), may_alias));
+
+#define PICK(when, a, b) (((eight)(when) & (a)) | (~(eight)(when) & (b)))
 
 /* The class two of three name, else the first of them that is not 0; the sum of its weights. */
-static inline uint32_t pick3(const uint32_t cls[3], const uint32_t *leaf, uint32_t shift, uint32_t *conf)
+DUNE_CORE_INLINE void pick3(const eight cls[3], const eight leaf[3], uint32_t shift, eight *out, eight *conf)
 {
-    uint32_t first = cls[0] ? cls[0] : cls[1] ? cls[1] : cls[2];
-    uint32_t best = cls[1] == cls[2] && cls[1] ? cls[1] : first, sum = 0;
+    const eight none = {0};
+    eight first = PICK(cls[0] != none, cls[0], PICK(cls[1] != none, cls[1], cls[2]));
+    eight best = PICK((cls[1] == cls[2]) & (cls[1] != none), cls[1], first), sum = none;
 
     for (uint32_t t = 0; t < 3; t++)
-        sum += cls[t] == best ? leaf[t] >> shift & 0xff : 0;
-    *conf = best ? DUNE_MIN(sum, 255u) : 0;
-    return best;
+        sum += (eight)(cls[t] == best) & (leaf[t] >> shift) & 0xff;
+    sum = PICK(sum > 255, none + 255, sum);
+    *conf = (eight)(best != none) & sum;
+    *out = best;
 }
 
-/* dune_core_vote for three trees. */
-static inline uint32_t vote3(const uint32_t *leaf)
+DUNE_CORE_INLINE void vote3(const eight leaf[3], eight *answer)
 {
-    uint32_t cls[3], own[3], best, conf;
+    const eight none = {0}, other = none + DUNE_CORE_OTHER;
+    eight cls[3], own[3], best, conf, claim, tentative;
 
     for (uint32_t t = 0; t < 3; t++) {
         cls[t] = leaf[t] & 0xff;
-        own[t] = cls[t] == DUNE_CORE_OTHER ? leaf[t] >> 16 & 0xff : 0;
+        own[t] = (eight)(cls[t] == other) & (leaf[t] >> 16) & 0xff;
     }
-    best = pick3(cls, leaf, 8, &conf);
-    if (best != DUNE_CORE_OTHER)
-        return DUNE_CORE_ANSWER(best, conf, best != 0);
-    best = pick3(own, leaf, 24, &conf);
-    return DUNE_CORE_ANSWER(best, conf, 0);
+    pick3(cls, leaf, 8, &best, &conf);
+    claim = best | conf << 8 | ((eight)(best != none) & 1u << 16);
+    pick3(own, leaf, 24, &tentative, &conf);
+    *answer = PICK(best != other, claim, tentative | conf << 8);
+}
+
+/* Leaves of packet i: leaf[i], leaf[FAST_CHUNK + i], leaf[2 * FAST_CHUNK + i]; may read and write up to 7 more. */
+DUNE_CORE_INLINE void votes3(const uint32_t *leaf, uint32_t n, uint32_t *answer)
+{
+    for (uint32_t i = 0; i < n; i += 8) {
+        eight l[3];
+
+        for (uint32_t t = 0; t < 3; t++)
+            l[t] = *(const eight *)(const void *)(leaf + t * FAST_CHUNK + i);
+        vote3(l, (eight *)(void *)(answer + i));
+    }
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void votes3_avx2(const uint32_t *leaf, uint32_t n, uint32_t *answer)
+{
+    votes3(leaf, n, answer);
+}
+#endif
+
+static void ask_three(const struct fast_forest *f, enum dune_fast_walk walk, const uint32_t *x, uint32_t n,
+                      uint32_t *answer)
+{
+    uint32_t leaf[3 * FAST_CHUNK];
+
+    if (walk == DUNE_FAST_WALK_WIDE)
+        dune_fast_wide_ask(f->wide, x, f->stride, n, leaf, 3, FAST_CHUNK, 1);
+    else
+        ask_packets(f, x, n, leaf, FAST_CHUNK, 1);
+#if defined(__x86_64__)
+    if (f->avx2) {
+        votes3_avx2(leaf, n, answer);
+        return;
+    }
+#endif
+    votes3(leaf, n, answer);
 }
 
 static void ask(const struct fast_forest *f, enum dune_fast_walk walk, const uint32_t *x, uint32_t n,
@@ -159,14 +207,20 @@ static void ask(const struct fast_forest *f, enum dune_fast_walk walk, const uin
 {
     uint32_t leaf[DUNE_MAX_TREES * FAST_CHUNK];
 
+    if (f->n_trees == 3 && (walk == DUNE_FAST_WALK_PACKETS || walk == DUNE_FAST_WALK_WIDE)) {
+        ask_three(f, walk, x, n, answer);
+        return;
+    }
     if (walk == DUNE_FAST_WALK_PACKETS)
-        ask_packets(f, x, n, leaf);
+        ask_packets(f, x, n, leaf, 1, f->n_trees);
     else if (walk == DUNE_FAST_WALK_TREES)
         ask_trees(f, x, n, leaf);
+    else if (walk == DUNE_FAST_WALK_WIDE)
+        dune_fast_wide_ask(f->wide, x, f->stride, n, leaf, f->n_trees, 1, f->n_trees);
     else
         dune_fast_quick_ask(f->quick, x, f->stride, n, leaf, f->n_trees);
     for (uint32_t i = 0; i < n; i++)
-        answer[i] = f->n_trees == 3 ? vote3(leaf + i * 3) : dune_core_vote(leaf + i * f->n_trees, f->n_trees);
+        answer[i] = dune_core_vote(leaf + i * f->n_trees, f->n_trees);
 }
 
 void dune_fast_forest_ask(const struct fast_forest *f, const uint32_t *x, uint32_t n, uint32_t *answer)
@@ -175,14 +229,14 @@ void dune_fast_forest_ask(const struct fast_forest *f, const uint32_t *x, uint32
 }
 
 /* Values next to thresholds of the model, as likely left as right. */
-static void synthetic(struct dune_rng *r, const struct dune_submodel *sm, uint32_t *x)
+static void synthetic(struct dune_rng *r, const struct dune_submodel *sm, const uint8_t *at, uint32_t *x)
 {
     x[0] = 0;
     for (uint32_t j = 0; j < sm->n_feats; j++) {
         const struct dune_plan_feature *pf = &sm->feat[j];
         const struct dune_range_row *row = &pf->row[dune_rng_below(r, pf->n_rows)];
 
-        x[j + 1] = dune_rng_below(r, 2) ? row->lo : row->hi;
+        x[at[j]] = dune_rng_below(r, 2) ? row->lo : row->hi;
     }
 }
 
@@ -213,10 +267,10 @@ void dune_fast_calibrate(struct fast_forest *f, const struct dune_submodel *sm)
         leaves += sm->tree[t].n_leaves;
     if (leaves < SMALL)
         return;
-    x = dune_mem_zalloc((size_t)VECTORS * f->stride, sizeof(*x));
+    x = dune_mem_zalloc((size_t)VECTORS * f->stride + FAST_X_SLACK, sizeof(*x));
     dune_rng_init(&r, 1, 0xca1b, 0, 0);
     for (uint32_t i = 0; i < VECTORS; i++)
-        synthetic(&r, sm, x + i * f->stride);
+        synthetic(&r, sm, f->at, x + i * f->stride);
     for (int w = 0; w < DUNE_FAST_N_WALKS; w++) {
         if (!dune_fast_forest_can(f, (enum dune_fast_walk)w))
             continue;

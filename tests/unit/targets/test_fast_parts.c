@@ -108,7 +108,7 @@ static void test_quick_parser(void **state)
 
 static void expect_walks(const struct dune_submodel *sm, struct fast_forest *f, struct dune_rng *r)
 {
-    uint32_t x[FAST_CHUNK * DUNE_CORE_X_MAX] = {0}, answer[FAST_CHUNK];
+    uint32_t x[FAST_CHUNK * DUNE_CORE_X_MAX + FAST_X_SLACK] = {0}, answer[FAST_CHUNK];
     struct dune_sub_answer want[FAST_CHUNK];
     uint32_t n = 1 + (uint32_t)dune_rng_below(r, FAST_CHUNK);
 
