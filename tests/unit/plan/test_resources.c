@@ -77,15 +77,16 @@ static const struct compiled {
     {"tofino1", 65536, 1, 1, 1, 129, false, false, 12, 249, 26},
     {"tofino1", 32768, 1, 1, 1, 129, false, true, 12, 187, 32},
     {"tofino1", 16384, 2, 1, 1, 129, false, false, 12, 174, 30},
+    {"tofino2", 65536, 1, 1, 1, 129, false, true, 14, 286, 33},
+    {"tofino2", 32768, 2, 1, 1, 129, false, true, 14, 289, 35},
+    {"tofino2", 65536, 1, 1, 3, 41, false, false, 18, 270, 35},
     {"tofino1", 32768, 1, 1, 1, 129, false, false, 12, 0, 0},
-    {"tofino2", 65536, 1, 1, 1, 129, false, true, 13, 0, 0},
     {"tofino1", 65536, 2, 1, 1, 129, false, false, 16, 0, 0},
     {"tofino1", 32768, 2, 1, 1, 129, false, false, 13, 0, 0},
     {"tofino2", 32768, 2, 1, 1, 129, false, false, 14, 0, 0},
     {"tofino1", 65536, 1, 2, 1, 65, false, false, 13, 0, 0},
     {"tofino1", 32768, 1, 2, 1, 65, false, false, 12, 0, 0},
     {"tofino1", 65536, 1, 1, 3, 41, false, false, 17, 0, 0},
-    {"tofino2", 65536, 1, 1, 3, 41, false, false, 18, 0, 0},
     {"tofino1", 65536, 1, 1, 1, 500, true, false, 12, 0, 0},
     {"tofino2", 65536, 1, 1, 1, 400, true, false, 12, 0, 0},
 };
@@ -117,9 +118,9 @@ static void against_the_compiler(void **state)
         dune_resources_estimate(p, 0, prof, c->generations, &e);
         printf("# %s: stages %u/%u sram %u/%u tcam %u/%u %s\n", c->profile, e.stages, c->stages,
                e.sram_blocks, c->sram, e.tcam_blocks, c->tcam, e.why);
-        assert_true(is_near(e.stages, c->stages, c->trees > 1 ? 2 : 1)); /* it voted naively */
+        assert_true(is_near(e.stages, c->stages, 1));
         assert_true(is_near(e.sram_blocks, c->sram, c->sram / 20));
-        assert_true(is_near(e.tcam_blocks, c->tcam, 3));
+        assert_true(is_near(e.tcam_blocks, c->tcam, 5));
         dune_plan_free(p);
     }
 }
