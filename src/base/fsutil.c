@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
+#include "base/ranks.h"
+#include "base/spill.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -44,6 +46,7 @@ int dune_map_open(struct dune_map *m, const char *path, struct dune_diag *d)
             m->data = m->base;
             m->len = (size_t)st.st_size;
             (void)madvise(m->base, m->len, MADV_SEQUENTIAL);
+            dune_spill_add_map(m->base, m->len);
         }
     }
     close(fd);
@@ -52,8 +55,10 @@ int dune_map_open(struct dune_map *m, const char *path, struct dune_diag *d)
 
 void dune_map_close(struct dune_map *m)
 {
-    if (m->base)
+    if (m->base) {
+        dune_spill_drop_map(m->base);
         munmap(m->base, m->len);
+    }
     memset(m, 0, sizeof(*m));
 }
 
@@ -109,7 +114,10 @@ static char *final_path(const char *path)
 
 int dune_outfile_open(struct dune_outfile *o, const char *path, struct dune_diag *d)
 {
-    if (is_special(path)) {
+    if (dune_ranks_me() > 0) { /* the first process writes */
+        o->path = dune_mem_strdup("/dev/null");
+        o->tmp = NULL;
+    } else if (is_special(path)) {
         o->path = dune_mem_strdup(path);
         o->tmp = NULL;
     } else {
@@ -154,8 +162,11 @@ int dune_outfile_commit(struct dune_outfile *o, struct dune_diag *d)
     bad |= o->tmp && fsync(fileno(o->f)) != 0 && errno != EINVAL && errno != EROFS;
     bad |= fclose(o->f) != 0;
     o->f = NULL;
+    dune_ranks_barrier(); /* everybody has looked at the old file, if there was one */
     if (!bad && o->tmp)
         bad = rename(o->tmp, o->path) != 0;
+    if (!bad) /* else nobody goes on: the command that fails ends all processes */
+        dune_ranks_barrier();
     if (bad)
         rc = dune_diag_set(d, DUNE_E_IO, o->path, "cannot write it: %s",
                            errno ? strerror(errno) : "a write failed");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
+#include "base/spill.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,8 +31,10 @@ static size_t total_bytes(size_t n, size_t elem_bytes)
 
 void *dune_mem_alloc(size_t n, size_t elem_bytes)
 {
-    void *p = malloc(total_bytes(n, elem_bytes));
+    size_t total = total_bytes(n, elem_bytes);
+    void *p = dune_spill_on() ? dune_spill_alloc(total) : NULL;
 
+    p = p ? p : malloc(total);
     if (!p)
         out_of_memory(n, elem_bytes);
     return p;
@@ -43,7 +47,7 @@ void *dune_mem_alloc_big(size_t n, size_t elem_bytes)
     size_t total = total_bytes(n, elem_bytes);
     void *p;
 
-    if (total < 2 * huge || total > SIZE_MAX - huge)
+    if (total < 2 * huge || total > SIZE_MAX - huge || dune_spill_on())
         return dune_mem_alloc(n, elem_bytes);
     total = (total + huge - 1) / huge * huge;
     p = aligned_alloc(huge, total);
@@ -55,16 +59,40 @@ void *dune_mem_alloc_big(size_t n, size_t elem_bytes)
 
 void *dune_mem_zalloc(size_t n, size_t elem_bytes)
 {
-    void *p = calloc(1, total_bytes(n, elem_bytes));
+    size_t total = total_bytes(n, elem_bytes);
+    void *p = dune_spill_on() ? dune_spill_alloc(total) : NULL;
 
+    p = p ? p : calloc(1, total);
     if (!p)
         out_of_memory(n, elem_bytes);
     return p;
 }
 
+/* From or to a file; NULL: neither. */
+static void *spill_realloc(void *p, size_t total)
+{
+    size_t was = dune_spill_size(p);
+    void *q = dune_spill_alloc(total);
+
+    if (!was && !q)
+        return NULL;
+    if (!was && p)
+        was = malloc_usable_size(p);
+    q = q ? q : malloc(total);
+    if (!q)
+        out_of_memory(total, 1);
+    if (p)
+        memcpy(q, p, was < total ? was : total);
+    dune_mem_free(p);
+    return q;
+}
+
 void *dune_mem_realloc(void *p, size_t n, size_t elem_bytes)
 {
-    void *q = realloc(p, total_bytes(n, elem_bytes));
+    size_t total = total_bytes(n, elem_bytes);
+    void *q = dune_spill_on() ? spill_realloc(p, total) : NULL;
+
+    q = q ? q : realloc(p, total);
 
     if (!q)
         out_of_memory(n, elem_bytes);
@@ -73,7 +101,8 @@ void *dune_mem_realloc(void *p, size_t n, size_t elem_bytes)
 
 void dune_mem_free(void *p)
 {
-    free(p);
+    if (!dune_spill_on() || !dune_spill_free(p))
+        free(p);
 }
 
 char *dune_mem_strndup(const char *s, size_t len)

@@ -79,6 +79,7 @@ struct cli_ctx {
     bool json, quiet, help;
     uint64_t seed;         /* default 1 */
     uint32_t threads;      /* never 0 when run() is called */
+    const char *memory;    /* bound on resident memory, NULL: none */
     unsigned effort;       /* enum cli_effort */
     struct cli_list rest;  /* the positional arguments, NULL-terminated */
     const char **args;     /* = rest.data */

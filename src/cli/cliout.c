@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/ranks.h"
+
 void cli_out(struct cli_ctx *ctx, const char *fmt, ...)
 {
     va_list ap;
@@ -18,7 +20,7 @@ void cli_note(struct cli_ctx *ctx, const char *fmt, ...)
 {
     va_list ap;
 
-    if (ctx->quiet)
+    if (ctx->quiet || dune_ranks_me())
         return;
     fprintf(stderr, "dunectl %s: ", ctx->cmd->name);
     va_start(ap, fmt);
@@ -31,6 +33,8 @@ void cli_warn(struct cli_ctx *ctx, const char *fmt, ...)
 {
     va_list ap;
 
+    if (dune_ranks_me())
+        return;
     fprintf(stderr, "dunectl %s: warning: ", ctx->cmd->name);
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looks at the machine and says what the lack of something disables. Changes nothing. */
 #include "cli/cli.h"
+#include "cli/ranks_join.h"
 #include "targets/xdp/dune_xdp.h"
 
 #include "dune/dash.h"
@@ -239,6 +240,15 @@ static void check_dashboard(struct checkup *c)
     }
 }
 
+static void check_mpi(struct checkup *c)
+{
+    const char *version = cli_ranks_version();
+    struct check *k = add(c, "mpi", "offline stages as several processes (docs/cluster.md)");
+
+    k->state = version ? HAS : LACKS;
+    snprintf(k->found, sizeof(k->found), "%s", version ? version : "not in this build: ./run setup mpi, then build again");
+}
+
 static const char *state_text(enum state s)
 {
     return s == HAS ? "ok" : s == LACKS ? "missing" : "unknown";
@@ -309,6 +319,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     check_tools(&c);
     check_ports(&c);
     check_dashboard(&c);
+    check_mpi(&c);
     for (i = 0; i < c.n; i++)
         n_missing += c.list[i].state != HAS;
     if (ctx->json)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
+#include "cli/ranks_join.h"
 #include "cli/build_info.h"
 #include "dune/control.h"
 #include "dune/dash.h"
@@ -19,7 +20,7 @@ struct library {
 static const struct library *libraries(size_t *n)
 {
     static char yaml_version[32];
-    static struct library list[8];
+    static struct library list[9];
     int a, b, c;
 
     yaml_get_version(&a, &b, &c);
@@ -36,6 +37,8 @@ static const struct library *libraries(size_t *n)
         list[(*n)++] = (struct library){"libmicrohttpd", dune_dash_http_library(), dune_dash_http_library()};
     if (dune_dash_history_library())
         list[(*n)++] = (struct library){"sqlite", dune_dash_history_library(), dune_dash_history_library()};
+    if (cli_ranks_version())
+        list[(*n)++] = (struct library){"mpi", cli_ranks_version(), cli_ranks_version()};
     return list;
 }
 

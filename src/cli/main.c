@@ -6,6 +6,10 @@
 #include <signal.h>
 #include <stdio_ext.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "base/spill.h"
+#include "cli/ranks_join.h"
 
 const struct cli_entry cli_entries[] = {
 #define CLI_COMMAND(name, group, summary) {#name, group, summary, &cmd_##name},
@@ -74,6 +78,9 @@ static int print_error(const char *command, int rc, struct dune_diag *d)
 {
     char text[1400];
 
+    if (dune_ranks_me())
+        usleep(500000);
+
     if (rc == DUNE_E_INTERRUPTED && !d->msg[0])
         dune_diag_set(d, rc, NULL, "interrupted; the same command goes on where it stopped");
     dune_diag_format(d, text, sizeof(text));
@@ -98,22 +105,63 @@ static int close_stdout(int status)
     return status ? status : dune_err_exit_code(DUNE_E_IO);
 }
 
+static int bound_memory(const struct cli_ctx *ctx, struct dune_diag *d)
+{
+    uint64_t bytes;
+    int rc;
+
+    if (!ctx->memory)
+        return 0;
+    rc = dune_bytes_parse(ctx->memory, &bytes, d);
+    return rc ? rc : dune_spill_start(bytes, NULL, d);
+}
+
+/* Joins the other processes of an MPI job; only the first prints. */
+static int join_others(const char *name, struct dune_diag *d)
+{
+    int rc = dune_ranks_launched() && dune_ranks_n() == 1 ? cli_ranks_join(d) : 0;
+
+    if (rc || dune_ranks_n() == 1)
+        return rc;
+    for (size_t i = 0; i < cli_n_entries; i++)
+        if (strcmp(cli_entries[i].name, name) == 0 && cli_entries[i].group != CLI_JOB && cli_entries[i].group != CLI_STAGE)
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "%s does not run as several processes of an MPI job", name);
+    if (dune_ranks_me() && !freopen("/dev/null", "w", stdout))
+        return dune_diag_set(d, DUNE_E_ENV, NULL, "cannot open /dev/null");
+    return 0;
+}
+
+/* One process that fails ends them all. The first one says why; another waits a moment, because it
+ * usually fails for the same reason. */
+static void end_others(int status)
+{
+    if (status && dune_ranks_n() > 1)
+        dune_ranks_abort(status);
+    dune_ranks_finish();
+}
+
 static int run_command(struct cli_ctx *ctx, const struct cli_command *cmd, int argc, char **argv)
 {
     void *config = dune_mem_zalloc(1, cmd->config_bytes ? cmd->config_bytes : 1);
     struct dune_diag d = {0};
     struct dune_buf help = {0};
-    int rc = cli_parse(ctx, cmd, config, argc, argv, NULL, &d), status = 0;
+    int rc = join_others(cmd->name, &d), status = 0;
+
+    if (rc == 0)
+        rc = cli_parse(ctx, cmd, config, argc, argv, NULL, &d);
 
     if (rc == 0 && ctx->help) {
         cli_help_command(&help, cmd);
         cli_out(ctx, "%s", help.data);
     } else if (rc == 0) {
-        dune_progress_set_quiet(ctx->quiet);
-        rc = cmd->run(ctx, config, &d);
+        dune_progress_set_quiet(ctx->quiet || dune_ranks_me());
+        rc = bound_memory(ctx, &d);
+        if (rc == 0)
+            rc = cmd->run(ctx, config, &d);
     }
     if (rc != 0)
         status = print_error(cmd->name, rc, &d);
+    end_others(status);
     dune_buf_fini(&help);
     dune_mem_free(config);
     return status;

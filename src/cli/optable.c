@@ -5,12 +5,16 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/ranks.h"
+
 const struct cli_option cli_common[] = {
     {"json", 0, CLI_FLAG, offsetof(struct cli_ctx, json), NULL, NULL, "results as JSON on stdout"},
     {"seed", 0, CLI_U64, offsetof(struct cli_ctx, seed), "N", "1",
      "seed of every random choice; same seed, same bytes"},
     {"threads", 'j', CLI_U32, offsetof(struct cli_ctx, threads), "N", NULL,
      "worker threads (default: all cores)", .max = 1024},
+    {"memory", 0, CLI_STR, offsetof(struct cli_ctx, memory), "BYTES", NULL,
+     "bound on resident memory, like 2G; what does not fit waits in files in TMPDIR"},
     {"effort", 0, CLI_CHOICE, offsetof(struct cli_ctx, effort), "quick|default|full", "default",
      "how hard to search"},
     {"quiet", 'q', CLI_FLAG, offsetof(struct cli_ctx, quiet), NULL, NULL,
@@ -332,7 +336,7 @@ static int fill_defaults(struct parser *p)
         }
     }
     if (p->ctx->threads == 0)
-        p->ctx->threads = dune_n_cpus();
+        p->ctx->threads = dune_ranks_cpus();
     return 0;
 }
 

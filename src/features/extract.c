@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/ranks.h"
 #include "features/dataset_int.h"
 #include "features/extract_int.h"
 
@@ -114,8 +115,20 @@ static void read_alone(void *ctx, size_t i)
 
 #define SHARD_BYTES (UINT64_C(8) << 20) /* below, starting threads costs more than it brings */
 
-static void read_files(struct extraction *x)
+static void put_file(void *ctx, size_t i, struct dune_buf *out)
 {
+    dune_xt_put(&((struct extraction *)ctx)->file[i], out);
+}
+
+static bool take_file(void *ctx, size_t i, const uint8_t *data, size_t len)
+{
+    return dune_xt_take(&((struct extraction *)ctx)->file[i], data, len);
+}
+
+static int read_files(struct extraction *x, struct dune_diag *d)
+{
+    static const struct dune_ranks_work work = {read_alone, put_file, take_file};
+
     uint64_t least = x->opts->shard_bytes ? x->opts->shard_bytes : SHARD_BYTES;
     unsigned threads = x->opts->threads ? x->opts->threads : dune_n_cpus();
 
@@ -123,10 +136,10 @@ static void read_files(struct extraction *x)
         struct xt_file *f = &x->file[i];
 
         f->n_shards = f->file_bytes >= least ? DUNE_MIN(threads, (unsigned)XT_MAX_SHARDS) : 1;
-        if (f->n_shards > 1)
+        if (f->n_shards > 1 && i % dune_ranks_n() == dune_ranks_me())
             dune_xt_read(f);
     }
-    dune_parallel_for(threads, x->n, read_alone, x);
+    return dune_ranks_for(threads, x->n, &work, x, d);
 }
 
 /* The first file in order that failed, whichever was noticed first. */
@@ -514,8 +527,8 @@ int dune_extract(struct dune_dataset **out, const struct dune_extract_input *in,
     x.timeout = x.opts->timeout ? x.opts->timeout : DEFAULT_TIMEOUT;
     rc = open_files(&x, in, n_in, captures, &progress, d);
     if (rc == 0) {
-        read_files(&x);
-        rc = first_error(&x, d);
+        rc = read_files(&x, d);
+        rc = rc ? rc : first_error(&x, d);
     }
     dune_progress_end(&progress);
     add_reports(&x, report);

@@ -116,6 +116,10 @@ static inline const struct xt_flow *xt_flow_at(const struct xt_file *f, uint64_t
 void dune_xt_read(struct xt_file *f);
 void dune_xt_fini(struct xt_file *f);
 
+/* extract_share.c: a file that was read, as bytes and back. false: not what put has written. */
+void dune_xt_put(const struct xt_file *f, struct dune_buf *out);
+bool dune_xt_take(struct xt_file *f, const uint8_t *data, size_t len);
+
 /* flowtrack.c */
 void dune_xt_shard_init(struct xt_shard *s, const struct xt_file *f);
 void dune_xt_shard_fini(struct xt_shard *s);

@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/ranks.h"
+
 struct dune_trainer {
     const struct dune_table *t;
     struct dune_codes codes;
@@ -56,6 +58,7 @@ struct fit {
     uint32_t *used;           /* rows with weight, for bootstrap draws */
     size_t n_used;
     struct dune_grown *kept; /* NULL: nobody wants it */
+    bool shared;             /* trees are dealt out to all processes */
     _Atomic int rc;
 };
 
@@ -151,13 +154,67 @@ static void grow_tree(void *ctx, size_t i)
 static void copy_tree(struct dune_tree *to, const struct dune_tree *from, uint32_t n_nodes,
                       uint32_t n_classes);
 
+/* A grown tree for the other processes. */
+static void put_tree(void *ctx, size_t i, struct dune_buf *out)
+{
+    const struct fit *fit = ctx;
+    const struct dune_tree *t = &fit->f->tree[i];
+    int rc = atomic_load(&fit->rc);
+    uint32_t n = rc ? 0 : t->n_nodes;
+
+    dune_buf_append(out, &rc, sizeof(rc));
+    dune_buf_append(out, &n, sizeof(n));
+    if (n == 0)
+        return;
+    dune_buf_append(out, t->node, n * sizeof(*t->node));
+    dune_buf_append(out, t->hist, (size_t)n * fit->f->n_classes * sizeof(*t->hist));
+}
+
+static bool take_tree(void *ctx, size_t i, const uint8_t *data, size_t len)
+{
+    struct fit *fit = ctx;
+    struct dune_tree *t = &fit->f->tree[i];
+    size_t node, hist;
+    int rc, ok = 0;
+    uint32_t n;
+
+    if (len < sizeof(rc) + sizeof(n))
+        return false;
+    memcpy(&rc, data, sizeof(rc));
+    memcpy(&n, data + sizeof(rc), sizeof(n));
+    data += sizeof(rc) + sizeof(n);
+    node = n * sizeof(*t->node);
+    hist = (size_t)n * fit->f->n_classes * sizeof(*t->hist);
+    if (len - sizeof(rc) - sizeof(n) != node + hist)
+        return false;
+    if (rc || n == 0) {
+        atomic_compare_exchange_strong(&fit->rc, &ok, rc ? rc : DUNE_E_INTERNAL);
+        return true;
+    }
+    t->n_nodes = n;
+    t->node = dune_mem_alloc(n, sizeof(*t->node));
+    t->hist = dune_mem_alloc((size_t)n * fit->f->n_classes, sizeof(*t->hist));
+    memcpy(t->node, data, node);
+    memcpy(t->hist, data + node, hist);
+    return true;
+}
+
 /* Without any random draw all trees are the same one. */
 static void grow_all(struct fit *fit)
 {
+    static const struct dune_ranks_work work = {grow_tree, put_tree, take_tree};
+    struct dune_diag ignored = {0};
+    int ok = 0, rc = 0;
+
     struct dune_forest *f = fit->f;
     uint32_t own = fit->cfg.bootstrap || fit->cfg.sqrt_features ? f->n_trees : 1;
 
-    dune_parallel_for(fit->cfg.threads, own, grow_tree, fit);
+    if (fit->shared)
+        rc = dune_ranks_for(fit->cfg.threads, own, &work, fit, &ignored);
+    else
+        dune_parallel_for(fit->cfg.threads, own, grow_tree, fit);
+    if (rc)
+        atomic_compare_exchange_strong(&fit->rc, &ok, rc);
     for (uint32_t i = own; i < f->n_trees && !fit->rc; i++)
         copy_tree(&f->tree[i], &f->tree[0], f->tree[0].n_nodes, f->n_classes);
 }
@@ -204,13 +261,13 @@ static int fit_trees(struct fit *fit, struct dune_diag *d)
     return rc;
 }
 
-int dune_trainer_fit_from(const struct dune_trainer *tr, struct dune_forest **out, const uint16_t *cls,
-                          uint32_t n_classes, const uint64_t *w, dune_feature_mask cols,
-                          const struct dune_train_cfg *cfg, const struct dune_grown *from,
-                          struct dune_grown **kept, struct dune_diag *d)
+/* shared: all processes fit this forest now, and its trees are dealt out. */
+static int fit_forest(const struct dune_trainer *tr, struct dune_forest **out, const uint16_t *cls, uint32_t n_classes,
+                      const uint64_t *w, dune_feature_mask cols, const struct dune_train_cfg *cfg,
+                      const struct dune_grown *from, struct dune_grown **kept, bool shared, struct dune_diag *d)
 {
     const struct dune_table *t = tr->t;
-    struct fit fit = {.cfg = *cfg, .f = DUNE_NEW(struct dune_forest)};
+    struct fit fit = {.cfg = *cfg, .f = DUNE_NEW(struct dune_forest), .shared = shared};
     int rc;
 
     *out = NULL;
@@ -242,6 +299,14 @@ int dune_trainer_fit_from(const struct dune_trainer *tr, struct dune_forest **ou
     return 0;
 }
 
+int dune_trainer_fit_from(const struct dune_trainer *tr, struct dune_forest **out, const uint16_t *cls,
+                          uint32_t n_classes, const uint64_t *w, dune_feature_mask cols,
+                          const struct dune_train_cfg *cfg, const struct dune_grown *from,
+                          struct dune_grown **kept, struct dune_diag *d)
+{
+    return fit_forest(tr, out, cls, n_classes, w, cols, cfg, from, kept, false, d);
+}
+
 int dune_trainer_fit(const struct dune_trainer *tr, struct dune_forest **out, const uint16_t *cls,
                      uint32_t n_classes, const uint64_t *w, dune_feature_mask cols,
                      const struct dune_train_cfg *cfg, struct dune_diag *d)
@@ -258,7 +323,7 @@ int dune_forest_train(struct dune_forest **out, const struct dune_table *t,
     *out = NULL;
     rc = dune_trainer_new(&tr, t, cfg->threads, d);
     if (!rc)
-        rc = dune_trainer_fit(tr, out, NULL, 0, NULL, 0, cfg, d);
+        rc = fit_forest(tr, out, NULL, 0, NULL, 0, cfg, NULL, NULL, true, d);
     dune_trainer_free(tr);
     return rc;
 }

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "base/base.h"
+#include "base/ranks.h"
 #include "dune/solution.h"
 #include "planner/planner_int.h"
 
@@ -179,6 +179,8 @@ int dune_search_open(struct dune_search *s, const struct dune_planner_cfg *cfg, 
 
     memset(s, 0, sizeof(*s));
     s->cfg = cfg;
+    if (cfg->time_limit_s > 0 && dune_ranks_n() > 1)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "several processes cannot agree on a limit of time: leave it out");
     if (cfg->time_limit_s > 0)
         s->until_ns = dune_now_ns() + (uint64_t)(cfg->time_limit_s * 1e9);
     list_devices(s);

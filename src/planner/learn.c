@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "base/ranks.h"
 #include "planner/planner_int.h"
 
 /* A flow and where it stands in the order in which flows are given up: whole captures, drawn. */
@@ -83,10 +83,46 @@ static void fit_part(void *ctx, size_t i)
     dune_fit_free(fit);
 }
 
+static void put_part(void *ctx, size_t i, struct dune_buf *out)
+{
+    struct job *j = ctx;
+    const struct dune_space *s = j->s->space;
+    unsigned b = (unsigned)(i % j->spec->n_blocks);
+    const uint8_t *held = j->held[i / j->spec->n_blocks];
+
+    dune_buf_append(out, &j->diag[i], sizeof(j->diag[i]));
+    for (size_t k = 0; k < s->n_items; k++)
+        if (held[s->item_flow[k]])
+            dune_buf_append(out, &j->col[b][k], sizeof(j->col[b][k]));
+}
+
+static bool take_part(void *ctx, size_t i, const uint8_t *data, size_t len)
+{
+    struct job *j = ctx;
+    const struct dune_space *s = j->s->space;
+    unsigned b = (unsigned)(i % j->spec->n_blocks);
+    const uint8_t *held = j->held[i / j->spec->n_blocks], *end = data + len;
+
+    if (len < sizeof(j->diag[i]))
+        return false;
+    memcpy(&j->diag[i], data, sizeof(j->diag[i]));
+    data += sizeof(j->diag[i]);
+    for (size_t k = 0; k < s->n_items; k++) {
+        if (!held[s->item_flow[k]])
+            continue;
+        if ((size_t)(end - data) < sizeof(j->col[b][k]))
+            return false;
+        memcpy(&j->col[b][k], data, sizeof(j->col[b][k]));
+        data += sizeof(j->col[b][k]);
+    }
+    return data == end;
+}
+
 int dune_search_fit_parts(struct dune_search *s, const struct dune_chain_spec *spec, unsigned n_parts,
                           uint8_t **train, uint8_t **held, struct dune_item_answer **col,
                           struct dune_diag *d)
 {
+    static const struct dune_ranks_work work = {fit_part, put_part, take_part};
     size_t n = (size_t)n_parts * spec->n_blocks;
     struct job j = {.s = s, .spec = spec, .train = train, .held = held, .col = col};
     int rc = dune_interrupted() ? dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted") : 0;
@@ -99,7 +135,7 @@ int dune_search_fit_parts(struct dune_search *s, const struct dune_chain_spec *s
     for (unsigned b = 0; b < spec->n_blocks; b++)
         for (size_t i = 0; i < s->space->n_items; i++)
             col[b][i] = (struct dune_item_answer){.cls = DUNE_NO_CLASS};
-    dune_parallel_for(s->space->threads, n, fit_part, &j);
+    rc = dune_ranks_for(s->space->threads, n, &work, &j, d);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         rc = j.diag[i].code;
         if (rc && d && !d->code)

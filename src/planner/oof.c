@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "base/base.h"
+#include "base/ranks.h"
 #include "planner/planner_int.h"
 
 struct entry {
@@ -99,44 +99,93 @@ static size_t bucket_of(const struct dune_class_set *block, const struct dune_fi
     return h % N_BUCKETS;
 }
 
-/* One fold of one column. */
+/* One fold of one column per item: column i / k, fold i % k. */
 struct fold_job {
     struct dune_cv *cv;
-    const struct dune_fit_cfg *cfg;
-    const uint8_t *block;
-    struct dune_item_answer *col;
-    struct dune_diag diag[MAX_FOLDS];
+    struct entry **entry;
+    struct dune_diag *diag; /* [items] */
 };
 
 static void run_fold(void *ctx, size_t i)
 {
     struct fold_job *job = ctx;
+    const struct entry *e = job->entry[i / job->cv->k];
+    unsigned fold = (unsigned)(i % job->cv->k);
     struct dune_fit *fit = NULL;
     struct dune_diag *d = &job->diag[i];
-
-    if (dune_fit_train(&fit, job->cv->s, job->cfg, job->block, job->cv->train[i], d) == 0)
-        d->code = dune_fit_answer(fit, job->cv->s, job->cv->held[i], job->col, d);
-    dune_fit_free(fit);
-}
-
-static int fit_column(struct dune_cv *cv, const struct dune_class_set *block,
-                      const struct dune_fit_cfg *cfg, struct dune_item_answer *col, struct dune_diag *d)
-{
-    struct fold_job job = {.cv = cv, .cfg = cfg, .col = col};
     uint8_t member[DUNE_CLASS_WORDS * 64];
 
     for (unsigned c = 0; c < sizeof(member); c++)
-        member[c] = dune_class_set_has(block, c);
-    job.block = member;
-    dune_parallel_for(cv->s->threads, cv->k, run_fold, &job);
-    for (unsigned i = 0; i < cv->k; i++) {
-        if (job.diag[i].code) {
-            if (d && !d->code)
-                *d = job.diag[i];
-            return job.diag[i].code;
-        }
+        member[c] = dune_class_set_has(&e->block, c);
+    if (dune_fit_train(&fit, job->cv->s, &e->cfg, member, job->cv->train[fold], d) == 0)
+        d->code = dune_fit_answer(fit, job->cv->s, job->cv->held[fold], e->col, d);
+    dune_fit_free(fit);
+}
+
+/* Its error, or the answers to the flows it held out, for the other processes. */
+static void put_fold(void *ctx, size_t i, struct dune_buf *out)
+{
+    const struct fold_job *job = ctx;
+    const struct dune_space *s = job->cv->s;
+    const uint8_t *held = job->cv->held[i % job->cv->k];
+    const struct entry *e = job->entry[i / job->cv->k];
+
+    dune_buf_append(out, &job->diag[i], sizeof(job->diag[i]));
+    for (size_t k = 0; k < s->n_items; k++)
+        if (held[s->item_flow[k]])
+            dune_buf_append(out, &e->col[k], sizeof(e->col[k]));
+}
+
+static bool take_fold(void *ctx, size_t i, const uint8_t *data, size_t len)
+{
+    struct fold_job *job = ctx;
+    const struct dune_space *s = job->cv->s;
+    const uint8_t *held = job->cv->held[i % job->cv->k];
+    const struct entry *e = job->entry[i / job->cv->k];
+
+    if (len < sizeof(job->diag[i]))
+        return false;
+    memcpy(&job->diag[i], data, sizeof(job->diag[i]));
+    data += sizeof(job->diag[i]);
+    len -= sizeof(job->diag[i]);
+    for (size_t k = 0; k < s->n_items; k++) {
+        if (!held[s->item_flow[k]])
+            continue;
+        if (len < sizeof(e->col[k]))
+            return false;
+        memcpy(&e->col[k], data, sizeof(e->col[k]));
+        data += sizeof(e->col[k]);
+        len -= sizeof(e->col[k]);
     }
-    return 0;
+    return len == 0;
+}
+
+/* Fills the columns of entries that have none. */
+static int fit_columns(struct dune_cv *cv, struct entry **entry, unsigned n, struct dune_diag *d)
+{
+    static const struct dune_ranks_work work = {run_fold, put_fold, take_fold};
+    struct fold_job job = {.cv = cv, .entry = entry};
+    size_t items = (size_t)n * cv->k;
+    int rc;
+
+    job.diag = DUNE_NEW_N(struct dune_diag, items);
+    for (unsigned e = 0; e < n; e++) {
+        entry[e]->col = dune_mem_alloc(cv->s->n_items, sizeof(*entry[e]->col));
+        for (size_t i = 0; i < cv->s->n_items; i++)
+            entry[e]->col[i] = (struct dune_item_answer){.cls = DUNE_NO_CLASS};
+    }
+    rc = dune_ranks_for(cv->s->threads, items, &work, &job, d);
+    for (size_t i = 0; rc == 0 && i < items; i++) {
+        rc = job.diag[i].code;
+        if (rc && d && !d->code)
+            *d = job.diag[i];
+    }
+    for (unsigned e = 0; rc && e < n; e++) {
+        dune_mem_free(entry[e]->col);
+        entry[e]->col = NULL;
+    }
+    dune_mem_free(job.diag);
+    return rc;
 }
 
 static struct entry *entry_of(struct dune_cv *cv, const struct dune_class_set *block, const struct dune_fit_cfg *cfg)
@@ -163,41 +212,50 @@ void dune_cv_touch(struct dune_cv *cv, const struct dune_chain_spec *spec)
         entry_of(cv, &spec->block[b], &spec->cfg[b]);
 }
 
+/* Those of the entries that have no column yet are fitted together. */
+static int fill(struct dune_cv *cv, struct entry **entry, unsigned n, struct dune_diag *d)
+{
+    struct entry *missing[DUNE_MAX_BLOCKS];
+    unsigned m = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        bool again = entry[i]->col != NULL;
+
+        for (unsigned j = 0; j < m; j++)
+            again |= missing[j] == entry[i];
+        if (!again)
+            missing[m++] = entry[i];
+    }
+    if (m == 0)
+        return 0;
+    if (dune_interrupted())
+        return dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted");
+    return fit_columns(cv, missing, m, d);
+}
+
 int dune_cv_column(struct dune_cv *cv, const struct dune_class_set *block, const struct dune_fit_cfg *cfg,
                    const struct dune_item_answer **col, struct dune_diag *d)
 {
     struct entry *e = entry_of(cv, block, cfg);
+    int rc = fill(cv, &e, 1, d);
 
-    if (!e->col) {
-        struct dune_item_answer *fresh;
-        int rc;
-
-        if (dune_interrupted())
-            return dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted");
-        fresh = dune_mem_alloc(cv->s->n_items, sizeof(*fresh));
-        for (size_t i = 0; i < cv->s->n_items; i++)
-            fresh[i] = (struct dune_item_answer){.cls = DUNE_NO_CLASS};
-        rc = fit_column(cv, block, cfg, fresh, d);
-        if (rc) {
-            dune_mem_free(fresh);
-            return rc;
-        }
-        e->col = fresh;
-    }
-    *col = e->col;
-    return 0;
+    if (rc == 0)
+        *col = e->col;
+    return rc;
 }
 
 int dune_cv_columns(struct dune_cv *cv, const struct dune_chain_spec *spec,
                     const struct dune_item_answer **col, struct dune_diag *d)
 {
-    for (unsigned b = 0; b < spec->n_blocks; b++) {
-        int rc = dune_cv_column(cv, &spec->block[b], &spec->cfg[b], &col[b], d);
+    struct entry *e[DUNE_MAX_BLOCKS];
+    int rc;
 
-        if (rc)
-            return rc;
-    }
-    return 0;
+    for (unsigned b = 0; b < spec->n_blocks; b++)
+        e[b] = entry_of(cv, &spec->block[b], &spec->cfg[b]);
+    rc = fill(cv, e, spec->n_blocks, d);
+    for (unsigned b = 0; rc == 0 && b < spec->n_blocks; b++)
+        col[b] = e[b]->col;
+    return rc;
 }
 
 int dune_cv_score(struct dune_cv *cv, const struct dune_chain_spec *spec, struct dune_f1 *f1,

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "base/ranks.h"
 #include "planner/planner_int.h"
 
 enum { KEY = 32, N_BUCKETS = 4096 };
@@ -84,6 +84,12 @@ int dune_search_log_open(struct dune_search_log **out, const char *path, const c
     if (dune_path_exists(path) && dune_file_read(path, &text, &len, NULL) == 0)
         known = read_lines(log, text, head);
     dune_mem_free(text);
+    dune_ranks_barrier(); /* several processes have read the same before the first one writes */
+    if (dune_ranks_me()) {
+        dune_mem_free(head);
+        *out = log;
+        return 0;
+    }
     log->file = fopen(path, known ? "a" : "w");
     if (log->file) /* the empty line ends one that was cut short */
         fprintf(log->file, "%s\n", known ? "" : head);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "base/base.h"
+#include "base/ranks.h"
 
 #define RANKING_TREES 17
 
@@ -265,32 +265,129 @@ static int nothing_fits(const struct search *g, struct dune_diag *d)
                          b->leaves_sum, b->features_distinct);
 }
 
+/* One (n, number of trees): an item of work. */
+struct grid_item {
+    uint32_t n, trees;
+    struct search g;
+    int rc;
+    struct dune_diag d;
+};
+
+struct grid_work {
+    struct grid_item *item;
+};
+
+static void run_item(void *ctx, size_t i)
+{
+    struct grid_item *it = &((struct grid_work *)ctx)->item[i];
+    struct search *g = &it->g;
+
+    g->col = dune_mem_zalloc(g->s->n_items, sizeof(*g->col));
+    dune_confusion_init(&g->conf, g->s->n_classes + 1);
+    it->rc = search_n_trees(g, it->n, it->trees, &it->d);
+    dune_confusion_fini(&g->conf);
+    dune_mem_free(g->col);
+    g->col = NULL;
+    if (g->cfg->progress)
+        dune_progress_add(g->cfg->progress, 1);
+}
+
+/* What an item found, as other processes need it. */
+struct grid_found {
+    int rc;
+    struct dune_diag d;
+    uint64_t skipped, skipped_profile, n_points;
+    char why[160];
+};
+
+static void put_item(void *ctx, size_t i, struct dune_buf *out)
+{
+    const struct grid_item *it = &((struct grid_work *)ctx)->item[i];
+    struct grid_found f;
+
+    memset(&f, 0, sizeof(f));
+    f.rc = it->rc;
+    f.d = it->d;
+    f.skipped = it->g.skipped;
+    f.skipped_profile = it->g.skipped_profile;
+    f.n_points = it->g.points.len;
+    memcpy(f.why, it->g.why, sizeof(f.why));
+    dune_buf_append(out, &f, sizeof(f));
+    if (f.n_points)
+        dune_buf_append(out, it->g.points.data, (size_t)f.n_points * sizeof(*it->g.points.data));
+}
+
+static bool take_item(void *ctx, size_t i, const uint8_t *data, size_t len)
+{
+    struct grid_item *it = &((struct grid_work *)ctx)->item[i];
+    struct dune_grid_point p;
+    struct grid_found f;
+
+    if (len < sizeof(f))
+        return false;
+    memcpy(&f, data, sizeof(f));
+    it->rc = f.rc;
+    it->d = f.d;
+    it->g.skipped = f.skipped;
+    it->g.skipped_profile = f.skipped_profile;
+    memcpy(it->g.why, f.why, sizeof(it->g.why));
+    if (len - sizeof(f) != f.n_points * sizeof(p))
+        return false;
+    for (uint64_t k = 0; k < f.n_points; k++) {
+        memcpy(&p, data + sizeof(f) + k * sizeof(p), sizeof(p));
+        DUNE_VEC_PUSH(&it->g.points, p);
+    }
+    return true;
+}
+
+/* The items one after another, up to the first that failed, as one search. */
+static int join_items(struct search *g, struct grid_item *item, unsigned n, struct dune_diag *d)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const struct search *part = &item[i].g;
+
+        if (item[i].rc) {
+            if (d && !d->code)
+                *d = item[i].d;
+            return item[i].rc;
+        }
+        g->skipped += part->skipped;
+        g->skipped_profile += part->skipped_profile;
+        if (part->why[0])
+            memcpy(g->why, part->why, sizeof(g->why));
+        for (size_t k = 0; k < part->points.len; k++)
+            DUNE_VEC_PUSH(&g->points, part->points.data[k]);
+    }
+    return 0;
+}
+
 int dune_grid_search(struct dune_grid *out, struct dune_space *s, const struct dune_grid_cfg *cfg,
                      const uint8_t *block, const uint8_t *train, const uint8_t *valid,
                      struct dune_diag *d)
 {
+    static const struct dune_ranks_work work = {run_item, put_item, take_item};
     struct search g = {.s = s, .cfg = cfg, .block = block, .train = train, .valid = valid};
+    struct grid_item item[DUNE_ARRAY_LEN(grid_n) * DUNE_ARRAY_LEN(grid_trees)];
+    struct grid_work w = {item};
     uint32_t n[DUNE_ARRAY_LEN(grid_n)];
-    unsigned n_len = axis_n(cfg, s, n);
+    unsigned n_len = axis_n(cfg, s, n), n_items = 0;
     int rc = dune_grid_prepare(s, cfg, d);
 
     memset(out, 0, sizeof(*out));
-    g.col = dune_mem_zalloc(s->n_items, sizeof(*g.col));
-    dune_confusion_init(&g.conf, s->n_classes + 1);
-    for (unsigned i = 0; rc == 0 && i < n_len; i++) {
-        for (unsigned t = 0; rc == 0 && t < axis_trees(cfg); t++) {
-            rc = search_n_trees(&g, n[i], grid_trees[t], d);
-            if (cfg->progress)
-                dune_progress_add(cfg->progress, 1);
-        }
-    }
+    for (unsigned i = 0; i < n_len; i++)
+        for (unsigned t = 0; t < axis_trees(cfg); t++)
+            item[n_items++] = (struct grid_item){.n = n[i], .trees = grid_trees[t], .g = g};
+    if (rc == 0)
+        rc = dune_ranks_for(dune_ranks_n() > 1 ? s->threads : 1, n_items, &work, &w, d);
+    if (rc == 0)
+        rc = join_items(&g, item, n_items, d);
+    for (unsigned i = 0; i < n_items; i++)
+        DUNE_VEC_FREE(&item[i].g.points);
     if (rc == 0 && !g.points.len)
         rc = nothing_fits(&g, d);
     finish(&g, out);
     if (rc)
         dune_grid_fini(out);
-    dune_confusion_fini(&g.conf);
-    dune_mem_free(g.col);
     return rc;
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/base.h"
+#include "base/ranks.h"
 #include "submodels/submodels_int.h"
 
 struct run {
@@ -329,7 +329,10 @@ int dune_submodels_search(struct dune_submodel_set **out, const struct dune_data
         resume(&r);
         dune_progress_start(&r.progress, "sub-models",
                             (uint64_t)(blocks->n_blocks - how->n_resumed) * dune_grid_steps(&r.grid[0], r.space));
-        dune_parallel_for(how->threads, blocks->n_blocks, search_block, &r);
+        if (dune_ranks_n() == 1)
+            dune_parallel_for(how->threads, blocks->n_blocks, search_block, &r);
+        for (uint32_t i = 0; dune_ranks_n() > 1 && i < blocks->n_blocks; i++)
+            search_block(&r, i); /* its grid points are dealt out */
         dune_progress_end(&r.progress);
         rc = first_error(&r, d);
         if (how->partial && rc && rc != DUNE_E_INTERRUPTED)

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Arrays in files: the contents of ordinary ones, also while their pages are given back. */
+#include <unistd.h>
+
+#include "base/spill.h"
+#include "testing.h"
+
+enum { BIG = 3 << 20 };
+
+static void test_bytes(void **state)
+{
+    (void)state;
+    struct dune_diag d = {0};
+    uint64_t v;
+
+    assert_ok(dune_bytes_parse("65536", &v, &d), d);
+    assert_int_equal(v, 65536);
+    assert_ok(dune_bytes_parse("2G", &v, &d), d);
+    assert_int_equal(v, UINT64_C(2) << 30);
+    assert_ok(dune_bytes_parse("512M", &v, &d), d);
+    assert_int_equal(v, 512u << 20);
+    assert_int_equal(dune_bytes_parse("", &v, &d), DUNE_E_USAGE);
+    assert_int_equal(dune_bytes_parse("G", &v, &d), DUNE_E_USAGE);
+    assert_int_equal(dune_bytes_parse("12X", &v, &d), DUNE_E_USAGE);
+    assert_int_equal(dune_bytes_parse("99999999999999T", &v, &d), DUNE_E_USAGE);
+}
+
+static void test_off(void **state)
+{
+    (void)state;
+    struct dune_diag d = {0};
+    void *p = dune_mem_alloc(BIG, 1);
+
+    assert_false(dune_spill_on());
+    assert_null(dune_spill_alloc(BIG));
+    assert_int_equal(dune_spill_size(p), 0);
+    dune_mem_free(p);
+    assert_int_equal(dune_spill_start(1000, NULL, &d), DUNE_E_USAGE);
+    memset(&d, 0, sizeof(d));
+    assert_int_equal(dune_spill_start(64u << 20, "/nonexistent", &d), DUNE_E_ENV);
+}
+
+static void fill(uint32_t *p, size_t n, uint32_t key)
+{
+    for (size_t i = 0; i < n; i++)
+        p[i] = (uint32_t)i * 2654435761u + key;
+}
+
+static void assert_filled(const uint32_t *p, size_t n, uint32_t key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (p[i] != (uint32_t)i * 2654435761u + key)
+            fail_msg("word %zu", i);
+}
+
+static void test_on(void **state)
+{
+    (void)state;
+    enum { N = 40, WORDS = BIG / 4 };
+    struct dune_diag d = {0};
+    uint32_t *a[N], *grown = dune_mem_alloc(1000, 4); /* from before */
+    const uint32_t *z;
+
+    fill(grown, 1000, 7);
+    assert_ok(dune_spill_start(33u << 20, NULL, &d), d);
+    for (uint32_t k = 0; k < N; k++) { /* 120 MB in all, with a bound of 33 */
+        a[k] = dune_mem_alloc(WORDS, 4);
+        assert_int_equal(dune_spill_size(a[k]), BIG);
+        fill(a[k], WORDS, k);
+    }
+    assert_true(dune_spill_bytes() >= (uint64_t)N * BIG);
+    for (uint32_t k = 0; k < N; k++)
+        assert_filled(a[k], WORDS, k);
+    grown = dune_mem_realloc(grown, WORDS, 4);
+    assert_filled(grown, 1000, 7);
+    fill(grown, WORDS, 9);
+    grown = dune_mem_realloc(grown, 2 * WORDS, 4);
+    assert_filled(grown, WORDS, 9);
+    grown = dune_mem_realloc(grown, 50, 4);
+    assert_int_equal(dune_spill_size(grown), 0);
+    assert_filled(grown, 50, 9);
+    z = dune_mem_zalloc(WORDS, 4);
+    for (size_t i = 0; i < WORDS; i++)
+        assert_int_equal(z[i], 0);
+    dune_mem_free((void *)(uintptr_t)z);
+    dune_mem_free(grown);
+    for (uint32_t k = 0; k < N; k++)
+        dune_mem_free(a[k]);
+    assert_int_equal(dune_spill_bytes(), 0);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_bytes),
+    cmocka_unit_test(test_off),
+    cmocka_unit_test(test_on),
+};
+RUN_TESTS(tests)
