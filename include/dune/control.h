@@ -113,6 +113,7 @@ struct dune_live {
 struct dune_live_ops {
     const char *name;
     bool shares; /* can stamp a share of the new flows (canary) */
+    bool sees_packets; /* packets pass the agent's process: a shadow plan can run beside them */
     int (*load)(struct dune_live *l, const struct dune_plan *p, uint16_t position, struct dune_diag *d);
     int (*stamp)(struct dune_live *l, uint16_t generation, uint32_t share, uint64_t now, struct dune_diag *d);
     /* Also the stamped one, when no other is held. */

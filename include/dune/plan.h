@@ -128,6 +128,8 @@ struct dune_plan {
     uint16_t early_exit;           /* 0..256, 256 = never */
     enum dune_fallback fallback;
     uint64_t timeout;              /* ticks or DUNE_TIMEOUT_NONE */
+    uint64_t syn_timeout;          /* ticks after which another flow may take the slot of a flow of which only SYN without
+                                      ACK was seen; such a flow is not settled. 0: as any other */
     enum dune_hash_kind hash;
     uint8_t hash_key[16];          /* siphash only */
     uint32_t slots;                /* a power of two */

@@ -7,7 +7,7 @@
 #include "dune/submodel_set.h"
 
 struct config {
-    const char *out, *topology, *budget, *profile, *name;
+    const char *out, *topology, *budget, *profile, *name, *syn_timeout;
     uint32_t devices, early_exit, generation;
     unsigned claim, fallback;
     struct cli_list min_confidence;
@@ -31,6 +31,8 @@ static const struct cli_option options[] = {
      "what becomes of packets that no sub-model claims: nothing, or the best tentative class"},
     {"min-confidence", 0, CLI_NAMES, offsetof(struct config, min_confidence), "N|CLASS=N,...", NULL,
      "less confident answers do not count, 0 to 255; for all classes or for one"},
+    {"syn-timeout", 0, CLI_STR, offsetof(struct config, syn_timeout), "SECONDS", NULL,
+     "others may take the slot of a flow with only SYN, no ACK, after this idle time (a SYN flood)"},
     {"generation", 0, CLI_U32, offsetof(struct config, generation), "N", "1", "plan generation", .max = 65535},
     {"name", 0, CLI_STR, offsetof(struct config, name), "NAME", "stages", "name of the plan"},
 };
@@ -182,6 +184,8 @@ static int compile(struct cli_ctx *ctx, const struct config *cfg, const struct d
     (*p)->generation = (uint16_t)cfg->generation;
     tell_origin(*p, s, seq);
     rc = place(cfg, *p, &budget, profile, d);
+    if (rc == 0 && cfg->syn_timeout)
+        rc = dune_timeout_parse(cfg->syn_timeout, &(*p)->syn_timeout, d);
     return rc ? rc : dune_plan_verify(*p, d);
 }
 

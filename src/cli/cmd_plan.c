@@ -10,7 +10,7 @@
 
 struct config {
     const char *out, *budget, *profile, *features, *solution, *choice;
-    const char *open_world, *background, *pareto, *topology;
+    const char *open_world, *background, *pareto, *topology, *syn_timeout;
     double want_precision, want_f1, time_limit;
     uint32_t devices;
     bool tuned, explain;
@@ -43,6 +43,8 @@ static const struct cli_option options[] = {
      "plan for 1 to K devices: F1 against devices and resources (.json, else CSV); slow"},
     {"want-f1", 0, CLI_DOUBLE, offsetof(struct config, want_f1), "F1", NULL,
      "the smallest deployment that reaches this macro F1 out of fold, 0..1; slow", false, 0, 1},
+    {"syn-timeout", 0, CLI_STR, offsetof(struct config, syn_timeout), "SECONDS", NULL,
+     "others may take the slot of a flow with only SYN, no ACK, after this idle time (a SYN flood)"},
     {"choice", 0, CLI_STR, offsetof(struct config, choice), "FILE", NULL, "what was chosen and why (JSON)"},
     {"tuned", 0, CLI_FLAG, offsetof(struct config, tuned), NULL, NULL,
      "monoliths in tuned form: our search and folds"},
@@ -215,7 +217,7 @@ static int check_options(struct cli_ctx *ctx, const struct config *cfg, const st
         return dune_diag_set(d, DUNE_E_USAGE, NULL,
                              "--explain, --open-world, --want-precision, --topology and --time-limit need "
                              "--solution dune");
-    if (points && (!own || cfg->explain || cfg->choice || cfg->open_world || cfg->topology))
+    if (points && (!own || cfg->explain || cfg->choice || cfg->open_world || cfg->topology || cfg->syn_timeout))
         return dune_diag_set(d, DUNE_E_USAGE, NULL,
                              "--pareto and --want-f1 need --solution dune and equal devices, and give no notes: "
                              "plan once more with the devices and leaves they found");
@@ -232,6 +234,10 @@ static int plan(struct cli_ctx *ctx, const struct config *cfg, const struct dune
     struct dune_solution_result result = {0};
     int rc = dune_solution_solve(ops, job, &result, d);
 
+    if (rc == 0 && cfg->syn_timeout)
+        rc = dune_timeout_parse(cfg->syn_timeout, &result.plan->syn_timeout, d);
+    if (rc == 0 && cfg->syn_timeout)
+        rc = dune_plan_verify(result.plan, d);
     if (rc == 0)
         rc = dune_plan_write(result.plan, cfg->out, d);
     if (rc == 0)

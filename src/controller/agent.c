@@ -265,6 +265,9 @@ static int do_shadow(struct dune_agent *a, const struct dune_ctl_msg *m, struct 
         a->shadow = NULL;
         return 0;
     }
+    if (!a->live->ops->sees_packets)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "packets of engine %s do not pass its agent, so no plan can run beside "
+                             "them: shadow plans take first devices on AF_PACKET ports", a->live->ops->name);
     if (!collect(&a->shadowing, m))
         return 0;
     rc = read_plan(&a->shadowing, &p, &crc, d);

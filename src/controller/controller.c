@@ -96,6 +96,8 @@ static void on_device(void *ctx, const char *subject, const void *data, size_t l
             dune_ctl_take_digests(c, m);
     } else if (m->kind == DUNE_CTL_REFUSED) {
         c->stats.refused++;
+        if (m->generation && m->generation == c->shadow.generation) /* not asked again for this one */
+            dev->shadow_refused = m->generation;
         dune_ctl_note(c, "device %s refuses: %s", dev->name, m->text);
     } else {
         c->stats.bad_messages++;

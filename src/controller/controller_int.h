@@ -31,7 +31,7 @@ struct ctl_device {
     struct dune_counters at_update; /* when the update under way began */
     uint64_t at_update_boot;
     bool colliding, full; /* alarms that are raised */
-    bool shadow_done;
+    uint16_t shadow_refused; /* generation of a shadow plan that it cannot run */
     uint32_t n_rules; /* waiting to be sent */
     struct dune_digest rule[DUNE_CTL_BATCH];
 };

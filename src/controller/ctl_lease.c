@@ -93,7 +93,7 @@ static void acquire(struct dune_controller *c)
     for (uint32_t i = 0; i < c->n_devices; i++) {
         c->device[i].sent_seq = c->device[i].sent_ns = 0;
         c->device[i].n_rules = 0;
-        c->device[i].shadow_done = false;
+        c->device[i].shadow_refused = 0;
     }
     memset(c->known, 0, KNOWN_FLOWS * sizeof(*c->known)); /* what another controller sent is unknown */
     dune_ctl_note(c, "lease taken, epoch %llu", (unsigned long long)c->epoch);

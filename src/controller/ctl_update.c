@@ -151,7 +151,8 @@ static void reconcile(struct dune_controller *c, struct ctl_device *dev)
         send_plain(c, dev, DUNE_CTL_STAMP, w.stamp, w.share);
         return;
     }
-    if (c->shadow.generation && ctl_is_first(dev) && r->shadow.generation != c->shadow.generation)
+    if (c->shadow.generation && ctl_is_first(dev) && r->shadow.generation != c->shadow.generation &&
+        dev->shadow_refused != c->shadow.generation)
         send_plan(c, dev, &c->shadow, DUNE_CTL_SHADOW);
     else if (!c->shadow.generation && r->shadow.generation)
         send_plain(c, dev, DUNE_CTL_SHADOW, 0, 0);

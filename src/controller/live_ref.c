@@ -223,7 +223,7 @@ void dune_live_ref_process(struct dune_live *l, const struct dune_device_in *in,
 }
 
 static const struct dune_live_ops ref_ops = {
-    .name = "reference", .shares = true, .load = load, .stamp = stamp, .unload = unload, .put_rule = put_rule,
+    .name = "reference", .shares = true, .sees_packets = true, .load = load, .stamp = stamp, .unload = unload, .put_rule = put_rule,
     .on_digest = on_digest, .status = status, .counters = counters, .close = close_live,
 };
 

@@ -19,6 +19,7 @@ struct xsw {
     struct dune_xdp *x;
     uint32_t n_held;
     uint16_t held[2], stamped, position;
+    uint32_t share;
     uint64_t timeout, swept;
     dune_digest_fn fn;
     void *ctx;
@@ -45,8 +46,10 @@ static int load(struct dune_live *l, const struct dune_plan *p, uint16_t positio
     rc = dune_xdp_hold(s->x, p, position, d);
     if (rc)
         return rc;
-    if (s->n_held == 0)
+    if (s->n_held == 0) {
         s->stamped = p->generation;
+        s->share = DUNE_STAMP_ALL;
+    }
     s->position = position;
     s->timeout = p->timeout;
     s->held[s->n_held++] = p->generation;
@@ -59,11 +62,11 @@ static int stamp(struct dune_live *l, uint16_t generation, uint32_t share, uint6
     int rc;
 
     (void)now; /* the program has its own clock */
-    if (share < DUNE_STAMP_ALL)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "engine xdp stamps all new flows or none: no canary on this device");
-    rc = dune_xdp_stamp(s->x, generation, d);
-    if (rc == 0)
+    rc = dune_xdp_stamp(s->x, generation, share, d);
+    if (rc == 0) {
         s->stamped = generation;
+        s->share = share;
+    }
     return rc;
 }
 
@@ -127,7 +130,7 @@ static void status(const struct dune_live *l, struct dune_live_status *out)
     memcpy(out->held, s->held, sizeof(out->held));
     out->position = s->position;
     out->stamped = s->stamped;
-    out->share = s->n_held ? DUNE_STAMP_ALL : 0;
+    out->share = s->n_held ? s->share : 0;
     out->drain_until = s->n_held == 2 ? dune_xdp_drain_until(s->x) : 0;
     dune_xdp_latency(s->x, bin);
     out->hop_p50_ns = dune_xdp_latency_quantile(bin, 0.5);
@@ -147,7 +150,7 @@ static void close_live(struct dune_live *l)
 }
 
 static const struct dune_live_ops xdp_ops = {
-    .name = "xdp", .load = load, .stamp = stamp, .unload = unload, .put_rule = put_rule, .on_digest = on_digest,
+    .name = "xdp", .shares = true, .load = load, .stamp = stamp, .unload = unload, .put_rule = put_rule, .on_digest = on_digest,
     .poll = poll_live, .status = status, .counters = counters, .close = close_live,
 };
 

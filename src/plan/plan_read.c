@@ -51,9 +51,12 @@ static void read_flow_state(struct dune_json_reader *r, const json_t *root, stru
 {
     const json_t *o = json_object_get(root, "flow_state");
     size_t at = dune_json_enter_key(r, "flow_state");
+    bool syn = json_object_get(o, "syn_timeout") != NULL;
 
-    if (!dune_json_is_object(r, o, "slots ways timeout hash hash_key"))
+    if (!dune_json_is_object(r, o, syn ? "slots ways timeout syn_timeout hash hash_key" : "slots ways timeout hash hash_key"))
         return;
+    if (syn)
+        p->syn_timeout = dune_json_uint(r, o, "syn_timeout", INT64_MAX);
     p->slots = (uint32_t)dune_json_uint(r, o, "slots", UINT32_MAX);
     p->ways = (uint32_t)dune_json_uint(r, o, "ways", UINT32_MAX);
     p->timeout = DUNE_TIMEOUT_NONE;

@@ -77,6 +77,10 @@ static int check_flow_state(struct check *c)
         return BAD(c, "flow_state.ways", "must be 1 to 8");
     if (p->timeout == 0 || (p->timeout > INT64_MAX && p->timeout != DUNE_TIMEOUT_NONE))
         return BAD(c, "flow_state.timeout", "must be at least 1 tick, or null for none");
+    if (p->syn_timeout > INT64_MAX || p->syn_timeout > p->timeout)
+        return BAD(c, "flow_state.syn_timeout", "must be at most the time-out");
+    if (p->syn_timeout && p->claim == DUNE_CLAIM_VOTES)
+        return BAD(c, "flow_state.syn_timeout", "claim rule votes has none");
     if (p->hash > DUNE_HASH_SIPHASH)
         return BAD(c, "flow_state.hash", "unknown hash");
     if (p->hash == DUNE_HASH_CRC && memcmp(p->hash_key, zero, 16) != 0)

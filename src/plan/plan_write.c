@@ -56,6 +56,8 @@ static void put_flow_state(struct dune_jsonw *w, const struct dune_plan *p)
         dune_jsonw_null(w);
     else
         dune_jsonw_uint(w, p->timeout);
+    if (p->syn_timeout)
+        put_uint(w, "syn_timeout", p->syn_timeout);
     put_str(w, "hash", dune_plan_hash_words[p->hash]);
     put_str(w, "hash_key", p->hash == DUNE_HASH_SIPHASH ? key : NULL);
     dune_jsonw_end(w);

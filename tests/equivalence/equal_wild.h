@@ -75,6 +75,7 @@ static inline struct dune_plan *wild_plan(uint64_t seed)
     dune_rng_init(&r, seed, 31, 0, 0);
     n_dev = 1 + (uint32_t)dune_rng_below(&r, 4);
     p = random_plan(seed, (uint32_t)dune_rng_below(&r, 4), n_dev);
+    p->syn_timeout = seed % 3 ? 0 : 300;
     extra = 1 + (uint32_t)dune_rng_below(&r, 3);
     for (uint32_t k = 0; k < extra; k++)
         wild_submodel(&r, p, (uint8_t)(100 + k), (uint16_t)(n_dev - 1));

@@ -76,6 +76,36 @@ static void test_full_table(void **state)
     (void)state;
 }
 
+/* Connections that are never answered fill the table, among flows that go on: the flood gives way, the others stay. */
+static void test_syn_flood(void **state)
+{
+    uint64_t taken = 0, lost = 0;
+
+    for (uint32_t ways = 1; ways <= 8; ways++) {
+        struct dune_plan *p = plan_of(ways + 20, ways % 2 ? DUNE_HASH_CRC : DUNE_HASH_SIPHASH);
+        struct dune_chain_opts o = {.slots = 8, .ways = ways};
+        struct equal e;
+        struct lot *l;
+
+        p->syn_timeout = 100;
+        l = open_lot(&e, p, &o, "SYN flood");
+        for (uint32_t i = 0; i < 6000; i++) {
+            uint32_t k = i % 4 ? 1000 + i / 2 : i % 80; /* every SYN comes twice; some flows are answered now and then */
+            uint8_t flags = i % 4 ? DUNE_TCP_SYN : i / 80 % 3 ? DUNE_TCP_ACK : DUNE_TCP_SYN;
+
+            push(l, &(struct kit_packet){.src = k, .dst = 1, .sport = 1, .dport = 2, .tcp = k % 16 != 1,
+                                         .tcp_flags = flags}, 100 + i);
+        }
+        flush(l);
+        taken += kit_count(e.fast, 0).slot_expired;
+        lost += kit_count(e.fast, 0).collisions;
+        close_lot(l);
+        dune_plan_free(p);
+    }
+    assert_true(taken > 2000 && lost > 1000);
+    (void)state;
+}
+
 static void test_flooding_flow(void **state)
 {
     struct dune_plan *p = plan_of(3, DUNE_HASH_SIPHASH);
@@ -213,7 +243,7 @@ static void test_refusals(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full_table),    cmocka_unit_test(test_flooding_flow),
+        cmocka_unit_test(test_full_table),    cmocka_unit_test(test_syn_flood), cmocka_unit_test(test_flooding_flow),
         cmocka_unit_test(test_hash_flood),    cmocka_unit_test(test_time_backwards),
         cmocka_unit_test(test_giants),        cmocka_unit_test(test_refusals),
     };

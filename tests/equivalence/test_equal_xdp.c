@@ -118,6 +118,14 @@ static void test_rules(void **state)
     (void)state;
 }
 
+static void stamp_share(struct equal *e, uint32_t share, uint64_t now)
+{
+    struct dune_diag d = {0};
+
+    assert_ok(dune_ref_device_stamp_share(dune_ref_chain_device(e->ref, 0), 2, share, now, &d), d);
+    assert_ok(dune_xdp_stamp_at(dune_xdp_chain_device(e->fast, 0), 2, share, now, &d), d);
+}
+
 /* An update in the middle: flows stay with their generation while it lives. */
 static void test_update(void **state)
 {
@@ -141,6 +149,8 @@ static void test_update(void **state)
             unsigned n = fill(s, 64);
 
             equal_burst(&e, s->pkt, n, true);
+            if (i == 12 || i == 18) /* a canary on the first device, and its promotion */
+                stamp_share(&e, i == 12 ? 100 + (uint32_t)seed % 800 : DUNE_STAMP_ALL, s->t.tick);
             if (i != 8)
                 continue;
             assert_ok(dune_ref_chain_update(e.ref, q, s->t.tick, &d), d);

@@ -375,7 +375,7 @@ static void test_swap(void **state)
         kit_make(&f, &k);
         p->generation = g;
         assert_ok(dune_xdp_hold(x, p, 0, &d), d);
-        assert_ok(dune_xdp_stamp(x, g, &d), d);
+        assert_ok(dune_xdp_stamp(x, g, DUNE_STAMP_ALL, &d), d);
         send_frame(src, &f);
         assert_int_equal(receive(dst, got, sizeof(got), 1000), f.len + 8);
         assert_int_equal(got[18] << 8 | got[19], g);

@@ -147,6 +147,8 @@ void dune_core_layout_make(struct dune_core_layout *l, uint16_t where[DUNE_N_FEA
     place_counts(&b);
     l->flags = place(&b, 1);
     l->end = (uint16_t)b.at;
+    if (p->syn_timeout)
+        l->use |= DUNE_CORE_SYN;
     l->bytes = (b.at + 63) / 64 * 64;
     /* A masked load of 4 bytes may start at the last register. */
     if (l->bytes - b.at < 3)

@@ -142,6 +142,24 @@ DUNE_CORE_INLINE void dune_core_kth(struct dune_core_slot *s, const struct dune_
         *dune_core_at32(s, l->kth_gap[k]) = gap;
 }
 
+/* Only SYN without ACK was seen of the flow. Before the packet is counted. */
+DUNE_CORE_INLINE void dune_core_half_open(struct dune_core_slot *s, const struct dune_core_layout *l,
+                                          const struct dune_core_packet *p)
+{
+    uint32_t w = p->w[DUNE_CORE_W_PROTO];
+    uint8_t *flags = dune_core_at(s, l->flags);
+
+    if ((w & 0xff) == 6 && (w >> 16 & 0x12) == 0x02 && (s->count == 0 || *flags & DUNE_CORE_HALF_OPEN))
+        *flags |= DUNE_CORE_HALF_OPEN;
+    else
+        *flags &= (uint8_t)~DUNE_CORE_HALF_OPEN;
+}
+
+DUNE_CORE_INLINE int dune_core_is_half_open(struct dune_core_slot *s, const struct dune_core_layout *l)
+{
+    return l->use & DUNE_CORE_SYN && *dune_core_at(s, l->flags) & DUNE_CORE_HALF_OPEN;
+}
+
 /* Adds one packet at tick now; a slot that was just taken is all zero but for its id. */
 DUNE_CORE_INLINE void dune_core_update(struct dune_core_slot *s, const struct dune_core_layout *l,
                                        const struct dune_core_packet *p, uint64_t now)
@@ -149,6 +167,8 @@ DUNE_CORE_INLINE void dune_core_update(struct dune_core_slot *s, const struct du
     uint16_t len = (uint16_t)p->w[DUNE_CORE_W_LEN];
     uint32_t gap = 0;
 
+    if (l->use & DUNE_CORE_SYN)
+        dune_core_half_open(s, l, p);
     if (s->count == 0) {
         s->last = now;
         if (l->use & DUNE_CORE_DURATION)

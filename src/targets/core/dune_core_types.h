@@ -59,13 +59,13 @@ struct dune_core_slot {
 enum { /* which registers a layout keeps */
     DUNE_CORE_LEN_MIN = 1, DUNE_CORE_LEN_MAX = 2, DUNE_CORE_LEN_TOTAL = 4, DUNE_CORE_UDP_MIN = 8,
     DUNE_CORE_UDP_MAX = 16, DUNE_CORE_GAP_MIN = 32, DUNE_CORE_GAP_MAX = 64, DUNE_CORE_DURATION = 128,
-    DUNE_CORE_KTH = 256, DUNE_CORE_COUNTS = 512, DUNE_CORE_DIGEST = 1024,
+    DUNE_CORE_KTH = 256, DUNE_CORE_COUNTS = 512, DUNE_CORE_DIGEST = 1024, DUNE_CORE_SYN = 2048,
     DUNE_CORE_GAPS = DUNE_CORE_GAP_MIN | DUNE_CORE_GAP_MAX,
     DUNE_CORE_LENS = DUNE_CORE_LEN_MIN | DUNE_CORE_LEN_MAX | DUNE_CORE_LEN_TOTAL,
     DUNE_CORE_UDPS = DUNE_CORE_UDP_MIN | DUNE_CORE_UDP_MAX
 };
 enum { DUNE_CORE_KTH_MAX = 8, DUNE_CORE_N_FLAGS = 8 };
-enum { DUNE_CORE_UDP_SEEN = 1, DUNE_CORE_DIGEST_SENT = 2 }; /* bits of the flags byte */
+enum { DUNE_CORE_UDP_SEEN = 1, DUNE_CORE_DIGEST_SENT = 2, DUNE_CORE_HALF_OPEN = 4 }; /* bits of the flags byte */
 
 struct dune_core_layout { /* offsets from the start of the slot; 0: not kept */
     uint32_t use;         /* DUNE_CORE_* */

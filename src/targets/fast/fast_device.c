@@ -36,6 +36,8 @@ static bool take_slot(struct fast_gen *g, struct fast_counts *n, uint32_t dev, s
             fast_slot_update(pk->slot, m, &pk->core, pk->now);
             dune_fast_table_touch(t, pk->index, way, pk->slot);
             pk->count = pk->slot->count;
+            if (dune_core_is_half_open(pk->slot, &m->layout) && !(pk->shim.flags & DUNE_SHIM_FINAL))
+                pk->shim.flags &= (uint8_t)~DUNE_SHIM_SETTLED;
         } else {
             pk->shim.flags |= DUNE_SHIM_COLLISION;
         }

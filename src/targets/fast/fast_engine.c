@@ -61,6 +61,8 @@ static void make_table(const struct fast_chain *c, struct fast_gen *g, uint32_t 
 
     dune_fast_table_init(&g->table[i], c->opts.slots ? c->opts.slots : p->slots, c->opts.ways ? c->opts.ways : p->ways,
                          m->layout.bytes, p->timeout);
+    g->table[i].syn_timeout = p->syn_timeout;
+    g->table[i].layout = &m->layout;
 }
 
 static int hold(struct fast_chain *c, struct fast_gen *g, const struct dune_plan *p, struct dune_diag *d)

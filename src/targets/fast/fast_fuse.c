@@ -21,7 +21,7 @@ bool dune_fast_can_fuse(const struct fast_chain *c, const struct fast_gen *g)
         keeps |= g->model[i].n_sub && g->model[i].keeps_state;
         keeps_not |= g->model[i].n_sub && !g->model[i].keeps_state;
     }
-    return g->n_dev > 1 && !(keeps && keeps_not) && p->claim == DUNE_CLAIM_BEST && p->early_exit > 255 && !g->filters &&
+    return g->n_dev > 1 && !(keeps && keeps_not) && p->claim == DUNE_CLAIM_BEST && p->early_exit > 255 && !p->syn_timeout && !g->filters &&
            !g->acts && !c->opts.rules && !c->opts.trace && !c->opts.digest_rate && g == &c->gen[c->stamp];
 }
 

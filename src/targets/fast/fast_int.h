@@ -149,6 +149,8 @@ struct fast_table {
     uint32_t mask, ways; /* mask: slots - 1 */
     uint32_t slot_bytes;
     uint64_t timeout;
+    uint64_t syn_timeout; /* of flows with only SYN without ACK; 0: none */
+    const struct dune_core_layout *layout;
     uint8_t *slot;
     uint32_t *word;   /* NULL for 1 way */
     uint64_t base;    /* tick that 0 of a word stands for */

@@ -120,7 +120,7 @@ static int count_device(struct fast_model *m, const struct dune_plan *p, uint16_
         if (sm->mode == DUNE_MODE_PACKET)
             m->last_asked = UINT32_MAX;
         else
-            m->last_read = DUNE_MAX(m->last_read, sm->n);
+            m->last_read = p->syn_timeout ? UINT32_MAX : DUNE_MAX(m->last_read, sm->n);
         m->last_asked = DUNE_MAX(m->last_asked, sm->n);
     }
     return 0;

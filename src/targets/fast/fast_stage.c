@@ -50,6 +50,8 @@ DUNE_CORE_INLINE bool first_pass(struct fast_worker *w, struct fast_lane *l, con
             if (t->word)
                 fast_bucket_touch(t, word, s);
             count = s->count;
+            if (dune_core_is_half_open(s, &m->layout) && !(l->shim[e].flags & DUNE_SHIM_FINAL))
+                l->shim[e].flags &= (uint8_t)~DUNE_SHIM_SETTLED;
         } else {
             l->shim[e].flags |= DUNE_SHIM_COLLISION;
         }

@@ -103,6 +103,14 @@ static bool way_expired(const struct fast_table *t, size_t i, uint64_t now)
     return dune_core_expired(now, fast_slot_at(t, i)->last, t->timeout);
 }
 
+/* Only SYN without ACK was seen, and that long ago: others may take the slot. */
+static bool half_open_expired(const struct fast_table *t, size_t i, uint64_t now)
+{
+    struct dune_core_slot *s = fast_slot_at(t, i);
+
+    return t->syn_timeout && dune_core_is_half_open(s, t->layout) && dune_core_expired(now, s->last, t->syn_timeout);
+}
+
 static struct dune_core_slot *reset(const struct fast_table *t, size_t i, uint32_t id)
 {
     struct dune_core_slot *s = fast_slot_at(t, i);
@@ -124,6 +132,7 @@ static struct dune_core_slot *take_only_way(struct fast_table *t, size_t i, uint
         *outcome = DUNE_SLOT_HIT;
         return s;
     }
+    expired = expired || (s->id && half_open_expired(t, i, now));
     if (s->id && !expired) {
         *outcome = DUNE_SLOT_COLLISION;
         return NULL;
@@ -140,7 +149,9 @@ static struct dune_core_slot *take_free(struct fast_table *t, size_t i, uint32_t
 {
     uint32_t look = t->ways < 8 ? (1u << t->ways) - 1 : 0;
 
-    if (t->ways == 8) {
+    if (t->ways == 8 && t->syn_timeout) {
+        look = 255;
+    } else if (t->ways == 8) {
         struct fast_bits b = fast_bucket_look(&t->word[i], 0, fast_limit_of(t, now));
 
         look = b.empty | b.maybe;
@@ -149,7 +160,7 @@ static struct dune_core_slot *take_free(struct fast_table *t, size_t i, uint32_t
         uint32_t k = (uint32_t)__builtin_ctz(look);
         bool empty = t->word[i + k] == 0;
 
-        if (!empty && !way_expired(t, i + k, now))
+        if (!empty && !way_expired(t, i + k, now) && !half_open_expired(t, i + k, now))
             continue;
         *outcome = empty ? DUNE_SLOT_NEW : DUNE_SLOT_EXPIRED;
         *busy = !empty && fast_slot_at(t, i + k)->last >= keep;

@@ -73,6 +73,9 @@ static int check_plan(const struct dune_plan *p, const char *dev, struct dune_di
     if (p->hash != DUNE_HASH_CRC)
         return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL,
                              "device %s: flow_state.hash is siphash, this target computes crc only", dev);
+    if (p->syn_timeout)
+        return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "device %s: flow_state.syn_timeout, this target has one time-out "
+                             "for all flows", dev);
     if (p->ways != 1)
         return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL,
                              "device %s: %u ways, a register holds 1", dev, p->ways);

@@ -266,10 +266,24 @@ static void step4_slot(struct ref_pass *p)
     }
 }
 
+/* Its slot may be lost before the flow goes on: nothing about it is settled. */
+static void note_half_open(struct ref_pass *p)
+{
+    bool syn = p->pkt.is_tcp && (p->pkt.tcp_flags & (DUNE_TCP_SYN | DUNE_TCP_ACK)) == DUNE_TCP_SYN;
+    struct ref_slot *s = p->slot;
+
+    if (!p->gen->plan->syn_timeout)
+        return;
+    s->half_open = syn && (s->regs.count == 0 || s->half_open);
+    if (s->half_open && !(p->shim.flags & DUNE_SHIM_FINAL))
+        p->shim.flags &= (uint8_t)~DUNE_SHIM_SETTLED;
+}
+
 static void step5_update(struct ref_pass *p)
 {
     if (!p->slot)
         return;
+    note_half_open(p);
     dune_flow_update(&p->slot->regs, &p->pkt, p->now);
     p->trace->count = p->slot->regs.count;
 }

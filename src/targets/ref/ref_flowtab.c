@@ -63,6 +63,13 @@ static bool is_expired(const struct ref_flowtab *t, const struct ref_slot *s, ui
     return dune_expired(now, s->regs.last, t->plan->timeout);
 }
 
+/* A flow that never got beyond its SYN keeps its slot for a shorter time when others want it. */
+static bool may_be_taken(const struct ref_flowtab *t, const struct ref_slot *s, uint64_t now)
+{
+    return is_expired(t, s, now) ||
+           (t->plan->syn_timeout && s->half_open && dune_expired(now, s->regs.last, t->plan->syn_timeout));
+}
+
 struct ref_slot *dune_ref_flowtab_find(const struct ref_flowtab *t, uint32_t index, uint32_t id,
                                        uint64_t now)
 {
@@ -87,7 +94,7 @@ struct ref_slot *dune_ref_flowtab_take(struct ref_flowtab *t, uint32_t index, ui
     for (uint32_t w = 0; w < t->ways; w++, s++) {
         bool empty = is_empty(t, s);
 
-        if (!empty && !is_expired(t, s, now))
+        if (!empty && !may_be_taken(t, s, now))
             continue;
         *outcome = empty ? DUNE_SLOT_NEW : DUNE_SLOT_EXPIRED;
         memset(s, 0, sizeof(*s));

@@ -22,6 +22,7 @@ struct ref_slot {
     struct dune_flow_regs regs; /* regs.last is last_seen */
     uint64_t digest_tick;
     bool digest_sent;
+    bool half_open; /* only SYN without ACK was seen */
 };
 
 struct ref_flowtab {

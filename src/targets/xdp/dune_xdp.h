@@ -53,8 +53,9 @@ void dune_xdp_close(struct dune_xdp *x, enum dune_xdp_end end);
  * the memory that was set up when the device was opened.
  */
 int dune_xdp_hold(struct dune_xdp *x, const struct dune_plan *p, uint16_t device, struct dune_diag *d) DUNE_MUST_USE;
-/* Packets without shim get this generation; flows of the other one keep it until they end, at most 2 x its timeout. */
-int dune_xdp_stamp(struct dune_xdp *x, uint16_t generation, struct dune_diag *d) DUNE_MUST_USE;
+/* Packets without shim get this generation, or a share (of DUNE_STAMP_ALL) of the new flows does; flows of the other one keep
+ * it until they end, at most 2 x its timeout when all are to get this one. */
+int dune_xdp_stamp(struct dune_xdp *x, uint16_t generation, uint32_t share, struct dune_diag *d) DUNE_MUST_USE;
 /* Forgets a generation with its slots and rules; returns when no packet is using it any more. The stamped one can
  * only go when it is the last. */
 int dune_xdp_release(struct dune_xdp *x, uint16_t generation, struct dune_diag *d) DUNE_MUST_USE;

@@ -64,10 +64,11 @@ int dune_xdp_hold(struct dune_xdp *x, const struct dune_plan *p, uint16_t device
     return missing(d);
 }
 
-int dune_xdp_stamp(struct dune_xdp *x, uint16_t generation, struct dune_diag *d)
+int dune_xdp_stamp(struct dune_xdp *x, uint16_t generation, uint32_t share, struct dune_diag *d)
 {
     (void)x;
     (void)generation;
+    (void)share;
     return missing(d);
 }
 

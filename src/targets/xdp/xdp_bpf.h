@@ -7,12 +7,17 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "targets/xdp/xdp_shared.h"
 
 /* Registers of a slot lie below DUNE_CORE_SLOT_MAX; behind the arena there is slack. */
 #define DUNE_CORE_REG(offset, bytes) ((offset) & (DUNE_CORE_SLOT_MAX - (bytes)))
 #define DUNE_CORE_REG_ANY(offset) ((offset) & (DUNE_CORE_SLOT_MAX - 1))
+/* Steps down a tree need no masks: a child's index is at most 65535 + 1 and there are so many nodes; the low byte of feat
+ * (below 64) is within a vector of XDP_X. */
+#define DUNE_CORE_NODE_AT(i) (i)
+#define DUNE_CORE_NODE_FEAT(v) (*(const uint8_t *)(const void *)&(v)->feat)
 
 /* Set by the host before the program is loaded, constants for the verifier: what is off costs nothing. */
 const volatile bool testing;       /* tick, ports and trace from and to the test */

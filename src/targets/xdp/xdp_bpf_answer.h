@@ -25,12 +25,12 @@ enum { STEPS = 8 };
 /* What a node compares; 0: it is a leaf. */
 static __always_inline uint32_t feat_of(const struct dune_core_node *node, uint32_t at)
 {
-    return node[DUNE_CORE_IDX(at, DUNE_CORE_NODE_MASK)].feat;
+    return DUNE_CORE_NODE_FEAT(&node[DUNE_CORE_NODE_AT(at)]);
 }
 
 static __always_inline void walk_one(struct xdp_pass *p, const struct xdp_sub *sub, const struct dune_core_node *node)
 {
-    uint32_t at = sub->root[0];
+    uint32_t at = DUNE_CORE_IDX(sub->root[0], DUNE_CORE_NODE_MASK);
 
     for (uint32_t i = 0; i < XDP_MAX_DEPTH && i < sub->depth; i += STEPS) {
 #pragma unroll
@@ -39,14 +39,16 @@ static __always_inline void walk_one(struct xdp_pass *p, const struct xdp_sub *s
         if (feat_of(node, at) == 0)
             break;
     }
-    p->leaf[0] = node[DUNE_CORE_IDX(at, DUNE_CORE_NODE_MASK)].threshold;
+    p->leaf[0] = node[DUNE_CORE_NODE_AT(at)].threshold;
 }
 
 /* Trees t to t + 3 in step: their loads do not wait for each other. */
 static __always_inline void walk_four(struct xdp_pass *p, const struct xdp_sub *sub,
                                       const struct dune_core_node *node, uint32_t t)
 {
-    uint32_t a = sub->root[t], b = sub->root[t + 1], c = sub->root[t + 2], d = sub->root[t + 3];
+    uint32_t a = DUNE_CORE_IDX(sub->root[t], DUNE_CORE_NODE_MASK), b = DUNE_CORE_IDX(sub->root[t + 1], DUNE_CORE_NODE_MASK),
+             c = DUNE_CORE_IDX(sub->root[t + 2], DUNE_CORE_NODE_MASK),
+             d = DUNE_CORE_IDX(sub->root[t + 3], DUNE_CORE_NODE_MASK);
 
     for (uint32_t i = 0; i < XDP_MAX_DEPTH && i < sub->depth; i += STEPS) {
 #pragma unroll
@@ -59,10 +61,31 @@ static __always_inline void walk_four(struct xdp_pass *p, const struct xdp_sub *
         if ((feat_of(node, a) | feat_of(node, b) | feat_of(node, c) | feat_of(node, d)) == 0)
             break;
     }
-    p->leaf[t] = node[DUNE_CORE_IDX(a, DUNE_CORE_NODE_MASK)].threshold;
-    p->leaf[t + 1] = node[DUNE_CORE_IDX(b, DUNE_CORE_NODE_MASK)].threshold;
-    p->leaf[t + 2] = node[DUNE_CORE_IDX(c, DUNE_CORE_NODE_MASK)].threshold;
-    p->leaf[t + 3] = node[DUNE_CORE_IDX(d, DUNE_CORE_NODE_MASK)].threshold;
+    p->leaf[t] = node[DUNE_CORE_NODE_AT(a)].threshold;
+    p->leaf[t + 1] = node[DUNE_CORE_NODE_AT(b)].threshold;
+    p->leaf[t + 2] = node[DUNE_CORE_NODE_AT(c)].threshold;
+    p->leaf[t + 3] = node[DUNE_CORE_NODE_AT(d)].threshold;
+}
+
+/* Most forests have three. */
+static __always_inline void walk_three(struct xdp_pass *p, const struct xdp_sub *sub, const struct dune_core_node *node)
+{
+    uint32_t a = DUNE_CORE_IDX(sub->root[0], DUNE_CORE_NODE_MASK), b = DUNE_CORE_IDX(sub->root[1], DUNE_CORE_NODE_MASK),
+             c = DUNE_CORE_IDX(sub->root[2], DUNE_CORE_NODE_MASK);
+
+    for (uint32_t i = 0; i < XDP_MAX_DEPTH && i < sub->depth; i += STEPS) {
+#pragma unroll
+        for (int k = 0; k < STEPS; k++) {
+            a = dune_core_step(node, a, p->x);
+            b = dune_core_step(node, b, p->x);
+            c = dune_core_step(node, c, p->x);
+        }
+        if ((feat_of(node, a) | feat_of(node, b) | feat_of(node, c)) == 0)
+            break;
+    }
+    p->leaf[0] = node[DUNE_CORE_NODE_AT(a)].threshold;
+    p->leaf[1] = node[DUNE_CORE_NODE_AT(b)].threshold;
+    p->leaf[2] = node[DUNE_CORE_NODE_AT(c)].threshold;
 }
 
 /* Trees t to t + 3 of sub-model k, for forests of more than four. */
@@ -172,6 +195,10 @@ static __always_inline uint32_t ask_forest(struct xdp_pass *p, const struct xdp_
     if (sub->n_trees == 1) {
         walk_one(p, sub, node);
         return dune_core_vote(p->leaf, 1);
+    }
+    if (sub->n_trees <= 3) {
+        walk_three(p, sub, node);
+        return dune_core_vote(p->leaf, 3);
     }
     if (sub->n_trees > 8)
         clear_leaves();

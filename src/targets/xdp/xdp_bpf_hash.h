@@ -76,11 +76,35 @@ static __always_inline uint32_t crc(int kind, const struct xdp_rule_key *k)
     return ~crc_slice(kind, c, k->tuple[4], 0, 5);
 }
 
+/* Is it the flow that was hashed last? Two hashes of a train of packets are one too many. */
+static __always_inline bool hashed_already(const struct xdp_pass *p, const struct xdp_plan *plan)
+{
+    if (p->hashed_serial != plan->serial || p->hashed_len != p->key.len || p->hashed[0] != p->key.tuple[0] ||
+        p->hashed[1] != p->key.tuple[1])
+        return false;
+    return p->key.len == 13 || (p->hashed[2] == p->key.tuple[2] && p->hashed[3] == p->key.tuple[3] &&
+                                p->hashed[4] == p->key.tuple[4]);
+}
+
+static __always_inline void remember_hash(struct xdp_pass *p, const struct xdp_plan *plan)
+{
+    p->hashed_serial = plan->serial;
+    p->hashed_len = p->key.len;
+    __builtin_memcpy(p->hashed, p->key.tuple, sizeof(p->hashed));
+    p->hashed_index = p->index;
+    p->hashed_id = p->id;
+}
+
 /* Index and id of the packet's flow under a plan. */
 static __always_inline void hash_here(struct xdp_pass *p, const struct xdp_plan *plan)
 {
     uint64_t h;
 
+    if (hashed_already(p, plan)) {
+        p->index = p->hashed_index;
+        p->id = p->hashed_id;
+        return;
+    }
     if (uses_crc && plan->hash == XDP_HASH_CRC) {
         p->index = crc(0, &p->key);
         p->id = crc(1, &p->key);
@@ -92,6 +116,7 @@ static __always_inline void hash_here(struct xdp_pass *p, const struct xdp_plan 
     p->index &= plan->slot_mask;
     if (p->id == 0)
         p->id = 1;
+    remember_hash(p, plan);
 }
 
 /* The same under the plan at position gen. */

@@ -146,7 +146,16 @@ static __always_inline uint32_t live_slot(const struct xdp_pass *p, const struct
     return 0;
 }
 
-/* The first way that is empty or expired. */
+/* May another flow take it? Only SYN without ACK was seen of a half-open one. */
+static __always_inline bool may_be_taken(struct dune_core_slot *s, const struct xdp_plan *plan, uint64_t now)
+{
+    if (dune_core_expired(now, s->last, plan->timeout))
+        return true;
+    return plan->syn_timeout && dune_core_is_half_open(s, &plan->layout) &&
+           dune_core_expired(now, s->last, plan->syn_timeout);
+}
+
+/* The first way that is empty or may be taken. */
 static __always_inline uint32_t free_slot(struct xdp_pass *p, const struct xdp_plan *plan, uint32_t gen)
 {
     uint32_t at = p->index * plan->bucket_bytes;
@@ -156,7 +165,7 @@ static __always_inline uint32_t free_slot(struct xdp_pass *p, const struct xdp_p
 
         if (!s)
             return 0;
-        if (s->id == 0 || dune_core_expired(p->now, s->last, plan->timeout)) {
+        if (s->id == 0 || may_be_taken(s, plan, p->now)) {
             p->way = (uint8_t)w;
             p->outcome = s->id == 0 ? XDP_SLOT_NEW : XDP_SLOT_EXPIRED;
             return at + 1;
@@ -231,6 +240,8 @@ static __always_inline void take_slot(struct xdp_pass *p, const struct xdp_plan 
         return;
     dune_core_update(s, &plan->layout, &p->pkt, p->now);
     p->count = s->count;
+    if (dune_core_is_half_open(s, &plan->layout) && !(p->shim.flags & DUNE_CORE_FINAL))
+        p->shim.flags &= (uint8_t)~DUNE_CORE_SETTLED;
 }
 
 #endif

@@ -318,7 +318,7 @@ int dune_xdp_chain_update(struct dune_chain *base, const struct dune_plan *p, ui
         return rc;
     }
     for (uint32_t i = 0; i < c->n; i++) {
-        int rc = dune_xdp_stamp_at(c->dev[i], p->generation, now, d);
+        int rc = dune_xdp_stamp_at(c->dev[i], p->generation, DUNE_STAMP_ALL, now, d);
 
         if (rc)
             return rc;

@@ -60,6 +60,7 @@ static void note_held(struct dune_xdp *x, int at, const struct xdp_compiled *c, 
 {
     struct xdp_held *h = &x->gen[at];
 
+    publish(&x->settings->share[at], DUNE_STAMP_ALL);
     *h = (struct xdp_held){.held = true, .generation = p->generation, .timeout = p->timeout,
                            .state_bytes = c->state_bytes, .slots = c->plan->slot_mask + 1, .ways = c->plan->ways,
                            .slot_bytes = c->plan->slot_bytes, .layout = c->plan->layout};
@@ -97,6 +98,7 @@ static int hold(struct dune_xdp *x, int at, const struct xdp_compiled *c, const 
     int rc;
 
     memset(x->arena + (size_t)at * x->arena_step, 0, c->state_bytes);
+    c->plan->serial = ++x->serial;
     rc = put(x, x->skel->maps.plans, at, c->plan, d);
     if (rc == 0)
         rc = put(x, x->skel->maps.nodes, at, c->node, d);
@@ -136,7 +138,7 @@ int dune_xdp_hold(struct dune_xdp *x, const struct dune_plan *p, uint16_t device
 }
 
 /* now: the tick of the switch, from the test or the clock. */
-int dune_xdp_stamp_at(struct dune_xdp *x, uint16_t generation, uint64_t now, struct dune_diag *d)
+int dune_xdp_stamp_at(struct dune_xdp *x, uint16_t generation, uint32_t share, uint64_t now, struct dune_diag *d)
 {
     struct xdp_settings *s = x->settings;
     int i = dune_xdp_position(x, generation);
@@ -144,19 +146,22 @@ int dune_xdp_stamp_at(struct dune_xdp *x, uint16_t generation, uint64_t now, str
 
     if (i < 0)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "generation %u is not held", generation);
-    if ((uint32_t)i == s->stamp)
+    if (share > DUNE_STAMP_ALL)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a share of %u, at most %u", share, DUNE_STAMP_ALL);
+    if ((uint32_t)i == s->stamp && share == s->share[i])
         return 0;
-    timeout = x->gen[s->stamp].timeout;
+    timeout = x->gen[!i].held && share == DUNE_STAMP_ALL ? x->gen[!i].timeout : UINT64_MAX;
     /* The deadline first: a packet in between finds its flows in the generation it would stamp anyway. */
     __atomic_store_n(&s->drain_until, timeout > (UINT64_MAX - now) / 2 ? UINT64_MAX : now + 2 * timeout,
                      __ATOMIC_SEQ_CST);
+    publish(&s->share[i], share);
     publish(&s->stamp, (uint32_t)i);
     return 0;
 }
 
-int dune_xdp_stamp(struct dune_xdp *x, uint16_t generation, struct dune_diag *d)
+int dune_xdp_stamp(struct dune_xdp *x, uint16_t generation, uint32_t share, struct dune_diag *d)
 {
-    return dune_xdp_stamp_at(x, generation, dune_xdp_now(), d);
+    return dune_xdp_stamp_at(x, generation, share, dune_xdp_now(), d);
 }
 
 int dune_xdp_release(struct dune_xdp *x, uint16_t generation, struct dune_diag *d)

@@ -46,6 +46,7 @@ struct dune_xdp {
     uint8_t *arena;                /* mapped */
     size_t arena_step;             /* from one generation to the other */
     struct xdp_held gen[XDP_GENS];
+    uint64_t serial; /* of the plan held last */
     struct ring_buffer *ring;
     uint64_t rules, rules_full, swept; /* counted here; those the program expires are in its counters */
     uint64_t live_rules, seen_expired; /* of the simulated controller */
@@ -59,7 +60,7 @@ int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool 
                      struct dune_diag *d);
 /* Position of a generation, -1: not held. */
 int dune_xdp_position(const struct dune_xdp *x, uint16_t generation);
-int dune_xdp_stamp_at(struct dune_xdp *x, uint16_t generation, uint64_t now, struct dune_diag *d) DUNE_MUST_USE;
+int dune_xdp_stamp_at(struct dune_xdp *x, uint16_t generation, uint32_t share, uint64_t now, struct dune_diag *d) DUNE_MUST_USE;
 /* Removes the rules of a position. */
 void dune_xdp_drop_rules(struct dune_xdp *x, uint32_t gen);
 /* Slots, rules and digest tokens empty; no packet may be under way. */

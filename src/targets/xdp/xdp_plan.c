@@ -107,6 +107,7 @@ static void put_limits(struct xdp_plan *o, const struct dune_plan *p, uint16_t d
     o->ipv6 = p->parser.ipv6;
     o->chain_mtu = p->chain_mtu;
     o->timeout = p->timeout;
+    o->syn_timeout = p->syn_timeout;
     o->last_device = device + 1u == p->n_devices;
     for (uint32_t i = 0; i < p->n_classes; i++) {
         o->action[i + 1] = (uint8_t)p->cls[i].action;

@@ -34,6 +34,8 @@ enum {
     XDP_LATENCY_BINS = 128,  /* 4 per power of two of ns */
     XDP_LATENCY_EVERY = 64,  /* one packet in so many is timed */
     XDP_MAX_CPUS = 128,
+    XDP_STAMP_ALL = 1024,
+    XDP_X = 256,             /* entries of a vector: any low byte of a node's feat is one */
     XDP_DIGEST_REPEAT = 976562
 };
 enum { XDP_EDGE, XDP_CHAIN };
@@ -67,6 +69,7 @@ struct xdp_settings {
     uint32_t generation[XDP_GENS];
     uint32_t rules_on[XDP_GENS]; /* some rule may exist */
     uint32_t stamp;              /* position that packets without shim get */
+    uint32_t share[XDP_GENS];    /* of XDP_STAMP_ALL: new flows that get the position when it is the stamped one */
     uint32_t max_vlan;
     uint64_t drain_until;        /* tick up to which flows of the other position keep it */
     uint32_t shim_ethertype;
@@ -96,11 +99,12 @@ struct xdp_filter { /* a packet must match one entry of every list that has some
     uint32_t proto[8]; /* bit per protocol */
 };
 struct xdp_plan {
+    uint64_t serial; /* another one for every plan that is held */
     uint8_t max_vlan, max_ipv4_options, max_ipv6_ext, max_ipv6_ext_len;
     uint8_t ipv6, hash, keeps_state, last_device;
     uint8_t filters, acts, digests, pad0;
     uint32_t chain_mtu;
-    uint64_t timeout;
+    uint64_t timeout, syn_timeout; /* syn_timeout 0: none */
     uint64_t sip[4];      /* SipHash state after the key */
     uint32_t slot_mask, ways, slot_bytes, bucket_bytes;
     uint32_t n_sub, pad1;
@@ -182,6 +186,7 @@ struct xdp_pass {
     uint64_t started; /* ns, of packets that are timed; else 0 */
     struct xdp_rule_key key; /* key.gen: position of the packet's generation */
     struct dune_core_packet pkt;
+    /* from here to l3_off all zero when a packet comes in; multiples of 8 bytes */
     struct dune_core_shim shim, arrived;
     uint16_t generation;  /* in the shim */
     uint16_t ethertype;   /* behind the shim that came in */
@@ -191,14 +196,16 @@ struct xdp_pass {
     uint8_t is_ipv6, reason;
     uint8_t fate, outcome, became_final, digest;
     uint8_t dropped, mirrored, cut, way;
-    uint32_t plain;
+    uint8_t plain, to_host, has_slot, pad;
+    uint32_t count, n_answers;
     uint32_t l3_off;      /* in the frame as it is now */
     uint32_t index, id;   /* of the hash */
     uint32_t slot_at;     /* byte offset in the arena */
-    uint32_t has_slot, count;
-    uint32_t out, mirror_port, steer_port, to_host;
-    uint32_t n_answers;
-    uint32_t x[DUNE_CORE_X_MAX];
+    uint32_t out, mirror_port, steer_port;
+    /* the flow that was hashed last on this CPU, under the plan with this serial number: packets come in trains */
+    uint32_t hashed_len, hashed_index, hashed_id;
+    uint64_t hashed_serial, hashed[5];
+    uint32_t x[XDP_X];
     uint32_t leaf[DUNE_CORE_MAX_TREES + 4];
 };
 

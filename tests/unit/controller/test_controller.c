@@ -207,6 +207,35 @@ static void test_automatic_rollback(void **state)
     (void)state;
 }
 
+/* A device whose packets do not pass its agent says no, once, and is not asked again; the rest goes on. */
+static void test_shadow_refused(void **state)
+{
+    struct world *w = world_new(9);
+    struct dune_live_ops blind = *w->live[0]->ops;
+    struct dune_diag d = {0};
+    struct dune_plan *p = world_saying(2);
+    struct dune_ctl_report r;
+    char *text;
+    size_t len;
+
+    blind.sees_packets = false;
+    w->live[0]->ops = &blind;
+    world_begin(w);
+    assert_ok(dune_plan_format(p, &text, &len, &d), d);
+    assert_ok(dune_controller_shadow(w->ctl, "s", text, len, &d), d);
+    world_run(w, 3000000000u, 5000000);
+    assert_int_equal(world_stats(w).refused, 1);
+    assert_true(dune_controller_report(w->ctl, world_devices[0].name, &r));
+    assert_int_equal(r.shadow.generation, 0);
+    assert_ok(dune_controller_shadow(w->ctl, NULL, NULL, 0, &d), d);
+    world_run(w, 500000000, 5000000);
+    assert_int_equal(world_stats(w).phase, DUNE_PHASE_STEADY);
+    dune_mem_free(text);
+    dune_plan_free(p);
+    world_free(w);
+    (void)state;
+}
+
 static void test_shadow(void **state)
 {
     struct world *w = world_new(8);
@@ -316,7 +345,7 @@ int main(void)
         cmocka_unit_test(test_canary),
         cmocka_unit_test(test_rollback),
         cmocka_unit_test(test_automatic_rollback),
-        cmocka_unit_test(test_shadow),
+        cmocka_unit_test(test_shadow), cmocka_unit_test(test_shadow_refused),
         cmocka_unit_test(test_pins),
         cmocka_unit_test(test_requests),
     };

@@ -46,6 +46,36 @@ static void test_expiry(void **state)
     (void)state;
 }
 
+/* A flow of which only SYNs were seen gives its slot to others sooner, is never settled, and is an ordinary flow from its
+ * first ACK on. It finds its own slot up to the ordinary time-out. */
+static void test_half_open(void **state)
+{
+    const struct kit_packet syn = {.src = 1, .dst = 2, .sport = 1, .dport = 80, .tcp = true, .tcp_flags = DUNE_TCP_SYN};
+    const struct kit_packet other = {.src = 9, .dst = 2, .sport = 5, .dport = 80, .tcp = true, .tcp_flags = DUNE_TCP_ACK};
+    struct kit_packet ack = syn;
+    struct dune_plan *p = counting(2, 1000);
+    struct dune_chain_opts o = {.slots = 1, .ways = 1};
+    struct dune_chain *c;
+
+    ack.tcp_flags = DUNE_TCP_ACK;
+    p->syn_timeout = 100;
+    c = kit_open(p, &o);
+    assert_int_equal(kit_send(c, &syn, 5000).flags & DUNE_SHIM_SETTLED, 0);
+    assert_int_equal(kit_send(c, &other, 5100).flags & COLL, COLL); /* exactly the time-out: it stays */
+    assert_int_equal(kit_send(c, &syn, 5101).flags & DUNE_SHIM_SETTLED, 0); /* packet n, but of a half-open flow */
+    assert_int_equal(kit_send(c, &other, 5202).flags & COLL, 0);     /* one tick more: taken */
+    assert_int_equal(kit_count(c, 0).slot_expired, 1);
+    assert_int_equal(kit_send(c, &syn, 5203).flags & COLL, COLL);
+    assert_int_equal(kit_send(c, &syn, 6203).conf, 1); /* the other one has expired */
+    assert_int_equal(kit_send(c, &syn, 7000).conf, 2); /* idle beyond 100, and still its own */
+    assert_true(kit_send(c, &ack, 7001).flags & DUNE_SHIM_SETTLED);
+    assert_int_equal(kit_send(c, &other, 7200).flags & COLL, COLL); /* answered: the ordinary time-out */
+    assert_int_equal(kit_send(c, &syn, 7201).flags & DUNE_SHIM_SETTLED, DUNE_SHIM_SETTLED);
+    kit_close(c, 1);
+    dune_plan_free(p);
+    (void)state;
+}
+
 /* last_seen never decreases: a packet back in time neither expires nor ages the flow. */
 static void test_time_backwards(void **state)
 {
@@ -714,7 +744,7 @@ static void test_trace_and_registers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_expiry),
+        cmocka_unit_test(test_half_open), cmocka_unit_test(test_expiry),
         cmocka_unit_test(test_time_backwards),
         cmocka_unit_test(test_wide_clock),
         cmocka_unit_test(test_takeover),
