@@ -170,6 +170,8 @@
   function topoLinks() {
     const s = now.scene, box = $("topo"), g = box.querySelector("svg.links");
     if (!g || !s || !s.devices || $("view-live").hidden) return;
+    g.setAttribute("width", 0); /* else its own old size would count */
+    g.setAttribute("height", 0);
     const at = box.getBoundingClientRect(), down = getComputedStyle(box).flexDirection === "column", first = Math.min(...s.devices.map((d) => d.position));
     const ends = (n) => { const r = n.getBoundingClientRect(); return { l: r.left - at.left + box.scrollLeft, r: r.right - at.left + box.scrollLeft, t: r.top - at.top, b: r.bottom - at.top, x: (r.left + r.right) / 2 - at.left + box.scrollLeft, y: (r.top + r.bottom) / 2 - at.top }; };
     const path = (a, b) => {
@@ -282,7 +284,7 @@
   const rows = new Map();
   function classes(st) {
     const box = $("classes"), max = st.classes.reduce((m, c) => Math.max(m, c[1]), 0);
-    if (classes.scene !== st.scene) { rows.clear(); box.replaceChildren(); classes.scene = st.scene; }
+    if (classes.scene !== st.scene) { rows.clear(); box.replaceChildren(); classes.scene = st.scene; classes.order = null; }
     const want = st.classes.slice(0, 48).map((c) => c[0]).sort((a, b) => a - b);
     if (classes.order !== want.join()) {
       classes.order = want.join();
@@ -510,7 +512,7 @@
     try {
       const r = await ask("/api/flow?key=" + encodeURIComponent(f.flow) + (f.capture ? "&capture=" + encodeURIComponent(f.capture) : ""));
       const open = r.packets.findIndex((p) => p.settled);
-      $("path").replaceChildren(el("p", { class: "sub", text: `${count(r.n_packets)} packets in ${r.capture}; the first ${r.packets.length} as the devices judged them` }), ...r.packets.map((p, i) => packetBox(p, i === Math.max(open, 0))));
+      $("path").replaceChildren(el("p", { class: "sub", text: `${r.n_packets === 1 ? "1 packet" : count(r.n_packets) + " packets"} in ${r.capture}${r.packets.length < r.n_packets ? `; the first ${r.packets.length}` : ""}, as the devices judged them` }), ...r.packets.map((p, i) => packetBox(p, i === Math.max(open, 0))));
     } catch (e) { $("path").replaceChildren(el("p", { class: "sub", text: e.message })); }
   }
 
