@@ -114,7 +114,10 @@ static void make_point(struct dune_dash *dash, struct dash_scene *s, uint64_t no
     p->flows = t->flows;
     p->claimed = t->flows_claimed;
     p->coverage = s->labels ? f[0].coverage : t->inferable ? (double)t->claimed / (double)t->inferable : 0;
-    p->pps = dt > 0.05 && t->packets >= dash->last_packets ? (double)(t->packets - dash->last_packets) / dt : 0;
+    if (dt < 0.5 && dash->n_points) /* the last piece of a second says little */
+        p->pps = dash->point[(dash->n_points - 1) % DASH_POINTS].pps;
+    else
+        p->pps = dt > 0.05 && t->packets >= dash->last_packets ? (double)(t->packets - dash->last_packets) / dt : 0;
 }
 
 /* One second of the series, and the sums that the window will subtract later. */
