@@ -56,7 +56,7 @@ static void worth_figure(const struct report_solution *s, struct report_doc *d)
     json_array_foreach(list, i, b) {
         if (i == DUNE_MAX_SUBMODELS)
             break;
-        snprintf(name[i], sizeof(name[i]), "sub-model %.0f", report_number(b, "id"));
+        snprintf(name[i], sizeof(name[i]), "sub-model %zu", i);
         bar[c.n++] = (struct chart_bar){name[i], 100 * report_number(b, "worth"), 0};
     }
     chart_bars_svg(&svg, &c);
