@@ -17,8 +17,15 @@ if [ "${REPORT_UPDATE:-}" = 1 ]; then
     cp page.html "$G/report.html"
     cp page.txt "$G/report.txt"
 fi
-check "the page is the golden one (REPORT_UPDATE=1 makes it so)" cmp page.html "$G/report.html"
-check "the text is the golden one (REPORT_UPDATE=1 makes it so)" cmp page.txt "$G/report.txt"
+# All but the pipeline model's numbers, which have tests of their own.
+same_but_model() { # FILE GOLDEN
+    sed '/Estimate for a pipeline/,/<\/table>\|^$/d' "$1" >a.tmp
+    sed '/Estimate for a pipeline/,/<\/table>\|^$/d' "$2" >b.tmp
+    cmp a.tmp b.tmp && grep -q 'Estimate for a pipeline' "$1"
+}
+check "the page is the golden one (REPORT_UPDATE=1 makes it so)" same_but_model page.html "$G/report.html"
+check "the text is the golden one (REPORT_UPDATE=1 makes it so)" same_but_model page.txt "$G/report.txt"
+rm -f a.tmp b.tmp
 expect 0 "once more" "$D" report run
 check "the same bytes, in the run directory" cmp page.html run/report.html
 if command -v python3 >/dev/null; then
