@@ -209,6 +209,7 @@ int dune_spill_start(uint64_t bytes, const char *dir, struct dune_diag *d)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "%llu bytes of memory are too few: 32M at least",
                              (unsigned long long)bytes);
     spill.limit = bytes;
+    dune_mem_free(spill.dir); /* of an attempt that failed */
     spill.dir = dune_mem_strdup(dir ? dir : tmp && *tmp ? tmp : "/var/tmp");
     fd = make_file(4096);
     if (fd < 0)
