@@ -41,6 +41,14 @@ int dune_solution_solve(const struct dune_solution_ops *ops, const struct dune_s
 const struct dune_solution_ops *dune_solution_find(const char *name); /* NULL: unknown */
 const struct dune_solution_ops *dune_solution_at(size_t i);           /* NULL past the end */
 
+/* What the baseline votes plans, as a chain of one tree per device: chosen on the validation split. */
+struct dune_votes_choice {
+    double macro; /* on the validation split */
+    uint64_t evaluations;
+};
+int dune_votes_choose(const struct dune_solution_job *job, struct dune_chain_spec *spec,
+                      struct dune_votes_choice *out, struct dune_diag *d) DUNE_MUST_USE;
+
 extern const struct dune_solution_ops dune_solution_none, dune_solution_mousika, dune_solution_jewel,
     dune_solution_flowrest, dune_solution_votes, dune_solution_dune_paper, dune_solution_dune;
 

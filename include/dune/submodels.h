@@ -21,6 +21,8 @@ struct dune_space_view { /* one (n, mode): all features of the catalog that such
     struct dune_table table;
     struct dune_trainer *trainer;
     uint32_t *row0; /* [n_flows + 1] first row of a flow */
+    struct dune_table twice;           /* every row two times: see dune_space_prepare_soft */
+    struct dune_trainer *soft_trainer; /* on it, or NULL */
 };
 
 struct dune_space {
@@ -48,6 +50,22 @@ void dune_space_validation(const struct dune_space *s, uint8_t *train, uint8_t *
 /* Makes the table and trainer of (n, mode) once; not thread-safe, call before going parallel. */
 int dune_space_prepare(struct dune_space *s, unsigned n, enum dune_mode mode, struct dune_diag *d) DUNE_MUST_USE;
 
+/* --- soft labels ---------------------------------------------------------------------------------- */
+/* What somebody else holds of every row of a view: the strongest class besides its own, and the share of that
+ * one in the two. */
+struct dune_soft {
+    uint16_t *rival; /* [n_rows] DUNE_NO_CLASS: nobody was asked, or there is none */
+    float *share;    /* [n_rows] 0..1 */
+};
+/* The same for tables of soft labels, after the view itself; rows r and n_rows + r are the same. */
+int dune_space_prepare_soft(struct dune_space *s, unsigned n, enum dune_mode mode, struct dune_diag *d) DUNE_MUST_USE;
+/* out[i], i < n_parts: labels for who does not see part i (part[space flow], 3 to 16 parts; flows outside all
+ * parts are always seen and keep their labels); out[n_parts]: for who sees all. Rows are told by unconstrained
+ * forests that have seen neither part i nor the row's own part. n_parts + 1 to free, also after an error. */
+int dune_soft_make(struct dune_soft *out, struct dune_space *s, unsigned n, enum dune_mode mode, const uint8_t *part,
+                   unsigned n_parts, uint64_t seed, struct dune_diag *d) DUNE_MUST_USE;
+void dune_soft_fini(struct dune_soft *soft);
+
 /* --- fitting -------------------------------------------------------------------------------------- */
 enum dune_select { /* how features are chosen when there are more candidates than max_features */
     DUNE_SELECT_RFE,    /* recursive elimination by impurity decrease */
@@ -68,6 +86,7 @@ struct dune_fit_cfg {
     double other_weight;        /* factor on rows of Other while growing; 0: 1 */
     double leaf_other;          /* factor on Other's weight in the leaves; 0: 1 */
     double spare;               /* share of leaves grown beyond max_leaves and merged back */
+    double distil;              /* share of a row's weight that follows its soft label, 0..1 */
     double smooth;              /* pseudo-flows of the block's prior added to every leaf */
     bool sqrt_features;
     bool bootstrap;             /* also set by itself for several trees without sqrt_features */
@@ -88,6 +107,10 @@ struct dune_fit {
  * Errors: DUNE_E_INPUT when no training row is left. Thread-safe after dune_space_prepare. */
 int dune_fit_train(struct dune_fit **out, const struct dune_space *s, const struct dune_fit_cfg *cfg,
                    const uint8_t *block, const uint8_t *train, struct dune_diag *d) DUNE_MUST_USE;
+/* The same with soft labels of (cfg->n, cfg->mode), which cfg->distil makes use of; NULL: labels as they are. */
+int dune_fit_train_soft(struct dune_fit **out, const struct dune_space *s, const struct dune_fit_cfg *cfg,
+                        const uint8_t *block, const uint8_t *train, const struct dune_soft *soft,
+                        struct dune_diag *d) DUNE_MUST_USE;
 void dune_fit_free(struct dune_fit *f);
 /* A copy cut to n_trees trees of max_leaves leaves. */
 struct dune_fit *dune_fit_prefix(const struct dune_fit *f, uint32_t n_trees, uint32_t max_leaves);

@@ -6,6 +6,8 @@
  */
 #include "baselines/baselines_int.h"
 
+#include <string.h>
+
 #include "base/base.h"
 
 struct setting {
@@ -47,91 +49,146 @@ static struct dune_fit_cfg tree_cfg(const struct dune_baseline *b, const struct 
         .balance = st->balance, .bootstrap = true, .seed = dune_mix64(cfg->seed, t)};
 }
 
-static int fit_trees(struct dune_baseline *b, const struct setting *st, unsigned n, const uint8_t *train,
-                     struct dune_fit **fit, struct dune_diag *d)
+/* The trees of one setting: fitted, and their answers to the validation flows. */
+struct growing {
+    struct dune_baseline *b;
+    const struct dune_chain_spec *spec;
+    const uint8_t *train;
+    struct dune_fit *fit[DUNE_MAX_BLOCKS];
+    struct dune_item_answer *col[DUNE_MAX_BLOCKS]; /* NULL: not wanted */
+    struct dune_diag diag[DUNE_MAX_BLOCKS];
+};
+
+static void grow_tree(void *ctx, size_t t)
 {
-    int rc = dune_space_prepare(b->space, n, st->mode, d);
+    struct growing *g = ctx;
+    struct dune_diag *d = &g->diag[t];
 
-    for (unsigned t = 0; rc == 0 && t < b->job->cfg.devices; t++) {
-        struct dune_fit_cfg fc = tree_cfg(b, st, n, t);
+    if (dune_fit_train(&g->fit[t], g->b->space, &g->spec->cfg[t], g->b->block, g->train, d) == 0 && g->col[t])
+        d->code = dune_fit_answer(g->fit[t], g->b->space, g->b->valid, g->col[t], d);
+}
 
-        rc = dune_fit_train(&fit[t], b->space, &fc, b->block, train, d);
+static int grow_trees(struct growing *g, struct dune_diag *d)
+{
+    int rc = dune_space_prepare(g->b->space, g->spec->cfg[0].n, g->spec->cfg[0].mode, d);
+
+    if (rc)
+        return rc;
+    dune_parallel_for(g->b->space->threads, g->spec->n_blocks, grow_tree, g);
+    for (unsigned t = 0; rc == 0 && t < g->spec->n_blocks; t++) {
+        rc = g->diag[t].code;
+        if (rc && d && !d->code)
+            *d = g->diag[t];
     }
     return rc;
 }
 
-static int judge(struct dune_baseline *b, const struct setting *st, unsigned n,
-                 const struct dune_chain_rule *rule, double *macro, struct dune_diag *d)
+static void growing_fini(struct growing *g)
 {
-    unsigned n_dev = b->job->cfg.devices;
-    struct dune_fit *fit[DUNE_MAX_BLOCKS] = {0};
-    struct dune_item_answer *col[DUNE_MAX_BLOCKS] = {0};
-    int rc = fit_trees(b, st, n, b->train, fit, d);
-
-    for (unsigned t = 0; t < n_dev; t++) {
-        col[t] = dune_mem_zalloc(b->space->n_items, sizeof(*col[t]));
-        if (rc == 0)
-            rc = dune_fit_answer(fit[t], b->space, b->valid, col[t], d);
+    for (unsigned t = 0; t < DUNE_MAX_BLOCKS; t++) {
+        dune_mem_free(g->col[t]);
+        dune_fit_free(g->fit[t]);
     }
+}
+
+static void make_spec(const struct dune_baseline *b, const struct setting *st, unsigned n, struct dune_chain_spec *spec)
+{
+    memset(spec, 0, sizeof(*spec));
+    spec->n_blocks = b->job->cfg.devices;
+    spec->rule = (struct dune_chain_rule){.claim = DUNE_CLAIM_VOTES, .early_exit = 256};
+    for (unsigned t = 0; t < spec->n_blocks; t++) {
+        spec->cfg[t] = tree_cfg(b, st, n, t);
+        for (uint32_t c = 0; c < b->space->n_classes; c++)
+            if (b->block[c])
+                dune_class_set_flip(&spec->block[t], c);
+    }
+}
+
+static int judge(struct dune_baseline *b, const struct dune_chain_spec *spec, double *macro, struct dune_diag *d)
+{
+    struct growing g = {.b = b, .spec = spec, .train = b->train};
+    int rc;
+
+    for (unsigned t = 0; t < spec->n_blocks; t++)
+        g.col[t] = dune_mem_zalloc(b->space->n_items, sizeof(*g.col[t]));
+    rc = grow_trees(&g, d);
     if (rc == 0)
-        *macro = dune_baseline_macro(b, (const struct dune_item_answer *const *)col, n_dev, rule, b->valid);
-    for (unsigned t = 0; t < n_dev; t++) {
-        dune_mem_free(col[t]);
-        dune_fit_free(fit[t]);
-    }
+        *macro = dune_baseline_macro(b, (const struct dune_item_answer *const *)g.col, spec->n_blocks, &spec->rule,
+                                     b->valid);
+    growing_fini(&g);
     return rc;
 }
 
-static int choose(struct dune_baseline *b, const struct dune_chain_rule *rule, struct setting *best,
-                  unsigned *best_n, struct dune_solution_result *out, struct dune_diag *d)
+static int choose(struct dune_baseline *b, struct dune_chain_spec *best, struct dune_votes_choice *out,
+                  struct dune_diag *d)
 {
-    out->train_macro = -1;
+    *out = (struct dune_votes_choice){.macro = -1};
     for (unsigned n = 2; n <= b->space->max_n; n += n < 4 ? 1 : 4) { /* 2, 3, 4, 8 */
         for (size_t i = 0; i < DUNE_ARRAY_LEN(settings); i++) {
+            struct dune_chain_spec spec;
             double macro;
-            int rc = judge(b, &settings[i], n, rule, &macro, d);
+            int rc;
 
+            make_spec(b, &settings[i], n, &spec);
+            rc = judge(b, &spec, &macro, d);
             if (rc == 0 && dune_interrupted())
                 rc = dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted");
             if (rc)
                 return rc;
             out->evaluations++;
-            if (macro > out->train_macro) {
-                out->train_macro = macro;
-                *best = settings[i];
-                *best_n = n;
+            if (macro > out->macro) {
+                out->macro = macro;
+                *best = spec;
             }
         }
     }
     return 0;
 }
 
-static int solve_votes(const struct dune_solution_job *job, struct dune_solution_result *out,
-                       struct dune_diag *d)
+static int open_and_choose(struct dune_baseline *b, const struct dune_solution_job *job, struct dune_chain_spec *spec,
+                           struct dune_votes_choice *out, struct dune_diag *d)
 {
-    const struct dune_chain_rule rule = {.claim = DUNE_CLAIM_VOTES, .early_exit = 256};
-    struct dune_fit *fit[DUNE_MAX_BLOCKS] = {0};
-    uint8_t id[DUNE_MAX_BLOCKS];
-    struct dune_baseline b;
-    struct setting best = settings[0];
-    unsigned n = 2, max_n = job->ds->max_n ? DUNE_MIN(job->ds->max_n, 8) : 8;
+    unsigned max_n = job->ds->max_n ? DUNE_MIN(job->ds->max_n, 8) : 8;
     int rc;
 
+    memset(b, 0, sizeof(*b));
     if (job->cfg.devices < 1 || job->cfg.devices > DUNE_MAX_BLOCKS)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u devices: 1 to %d are possible",
                              job->cfg.devices, DUNE_MAX_BLOCKS);
-    rc = dune_baseline_open(&b, job, job->ds, DUNE_MAX(max_n, 2), d);
+    rc = dune_baseline_open(b, job, job->ds, DUNE_MAX(max_n, 2), d);
+    return rc ? rc : choose(b, spec, out, d);
+}
+
+int dune_votes_choose(const struct dune_solution_job *job, struct dune_chain_spec *spec,
+                      struct dune_votes_choice *out, struct dune_diag *d)
+{
+    struct dune_baseline b;
+    int rc = open_and_choose(&b, job, spec, out, d);
+
+    dune_baseline_close(&b);
+    return rc;
+}
+
+static int solve_votes(const struct dune_solution_job *job, struct dune_solution_result *out,
+                       struct dune_diag *d)
+{
+    struct dune_chain_spec spec = {0};
+    struct dune_votes_choice chosen = {0};
+    struct dune_baseline b;
+    struct growing g = {.b = &b, .spec = &spec};
+    uint8_t id[DUNE_MAX_BLOCKS];
+    int rc = open_and_choose(&b, job, &spec, &chosen, d);
+
     if (rc == 0)
-        rc = choose(&b, &rule, &best, &n, out, d);
-    if (rc == 0)
-        rc = fit_trees(&b, &best, n, NULL, fit, d);
-    for (unsigned t = 0; t < job->cfg.devices; t++)
+        rc = grow_trees(&g, d);
+    for (unsigned t = 0; t < DUNE_MAX_BLOCKS; t++)
         id[t] = (uint8_t)t;
     if (rc == 0)
-        rc = dune_baseline_finish(&b, fit, id, job->cfg.devices, &rule, "votes", out, d);
+        rc = dune_baseline_finish(&b, g.fit, id, spec.n_blocks, &spec.rule, "votes", out, d);
+    out->train_macro = chosen.macro;
+    out->evaluations = chosen.evaluations;
     out->judged_by = "validation split";
-    for (unsigned t = 0; t < job->cfg.devices; t++)
-        dune_fit_free(fit[t]);
+    growing_fini(&g);
     dune_baseline_close(&b);
     return rc;
 }

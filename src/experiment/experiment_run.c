@@ -35,7 +35,7 @@ static void plan_key(const struct job *j, const struct dune_run_solution *s, cha
     struct dune_run_key k;
 
     dune_run_key_init(&k);
-    dune_run_key_text(&k, "plan 5");
+    dune_run_key_text(&k, "plan 6");
     dune_run_key_text(&k, ops->name);
     if (ops == &dune_solution_dune_paper)
         dune_run_key_text(&k, "with its steps");
@@ -121,7 +121,8 @@ static int solve(const struct job *j, struct dune_run_solution *s, const char *p
 
     job.cfg = (struct dune_planner_cfg){.budget = e->budget, .devices = e->devices, .profile = e->profile,
                                         .effort = s->effort, .features = s->features, .seed = e->seed, .threads = j->o->threads,
-                                        .background = e->unlabelled, .log = log};
+                                        .background = e->unlabelled, .log = log,
+                                        .open_world = s->effort != DUNE_EFFORT_QUICK};
     rc = dune_solution_solve(s->ops, &job, &res, d);
     if (rc == 0) {
         s->train_macro = res.train_macro;

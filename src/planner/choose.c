@@ -46,9 +46,9 @@ static uint32_t make_groups(const struct dune_space *s, uint32_t *group)
     return n;
 }
 
-static int group_confusions(struct dune_search *se, const struct dune_chain_spec *spec,
-                            const uint32_t *group, uint32_t n_groups, struct dune_confusion *out,
-                            struct dune_diag *d)
+/* Adds the answers on the folds in use. */
+static int add_confusions(struct dune_search *se, const struct dune_chain_spec *spec,
+                          const uint32_t *group, struct dune_confusion *out, struct dune_diag *d)
 {
     const struct dune_space *s = se->space;
     const struct dune_item_answer *col[DUNE_MAX_BLOCKS];
@@ -58,8 +58,6 @@ static int group_confusions(struct dune_search *se, const struct dune_chain_spec
 
     for (unsigned b = 0; b < DUNE_MAX_BLOCKS; b++)
         id[b] = (uint8_t)b;
-    for (uint32_t g = 0; g < n_groups; g++)
-        dune_confusion_init(&out[g], s->n_classes);
     for (size_t i = 0; rc == 0 && i < s->n_items; i++) {
         uint32_t k = s->item_flow[i];
 
@@ -68,6 +66,25 @@ static int group_confusions(struct dune_search *se, const struct dune_chain_spec
                                dune_chain_decide(col, i, id, spec->n_blocks, &spec->rule), s->item_w[i]);
     }
     return rc;
+}
+
+/* On the folds of the search, or on those of all judges together. */
+static int group_confusions(struct dune_search *s, const struct dune_chain_spec *spec, const uint32_t *group,
+                            uint32_t n_groups, struct dune_confusion *out, struct dune_diag *d)
+{
+    unsigned was = s->layout;
+    int rc = 0;
+
+    for (uint32_t g = 0; g < n_groups; g++)
+        dune_confusion_init(&out[g], s->space->n_classes);
+    if (!was)
+        return add_confusions(s, spec, group, out, d);
+    for (unsigned i = 1; rc == 0 && i <= dune_search_n_judges(s); i++) {
+        rc = dune_search_change_folds(s, i, d);
+        if (rc == 0)
+            rc = add_confusions(s, spec, group, out, d);
+    }
+    return rc ? rc : dune_search_change_folds(s, was, d);
 }
 
 int dune_search_compare(struct dune_search *s, const struct dune_chain_spec *a,

@@ -3,6 +3,7 @@
  * dune: our own planner. Blocks over several devices, best claim wins, everything chosen by grouped
  * cross-validation inside train; one device alone is always a candidate.
  */
+#include <limits.h>
 #include <string.h>
 
 #include "base/ranks.h"
@@ -10,15 +11,32 @@
 #include "planner/planner_int.h"
 
 enum { N_FOLDS = 4, MAX_STARTS = 12 };
+#define BLOCK_GAIN 0.001 /* settings of one block: gains below this are noise */
 
-/* The tables that the sub-models of a chain learn from. */
+/* The tables that the sub-models of a chain learn from, and soft labels where they are wanted. */
 int dune_search_prepare(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_diag *d)
 {
     int rc = 0;
 
-    for (unsigned b = 0; rc == 0 && b < spec->n_blocks; b++)
+    for (unsigned b = 0; rc == 0 && b < spec->n_blocks; b++) {
         rc = dune_space_prepare(s->space, spec->cfg[b].n, spec->cfg[b].mode, d);
+        if (rc == 0)
+            rc = dune_cv_prepare_soft(s->cv, s->space, &spec->cfg[b], d);
+        if (rc == 0 && s->cv != s->searched) /* those of the plan */
+            rc = dune_cv_prepare_soft(s->searched, s->space, &spec->cfg[b], d);
+    }
     return rc;
+}
+
+int dune_search_fit(const struct dune_search *s, const struct dune_chain_spec *spec, unsigned b, struct dune_fit **out,
+                    struct dune_diag *d)
+{
+    const struct dune_fit_cfg *c = &spec->cfg[b];
+    uint8_t member[DUNE_CLASS_WORDS * 64];
+
+    for (unsigned i = 0; i < sizeof(member); i++)
+        member[i] = dune_class_set_has(&spec->block[b], i);
+    return dune_fit_train_soft(out, s->space, c, member, NULL, dune_cv_soft(s->searched, c, UINT_MAX), d);
 }
 
 int dune_search_columns(struct dune_search *s, const struct dune_chain_spec *spec,
@@ -39,7 +57,7 @@ int dune_search_score(struct dune_search *s, const struct dune_chain_spec *spec,
 
     *f1 = (struct dune_f1){0};
     if (note) {
-        dune_search_log_key(spec, s->judging, key);
+        dune_search_log_key(spec, s->layout, key);
         if (dune_search_log_find(s->log, key, &f1->macro)) {
             dune_cv_touch(s->cv, spec);
             return 0;
@@ -60,19 +78,25 @@ bool dune_search_late(const struct dune_search *s)
 
 bool dune_search_exhausted(const struct dune_search *s)
 {
-    return dune_cv_n_fits(s->cv) >= s->max_columns || dune_search_late(s);
+    uint64_t n = dune_search_evaluations(s);
+
+    if (s->max_evaluations ? n >= s->max_evaluations : dune_cv_work(s->searched) >= s->max_work * DUNE_WORK_COLUMN)
+        return true;
+    return dune_search_late(s);
+}
+
+uint64_t dune_search_evaluations(const struct dune_search *s)
+{
+    return dune_cv_n_fits(s->searched);
 }
 
 struct dune_fit_cfg dune_search_base_cfg(const struct dune_search *s)
 {
     const struct dune_planner_cfg *cfg = s->cfg;
     unsigned n = DUNE_MIN(3, s->space->max_n);
-    dune_feature_mask all = 0;
 
-    if (dune_feature_set_parse("all", 0, &all, NULL) != 0)
-        all = 0;
     return (struct dune_fit_cfg){
-        .n = n, .mode = DUNE_MODE_RUNNING, .features = cfg->features ? cfg->features : all,
+        .n = n, .mode = DUNE_MODE_RUNNING, .features = s->candidates,
         .max_features = s->budget[0].features_distinct, .n_trees = 1,
         .max_leaves = s->budget[0].leaves_sum, .balance = 0.5, .other_weight = 0.5, .leaf_other = 1,
         .smooth = 0.1, .min_leaf = 0, .seed = cfg->seed};
@@ -103,14 +127,14 @@ static uint64_t work_limit(const struct dune_search *s)
     return n;
 }
 
-/* A layout of the folds per seed. */
+/* A layout of the folds per seed; 0: in order of time. */
 static int make_folds(const struct dune_search *s, uint64_t seed, struct dune_cv **out, struct dune_diag *d)
 {
     const struct dune_dataset *ds = s->space->ds;
     uint8_t *fold = dune_mem_alloc(ds->n_flows, 1), *mine = dune_mem_alloc(s->space->n_flows, 1);
     int rc;
 
-    dune_folds_make(ds, N_FOLDS, seed ? seed : 1, fold);
+    dune_folds_make(ds, N_FOLDS, seed, fold);
     for (uint32_t k = 0; k < s->space->n_flows; k++)
         mine[k] = fold[s->space->flow[k]];
     rc = dune_cv_new(out, s->space, mine, N_FOLDS, d);
@@ -188,31 +212,60 @@ int dune_search_open(struct dune_search *s, const struct dune_planner_cfg *cfg, 
     if (rc)
         return rc;
     s->n_cls = dune_present_classes(s->space, s->cls);
-    s->max_columns = work_limit(s);
-    rc = open_log(s, ds, d);
-    return rc ? rc : make_folds(s, cfg->seed, &s->cv, d);
+    s->max_work = work_limit(s);
+    s->candidates = cfg->features;
+    if (!s->candidates)
+        rc = dune_feature_set_parse("all", 0, &s->candidates, d);
+    if (rc == 0)
+        rc = open_log(s, ds, d);
+    if (rc == 0)
+        rc = make_folds(s, cfg->seed ? cfg->seed : 1, &s->searched, d);
+    s->cv = s->searched;
+    return rc;
 }
 
-int dune_search_change_folds(struct dune_search *s, struct dune_diag *d)
+/* Captures that lie one after the other make folds along time; flows of few captures would make four long
+ * blocks, harder than any later traffic. */
+static bool has_order(const struct dune_search *s)
 {
-    struct dune_cv *searched = s->cv;
+    const struct dune_dataset *ds = s->space->ds;
+    uint8_t *seen = dune_mem_zalloc(ds->n_captures, 1);
+    unsigned n = 0;
 
-    if (!s->other) {
-        int rc = make_folds(s, s->cfg->seed + 1000, &s->other, d);
+    for (uint32_t k = 0; k < s->space->n_flows; k++) {
+        n += !seen[ds->flow_capture[s->space->flow[k]]];
+        seen[ds->flow_capture[s->space->flow[k]]] = 1;
+    }
+    dune_mem_free(seen);
+    return n >= N_FOLDS;
+}
+
+unsigned dune_search_n_judges(const struct dune_search *s)
+{
+    return s->cfg->time_limit_s > 0 ? 1 : DUNE_JUDGES;
+}
+
+int dune_search_change_folds(struct dune_search *s, unsigned layout, struct dune_diag *d)
+{
+    struct dune_cv **to = layout ? &s->judge[layout - 1] : &s->searched;
+
+    if (!*to) {
+        uint64_t seed = (s->cfg->seed ? s->cfg->seed : 1) + 1000 * (uint64_t)layout;
+        int rc = make_folds(s, layout == DUNE_JUDGES && has_order(s) ? 0 : seed, to, d);
 
         if (rc)
             return rc;
     }
-    s->cv = s->other;
-    s->other = searched;
-    s->judging = !s->judging;
+    s->cv = *to;
+    s->layout = layout;
     return 0;
 }
 
 void dune_search_close(struct dune_search *s)
 {
-    dune_cv_free(s->cv);
-    dune_cv_free(s->other);
+    dune_cv_free(s->searched);
+    for (unsigned i = 0; i < DUNE_JUDGES; i++)
+        dune_cv_free(s->judge[i]);
     dune_space_free(s->space);
     dune_search_log_close(s->log);
 }
@@ -304,36 +357,66 @@ static int best_start(struct dune_search *s, const struct dune_confusion *conf, 
     return rc;
 }
 
+/* The features that blocks have in the plan, exchanged one for one, and then settings block by block; all of
+ * few features, so it is little work and comes on top of the limit. */
+static int refine_blocks(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
+{
+    static const unsigned rounds[] = {1, 3, 6};
+    uint64_t limit = s->max_work;
+    struct dune_chain_spec spec = v->spec[0];
+    double score = v->score[0], before = score;
+    int rc;
+
+    s->max_work = dune_cv_work(s->searched) / DUNE_WORK_COLUMN + limit / 4;
+    rc = dune_exchange_features(s, &spec, &score, rounds[s->cfg->effort], d);
+    if (rc == 0 && score > before)
+        rc = dune_variants_add(s, v, "exchange", &spec, score, d);
+    before = score;
+    if (rc == 0)
+        rc = dune_tune_blocks(s, &spec, &score, BLOCK_GAIN, d);
+    if (rc == 0 && score > before)
+        rc = dune_variants_add(s, v, "settings by block", &spec, score, d);
+    if (rc == 0)
+        rc = dune_variants_add_distilled(s, v, d);
+    s->max_work = limit;
+    return rc;
+}
+
 /*
  * Settings on one random partition, then starts for every number of blocks, then moves of classes on the
  * best of them, then the features, the fallback, and settings block by block.
  */
 static int plan_blocks(struct dune_search *s, const struct dune_chain_spec *one, unsigned k,
-                       struct dune_chain_spec *best, double *score, struct dune_diag *d)
+                       struct dune_variants *out, struct dune_diag *d)
 {
     static const unsigned n_starts[] = {3, 6, MAX_STARTS};
     struct dune_confusion conf;
-    struct dune_chain_spec tuned;
+    struct dune_chain_spec tuned, best;
     struct dune_fit_cfg cfg = dune_search_base_cfg(s);
+    double score = -1;
     int rc = confusion_of(s, one, &conf, d);
 
-    *score = -1;
+    memset(out, 0, sizeof(*out));
     dune_search_init_spec(s, &tuned, k, &cfg);
     if (rc == 0) {
         make_start(s, &conf, 2, &tuned);
-        rc = dune_tune_common(s, &tuned, score, 1, d);
-        *best = tuned;
+        rc = dune_tune_common(s, &tuned, &score, 1, d);
+        best = tuned;
     }
     for (unsigned b = k; rc == 0 && b >= 2; b--)
-        rc = best_start(s, &conf, b, b == k ? n_starts[s->cfg->effort] : 2, &tuned, best, score, d);
+        rc = best_start(s, &conf, b, b == k ? n_starts[s->cfg->effort] : 2, &tuned, &best, &score, d);
     if (rc == 0)
-        rc = dune_local_search(s, best, score, 2000, k, d);
+        rc = dune_local_search(s, &best, &score, 2000, k, d);
     if (rc == 0)
-        rc = dune_refine_features(s, best, score, d);
+        rc = dune_refine_features(s, &best, &score, d);
     if (rc == 0)
-        rc = dune_choose_spare(s, best, score, d);
+        rc = dune_choose_spare(s, &best, &score, d);
     if (rc == 0)
-        rc = choose_fallback(s, best, score, d);
+        rc = choose_fallback(s, &best, &score, d);
+    if (rc == 0)
+        rc = dune_variants_add(s, out, "elimination", &best, score, d);
+    if (rc == 0)
+        rc = refine_blocks(s, out, d);
     dune_confusion_fini(&conf);
     return rc;
 }
@@ -384,13 +467,8 @@ static int finish(struct dune_search *s, const struct dune_solution_job *job, co
 
     chain_order(s, spec->n_blocks, order);
     for (unsigned i = 0; rc == 0 && i < spec->n_blocks; i++) {
-        unsigned b = order[i];
-        uint8_t member[DUNE_CLASS_WORDS * 64];
-
-        for (unsigned c = 0; c < sizeof(member); c++)
-            member[c] = dune_class_set_has(&spec->block[b], c);
-        id[i] = (uint8_t)b;
-        rc = dune_fit_train(&fit[i], s->space, &spec->cfg[b], member, NULL, d);
+        id[i] = (uint8_t)order[i];
+        rc = dune_search_fit(s, spec, order[i], &fit[i], d);
     }
     if (rc == 0)
         rc = dune_plan_from_fits(&out->plan, s->space, fit, id, spec->n_blocks, spec->n_blocks, &spec->rule,
@@ -410,84 +488,32 @@ static int finish(struct dune_search *s, const struct dune_solution_job *job, co
     return dune_plan_verify(out->plan, d);
 }
 
-/* The choice so far, with its score on the judging folds. */
-struct choice {
-    struct dune_chain_spec one, spec;
-    double score;
-    struct dune_chain_spec rival; /* the best chain that was tried, taken or not */
-    double rival_score;
-};
-
-/* A finalist that challenges the choice. */
-struct rival {
-    const char *name;
-    struct dune_chain_spec spec;
-    const char *barred; /* why it cannot be taken */
-};
-
-/* A rival replaces the choice only when its paired gain exceeds two standard errors. */
-static int challenge(struct dune_search *s, struct choice *c, const struct rival *r, struct dune_diag *d)
+/* Single devices, blocks and votes are all found on the same folds; then the judges see them. */
+static int choose_chain(struct dune_search *s, const struct dune_solution_job *job, struct dune_choice *c,
+                        struct dune_diag *d)
 {
-    struct dune_candidate *note = &s->candidate[s->n_candidates++];
-    struct dune_interval gain = {0};
-    struct dune_f1 f1;
-    int rc = dune_search_score(s, &r->spec, &f1, d);
+    struct dune_variants *found = DUNE_NEW_N(struct dune_variants, 3);
+    bool several = s->n_devices > 1 && s->n_cls > 1;
+    uint64_t limit = s->max_work;
+    int rc;
 
-    *note = (struct dune_candidate){.name = r->name, .n_blocks = r->spec.n_blocks, .macro = f1.macro,
-                                    .barred = r->barred};
+    s->max_work = limit / 2;
+    rc = dune_plan_one(s, &dune_monolith_any, s->candidates, false, &found[0], d);
+    s->max_work = dune_cv_work(s->searched) / DUNE_WORK_COLUMN + limit * 3 / 4;
+    if (rc == 0 && several)
+        rc = plan_blocks(s, &found[0].spec[dune_variants_best(&found[0])], DUNE_MIN(s->n_devices, s->n_cls),
+                         &found[1], d);
+    if (rc == 0 && several && !dune_search_late(s))
+        rc = dune_plan_votes(s, job, &found[2], d);
     if (rc == 0)
-        rc = dune_search_compare(s, &r->spec, &c->one, &note->gain, d);
-    if (rc || r->barred)
-        return rc;
-    if (f1.macro > c->rival_score) {
-        c->rival = r->spec;
-        c->rival_score = f1.macro;
-    }
-    rc = dune_search_compare(s, &r->spec, &c->spec, &gain, d);
-    if (rc == 0 && f1.macro > c->score && gain.mean > 2 * gain.se) {
-        for (unsigned i = 0; i < s->n_candidates; i++)
-            s->candidate[i].taken = false;
-        note->taken = true;
-        c->spec = r->spec;
-        c->score = f1.macro;
-    }
+        rc = dune_choice_start(s, c, &found[0], d);
+    if (rc == 0 && found[1].n)
+        rc = dune_choice_challenge(s, c, "blocks", &found[1], NULL, d);
+    if (rc == 0 && found[2].n)
+        rc = dune_choice_challenge(s, c, "votes", &found[2],
+                                   s->votes ? NULL : "only the engine carries votes: scored for comparison", d);
+    dune_mem_free(found);
     return rc;
-}
-
-/* Judges on folds that the search has not seen: the best of many candidates looks better on the folds
- * it was chosen on than it is. From here on all scores are of these folds. */
-static int judge(struct dune_search *s, struct choice *c, const struct rival *rival, unsigned n,
-                 struct dune_diag *d)
-{
-    struct dune_f1 f1;
-    int rc = dune_search_change_folds(s, d);
-
-    if (rc == 0)
-        rc = dune_search_score(s, &c->spec, &f1, d);
-    c->score = rc ? 0 : f1.macro;
-    s->candidate[s->n_candidates++] = (struct dune_candidate){.name = "one device", .n_blocks = 1, .taken = true,
-                                                              .macro = c->score};
-    for (unsigned i = 0; rc == 0 && i < n; i++)
-        rc = challenge(s, c, &rival[i], d);
-    return rc;
-}
-
-static int choose_chain(struct dune_search *s, struct choice *c, struct dune_diag *d)
-{
-    unsigned n = 0;
-    struct rival rival[2] = {{.name = "blocks"}, {.name = "votes"}};
-    double score;
-    int rc = dune_plan_one(s, &c->one, &score, d);
-
-    c->spec = c->one;
-    if (rc == 0 && s->n_devices > 1 && s->n_cls > 1) {
-        rc = plan_blocks(s, &c->one, DUNE_MIN(s->n_devices, s->n_cls), &rival[n++].spec, &score, d);
-        if (rc == 0)
-            rc = dune_plan_votes(s, &c->one, s->n_devices, &rival[n++].spec, &score, d);
-        if (!s->votes)
-            rival[1].barred = "only the engine carries votes: scored for comparison";
-    }
-    return rc ? rc : judge(s, c, rival, n, d);
 }
 
 /* Thresholds where they are wanted, the plan, and the notes. */
@@ -523,17 +549,17 @@ static int conclude(struct dune_search *s, const struct dune_solution_job *job, 
 static int solve_dune(const struct dune_solution_job *job, struct dune_solution_result *out, struct dune_diag *d)
 {
     struct dune_search s;
-    struct choice c;
+    struct dune_choice c;
     unsigned max_n = job->ds->max_n ? DUNE_MIN(job->ds->max_n, 8) : 8;
     int rc = dune_search_open(&s, &job->cfg, job->ds, max_n, d);
 
     memset(&c, 0, sizeof(c));
     if (rc == 0)
-        rc = choose_chain(&s, &c, d);
+        rc = choose_chain(&s, job, &c, d);
     if (rc == 0) {
         s.rival = c.rival_score > 0 ? &c.rival : NULL;
         out->judged_by = "4-fold cross-validation";
-        out->evaluations = dune_cv_n_fits(s.other);
+        out->evaluations = dune_search_evaluations(&s);
         rc = conclude(&s, job, &c.spec, &c.one, out, d);
     }
     dune_search_close(&s);

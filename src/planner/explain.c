@@ -129,6 +129,20 @@ static int put_distribution(struct explain *e, struct dune_diag *d)
     return 0;
 }
 
+static void put_variants(struct explain *e, const struct dune_candidate *c)
+{
+    dune_jsonw_key(&e->w, "variants");
+    dune_jsonw_arr_inline(&e->w);
+    for (unsigned i = 0; i < c->n_variants; i++) {
+        dune_jsonw_obj_inline(&e->w);
+        put_text(&e->w, "step", c->variant[i].step);
+        put_number(&e->w, "search", c->variant[i].score);
+        put_number(&e->w, "macro", c->variant[i].judged);
+        dune_jsonw_end(&e->w);
+    }
+    dune_jsonw_end(&e->w);
+}
+
 /* The finalists on the folds that judge. */
 static void put_candidates(struct explain *e)
 {
@@ -147,6 +161,7 @@ static void put_candidates(struct explain *e)
         dune_jsonw_bool(&e->w, c->taken);
         if (c->barred)
             put_text(&e->w, "barred", c->barred);
+        put_variants(e, c);
         dune_jsonw_end(&e->w);
     }
     dune_jsonw_end(&e->w);
@@ -181,6 +196,7 @@ void dune_notes_settings(struct dune_jsonw *w, const struct dune_fit_cfg *c)
     put_number(w, "leaf_other", c->leaf_other > 0 ? c->leaf_other : 1);
     put_number(w, "smooth", c->smooth);
     put_number(w, "spare", c->spare);
+    put_number(w, "distil", c->distil);
     dune_jsonw_end(w);
 }
 
@@ -382,13 +398,8 @@ static int fit_blocks(struct explain *e, struct dune_diag *d)
 {
     int rc = 0;
 
-    for (unsigned b = 0; rc == 0 && b < e->spec->n_blocks; b++) {
-        uint8_t member[DUNE_CLASS_WORDS * 64];
-
-        for (unsigned c = 0; c < sizeof(member); c++)
-            member[c] = dune_class_set_has(&e->spec->block[b], c);
-        rc = dune_fit_train(&e->fit[b], e->s->space, &e->spec->cfg[b], member, NULL, d);
-    }
+    for (unsigned b = 0; rc == 0 && b < e->spec->n_blocks; b++)
+        rc = dune_search_fit(e->s, e->spec, b, &e->fit[b], d);
     return rc;
 }
 

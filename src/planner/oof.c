@@ -24,7 +24,9 @@ struct dune_cv {
     uint8_t *held[MAX_FOLDS];  /* [n_flows] 1: scored in this fold */
     uint8_t *scored;           /* [n_flows] in any fold */
     struct entry *bucket[N_BUCKETS];
+    struct dune_soft *soft[16][DUNE_N_MODES]; /* [k + 1] per view, made when first wanted */
     uint64_t n_columns;
+    uint64_t work;
 };
 
 int dune_cv_new(struct dune_cv **out, const struct dune_space *s, const uint8_t *fold, unsigned k,
@@ -65,6 +67,12 @@ void dune_cv_free(struct dune_cv *cv)
             dune_mem_free(e);
         }
     }
+    for (size_t n = 0; n < DUNE_ARRAY_LEN(cv->soft); n++)
+        for (size_t m = 0; m < DUNE_N_MODES; m++) {
+            for (unsigned i = 0; cv->soft[n][m] && i <= cv->k; i++)
+                dune_soft_fini(&cv->soft[n][m][i]);
+            dune_mem_free(cv->soft[n][m]);
+        }
     for (unsigned i = 0; i < cv->k; i++) {
         dune_mem_free(cv->train[i]);
         dune_mem_free(cv->held[i]);
@@ -79,6 +87,19 @@ uint64_t dune_cv_n_fits(const struct dune_cv *cv)
     return cv->n_columns;
 }
 
+uint64_t dune_cv_work(const struct dune_cv *cv)
+{
+    return cv->work;
+}
+
+/* Trees are grown once for features that are given, many times where some of them are to go. */
+static uint64_t work_of(const struct dune_fit_cfg *cfg)
+{
+    bool given = !cfg->max_features || (uint32_t)__builtin_popcountll(cfg->features) <= cfg->max_features;
+
+    return given && cfg->max_features ? 1 : DUNE_WORK_COLUMN;
+}
+
 static bool same_cfg(const struct dune_fit_cfg *a, const struct dune_fit_cfg *b)
 {
     return a->n == b->n && a->mode == b->mode && a->features == b->features &&
@@ -86,7 +107,7 @@ static bool same_cfg(const struct dune_fit_cfg *a, const struct dune_fit_cfg *b)
            a->max_leaves == b->max_leaves && a->max_depth == b->max_depth &&
            a->min_leaf == b->min_leaf && a->balance == b->balance &&
            a->other_weight == b->other_weight && a->leaf_other == b->leaf_other &&
-           a->smooth == b->smooth && a->spare == b->spare && a->sqrt_features == b->sqrt_features &&
+           a->smooth == b->smooth && a->distil == b->distil && a->spare == b->spare && a->sqrt_features == b->sqrt_features &&
            a->bootstrap == b->bootstrap && a->seed == b->seed;
 }
 
@@ -97,6 +118,23 @@ static size_t bucket_of(const struct dune_class_set *block, const struct dune_fi
     for (int i = 0; i < DUNE_CLASS_WORDS; i++)
         h = dune_mix64(h, block->word[i]);
     return h % N_BUCKETS;
+}
+
+const struct dune_soft *dune_cv_soft(const struct dune_cv *cv, const struct dune_fit_cfg *cfg, unsigned without)
+{
+    const struct dune_soft *all = cv->soft[cfg->n][cfg->mode];
+
+    return cfg->distil > 0 && all ? &all[without < cv->k ? without : cv->k] : NULL;
+}
+
+int dune_cv_prepare_soft(struct dune_cv *cv, struct dune_space *s, const struct dune_fit_cfg *cfg, struct dune_diag *d)
+{
+    struct dune_soft **at = &cv->soft[cfg->n][cfg->mode];
+
+    if (cfg->distil <= 0 || *at)
+        return 0;
+    *at = DUNE_NEW_N(struct dune_soft, cv->k + 1);
+    return dune_soft_make(*at, s, cfg->n, cfg->mode, cv->fold, cv->k, cfg->seed, d);
 }
 
 /* One fold of one column per item: column i / k, fold i % k. */
@@ -117,7 +155,8 @@ static void run_fold(void *ctx, size_t i)
 
     for (unsigned c = 0; c < sizeof(member); c++)
         member[c] = dune_class_set_has(&e->block, c);
-    if (dune_fit_train(&fit, job->cv->s, &e->cfg, member, job->cv->train[fold], d) == 0)
+    if (dune_fit_train_soft(&fit, job->cv->s, &e->cfg, member, job->cv->train[fold],
+                            dune_cv_soft(job->cv, &e->cfg, fold), d) == 0)
         d->code = dune_fit_answer(fit, job->cv->s, job->cv->held[fold], e->col, d);
     dune_fit_free(fit);
 }
@@ -202,6 +241,7 @@ static struct entry *entry_of(struct dune_cv *cv, const struct dune_class_set *b
         e->next = cv->bucket[b];
         cv->bucket[b] = e;
         cv->n_columns++;
+        cv->work += work_of(cfg);
     }
     return e;
 }

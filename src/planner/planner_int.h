@@ -13,21 +13,39 @@ const uint8_t *dune_cv_scored(const struct dune_cv *cv); /* [n_flows of the spac
 unsigned dune_cv_k(const struct dune_cv *cv);
 const uint8_t *dune_cv_fold(const struct dune_cv *cv);
 
+/* Soft labels for the settings, when they want any: made once per view, before columns are fitted; then lent for
+ * fits that do not see fold `without` (k or more: that see all). */
+int dune_cv_prepare_soft(struct dune_cv *cv, struct dune_space *s, const struct dune_fit_cfg *cfg,
+                         struct dune_diag *d) DUNE_MUST_USE;
+const struct dune_soft *dune_cv_soft(const struct dune_cv *cv, const struct dune_fit_cfg *cfg, unsigned without);
+uint64_t dune_cv_work(const struct dune_cv *cv); /* in eighths of a column with elimination of features */
+
 /* --- a search: what all its steps share -------------------------------------------------------- */
+enum { DUNE_JUDGES = 3, DUNE_WORK_COLUMN = 8, DUNE_MAX_VARIANTS = 6 };
+/* Ways to use the same number of devices, with their scores on the folds of the search. */
+struct dune_variants {
+    unsigned n;
+    struct dune_chain_spec spec[DUNE_MAX_VARIANTS];
+    const char *step[DUNE_MAX_VARIANTS]; /* that led to it */
+    double score[DUNE_MAX_VARIANTS];
+    double judged[DUNE_MAX_VARIANTS]; /* see dune_variants_pick */
+};
 struct dune_search {
     const struct dune_planner_cfg *cfg;
     struct dune_space *space;
     struct dune_cv *cv;
-    struct dune_cv *other; /* folds of the other layout: see dune_search_change_folds */
+    struct dune_cv *searched;                   /* folds that the search sees */
+    struct dune_cv *judge[DUNE_JUDGES];         /* layouts it does not see: see dune_search_change_folds */
     uint16_t cls[DUNE_CLASS_WORDS * 64]; /* classes present, ascending */
     unsigned n_cls;
+    dune_feature_mask candidates; /* features to choose from */
     const struct dune_chain_spec *rival; /* the best chain over several devices where one was kept, or NULL */
     unsigned n_devices;
     unsigned device[DUNE_MAX_BLOCKS];           /* of block b; large ones first where they differ */
     struct dune_budget budget[DUNE_MAX_BLOCKS]; /* of that device */
     bool mixed;                                 /* devices differ */
     bool votes;                                 /* every device can carry votes */
-    bool judging;                               /* on the folds that judge, not those of the search */
+    unsigned layout;                            /* of the folds in use: 0 of the search, else 1 + which judge */
     struct dune_search_log *log;                /* or NULL */
     uint64_t until_ns;                          /* 0: no limit of time */
     unsigned n_candidates;
@@ -38,8 +56,15 @@ struct dune_search {
         struct dune_interval gain; /* over one device */
         bool taken;
         const char *barred; /* why it could not be taken, or NULL */
+        unsigned n_variants;
+        struct {
+            const char *step;
+            double score, judged;
+        } variant[DUNE_MAX_VARIANTS];
     } candidate[4];
-    uint64_t max_columns; /* work limit: counted, not timed, so that results do not depend on speed */
+    /* Limits of work, counted and not timed, so that results do not depend on speed. */
+    uint64_t max_work;        /* columns, those without elimination of features as an eighth of one */
+    uint64_t max_evaluations; /* columns, whatever they cost; 0: no limit */
 };
 /* Space, folds and work limit; close it also after an error. */
 int dune_search_open(struct dune_search *s, const struct dune_planner_cfg *cfg, const struct dune_dataset *ds,
@@ -58,10 +83,44 @@ int dune_search_columns(struct dune_search *s, const struct dune_chain_spec *spe
 /* May set only macro: see search_log.c. */
 int dune_search_score(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_f1 *f1,
                       struct dune_diag *d) DUNE_MUST_USE;
-/* From the folds of the search to those that judge it, and back. */
-int dune_search_change_folds(struct dune_search *s, struct dune_diag *d) DUNE_MUST_USE;
+/* To the folds of the search (layout 0) or of judge layout - 1. */
+int dune_search_change_folds(struct dune_search *s, unsigned layout, struct dune_diag *d) DUNE_MUST_USE;
+/* How many layouts judge: fewer when time is over. */
+unsigned dune_search_n_judges(const struct dune_search *s);
+/* Candidate sub-models that the search evaluated. */
+uint64_t dune_search_evaluations(const struct dune_search *s);
+
+/* --- finalists.c: the finalists, on folds that the search has not seen --------------------------------- */
+/* Every sub-model gets the features that it has when fitted to all train flows, as in the plan. */
+int dune_search_freeze(struct dune_search *s, struct dune_chain_spec *spec, struct dune_diag *d) DUNE_MUST_USE;
+/* Freezes spec and notes it as a variant, scored again; when no evaluation is left, with the score it had
+ * (below 0: it has none). */
+int dune_variants_add(struct dune_search *s, struct dune_variants *v, const char *step,
+                      const struct dune_chain_spec *spec, double score, struct dune_diag *d) DUNE_MUST_USE;
+int dune_variants_add_distilled(struct dune_search *s, struct dune_variants *v, struct dune_diag *d) DUNE_MUST_USE;
+/* The variant with the best score on the folds of the search. */
+unsigned dune_variants_best(const struct dune_variants *v);
+/* The one that the judges find best; on return the folds of the first judge are in use. */
+int dune_variants_pick(struct dune_search *s, struct dune_variants *v, struct dune_chain_spec *best,
+                       double *macro, struct dune_diag *d) DUNE_MUST_USE;
+/* The choice so far, with its score by the judges. */
+struct dune_choice {
+    struct dune_chain_spec one, spec;
+    double score;
+    struct dune_chain_spec rival; /* the best chain that was tried, taken or not */
+    double rival_score;
+};
+/* One device is the choice; then a rival replaces it only when its paired gain exceeds two standard errors.
+ * barred: why it cannot be taken, or NULL. */
+int dune_choice_start(struct dune_search *s, struct dune_choice *c, struct dune_variants *one,
+                      struct dune_diag *d) DUNE_MUST_USE;
+int dune_choice_challenge(struct dune_search *s, struct dune_choice *c, const char *name,
+                          struct dune_variants *rival, const char *barred, struct dune_diag *d) DUNE_MUST_USE;
 bool dune_search_exhausted(const struct dune_search *s);
 bool dune_search_late(const struct dune_search *s); /* its time is over */
+/* Sub-model b of spec on all train flows, as in the plan; after dune_search_prepare. */
+int dune_search_fit(const struct dune_search *s, const struct dune_chain_spec *spec, unsigned b, struct dune_fit **out,
+                    struct dune_diag *d) DUNE_MUST_USE;
 /* Blocks 0..k-1 of spec get the settings, within the budgets of their devices. */
 void dune_search_init_spec(const struct dune_search *s, struct dune_chain_spec *spec, unsigned k,
                            const struct dune_fit_cfg *cfg);
@@ -73,9 +132,25 @@ int dune_refine_features(struct dune_search *s, struct dune_chain_spec *spec, do
                          struct dune_diag *d) DUNE_MUST_USE;
 int dune_choose_spare(struct dune_search *s, struct dune_chain_spec *spec, double *score,
                       struct dune_diag *d) DUNE_MUST_USE;
-/* The best single device. */
-int dune_plan_one(struct dune_search *s, struct dune_chain_spec *spec, double *score,
-                  struct dune_diag *d) DUNE_MUST_USE;
+/* Features of every sub-model exchanged one for one while the chain gains; rounds: per sub-model. */
+int dune_exchange_features(struct dune_search *s, struct dune_chain_spec *spec, double *score, unsigned rounds,
+                           struct dune_diag *d) DUNE_MUST_USE;
+
+/* A kind of single device: what it keeps while its settings are searched. */
+struct dune_monolith {
+    const struct dune_solution_ops *ops;
+    const char *features;
+    unsigned n_modes;
+    enum dune_mode mode[2];
+    unsigned max_n; /* packets that are scored one by one */
+    bool by_n;      /* has an inference point to choose */
+    bool many_trees;
+};
+extern const struct dune_monolith dune_monolith_any; /* packets and flows jointly: the planner's own */
+/* Settings, features by elimination, by addition and exchanged: a variant each. restarts: from drawn
+ * settings on as long as evaluations are left, for one more. */
+int dune_plan_one(struct dune_search *s, const struct dune_monolith *m, dune_feature_mask candidates,
+                  bool restarts, struct dune_variants *out, struct dune_diag *d) DUNE_MUST_USE;
 
 /* --- search_log.c: scores that are known, kept in a file ----------------------------------------- */
 struct dune_search_log;
@@ -115,9 +190,10 @@ int dune_tune_common(struct dune_search *s, struct dune_chain_spec *spec, double
                      struct dune_diag *d) DUNE_MUST_USE;
 int dune_tune_blocks(struct dune_search *s, struct dune_chain_spec *spec, double *score, double min_gain,
                      struct dune_diag *d) DUNE_MUST_USE;
-/* The best of a few forests spread over k devices, with the settings of the single device. */
-int dune_plan_votes(struct dune_search *s, const struct dune_chain_spec *one, unsigned k,
-                    struct dune_chain_spec *best, double *score, struct dune_diag *d) DUNE_MUST_USE;
+/* What the baseline votes plans for these devices. */
+struct dune_solution_job;
+int dune_plan_votes(struct dune_search *s, const struct dune_solution_job *job, struct dune_variants *out,
+                    struct dune_diag *d) DUNE_MUST_USE;
 int dune_local_search(struct dune_search *s, struct dune_chain_spec *spec, double *score, unsigned tries,
                       uint64_t key, struct dune_diag *d) DUNE_MUST_USE;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the choice owes to features that may be shortcuts: the same blocks and settings, fitted with the
- * robust features only, and without each suspicious feature. Not searched again, so these are lower bounds
- * (compare --ablation plans anew); all scores are out of fold.
+ * What the choice owes to features that may be shortcuts: the same blocks and settings with the robust
+ * features only, and without each suspicious feature. A sub-model that had one of them gets its features by
+ * elimination again; nothing else is searched, so these are lower bounds (compare --ablation plans anew). All
+ * scores are out of fold.
  */
 #include "base/base.h"
 #include "planner/planner_int.h"
@@ -33,6 +34,11 @@ dune_feature_mask dune_robust_part(dune_feature_mask all)
     return robust;
 }
 
+static dune_feature_mask without(size_t row, dune_feature_mask all)
+{
+    return rows[row].without ? all & ~rows[row].without : dune_robust_part(all);
+}
+
 int dune_search_shortcuts(struct dune_search *s, const struct dune_chain_spec *spec, double macro,
                           struct dune_jsonw *w, struct dune_diag *d)
 {
@@ -44,17 +50,18 @@ int dune_search_shortcuts(struct dune_search *s, const struct dune_chain_spec *s
         int rc;
 
         for (unsigned b = 0; b < next.n_blocks; b++) {
-            dune_feature_mask was = next.cfg[b].features, now = was & ~rows[i].without;
+            dune_feature_mask now = without(i, s->candidates), was = next.cfg[b].features;
 
-            if (!rows[i].without)
-                now = dune_robust_part(was);
-            if (now) /* else the sub-model has nothing else: it stays as it is */
-                next.cfg[b].features = now;
-            other |= next.cfg[b].features != was;
+            if (!now || (was & now) == was) /* it has nothing else, or nothing of these: it stays as it is */
+                continue;
+            next.cfg[b].features = next.cfg[b].max_features ? now : was & now;
+            other = true;
         }
         if (!other)
             continue;
-        rc = dune_search_score(s, &next, &f1, d);
+        rc = dune_search_freeze(s, &next, d);
+        if (rc == 0)
+            rc = dune_search_score(s, &next, &f1, d);
         if (rc)
             return rc;
         dune_jsonw_obj_inline(w);

@@ -14,6 +14,7 @@
 /* The training problem of one block: labels and integer weights per table row. */
 struct problem {
     const struct dune_space_view *view;
+    const struct dune_soft *soft; /* or NULL: rows are listed once */
     uint16_t *cls;
     uint64_t *w;
     uint32_t n_labels;
@@ -78,13 +79,32 @@ static void class_factors(const struct dune_space *s, const struct dune_fit *fit
         factor[c] *= scaled > 0 ? (double)total / scaled : 1;
 }
 
-static void fill_rows(const struct dune_space *s, struct problem *p, const uint8_t *train,
-                      const uint16_t *label, const double *factor)
+/* The part of a row that follows its soft label moves to the rival, with the rival's class weight: so a class
+ * weighs what it would if the soft labels were drawn. */
+static void soften_row(struct problem *p, uint32_t r, const uint16_t *label, const double *factor, double distil)
 {
     const struct dune_table *t = &p->view->table;
+    size_t again = t->n_rows + r;
+    uint16_t rival = p->soft->rival[r];
+    double moved = rival == DUNE_NO_CLASS ? 0 : distil * (double)p->soft->share[r];
 
-    p->cls = dune_mem_alloc(t->n_rows, sizeof(*p->cls));
-    p->w = dune_mem_zalloc(t->n_rows, sizeof(*p->w));
+    if (moved <= 0 || label[rival] >= p->n_labels)
+        return;
+    p->cls[again] = label[rival];
+    p->w[again] = (uint64_t)llround((double)t->w[r] * factor[rival] * moved);
+    p->w[r] = (uint64_t)llround((double)t->w[r] * factor[t->cls[r]] * (1 - moved));
+    p->w[r] = DUNE_MAX(p->w[r], UINT64_C(1));
+    p->total += p->w[again];
+}
+
+static void fill_rows(const struct dune_space *s, struct problem *p, const uint8_t *train,
+                      const uint16_t *label, const double *factor, double distil)
+{
+    const struct dune_table *t = &p->view->table;
+    size_t n = p->soft ? 2 * t->n_rows : t->n_rows;
+
+    p->cls = dune_mem_zalloc(n, sizeof(*p->cls));
+    p->w = dune_mem_zalloc(n, sizeof(*p->w));
     for (uint32_t k = 0; k < s->n_flows; k++) {
         for (uint32_t r = p->view->row0[k]; r < p->view->row0[k + 1]; r++) {
             p->cls[r] = label[t->cls[r]];
@@ -92,6 +112,8 @@ static void fill_rows(const struct dune_space *s, struct problem *p, const uint8
                 continue;
             p->w[r] = (uint64_t)llround((double)t->w[r] * factor[t->cls[r]]);
             p->w[r] = DUNE_MAX(p->w[r], UINT64_C(1));
+            if (p->soft)
+                soften_row(p, r, label, factor, distil);
             p->total += p->w[r];
         }
     }
@@ -111,7 +133,7 @@ static int make_problem(const struct dune_space *s, struct dune_fit *fit, const 
         fit->has_other |= label[c] == fit->n_classes && of_class[c] > 0;
     p->n_labels = fit->n_classes + (fit->has_other ? 1 : 0);
     class_factors(s, fit, label, of_class, total, factor);
-    fill_rows(s, p, train, label, factor);
+    fill_rows(s, p, train, label, factor, fit->cfg.distil);
     dune_mem_free(label);
     dune_mem_free(of_class);
     dune_mem_free(factor);
@@ -232,7 +254,9 @@ static void grown_free(struct grown *g)
 static int grow_from(const struct problem *p, const struct dune_train_cfg *tc, dune_feature_mask mask,
                      const struct grown *from, struct grown *out, struct dune_diag *d)
 {
-    return dune_trainer_fit_from(p->view->trainer, &out->f, p->cls, p->n_labels, p->w, mask, tc,
+    const struct dune_trainer *tr = p->soft ? p->view->soft_trainer : p->view->trainer;
+
+    return dune_trainer_fit_from(tr, &out->f, p->cls, p->n_labels, p->w, mask, tc,
                                  from ? from->how : NULL, &out->how, d);
 }
 
@@ -359,13 +383,21 @@ static void name_classes(struct dune_fit *fit, const struct dune_space *s)
 int dune_fit_train(struct dune_fit **out, const struct dune_space *s, const struct dune_fit_cfg *cfg,
                    const uint8_t *block, const uint8_t *train, struct dune_diag *d)
 {
-    struct problem p = {.view = s->view[cfg->n][cfg->mode]};
+    return dune_fit_train_soft(out, s, cfg, block, train, NULL, d);
+}
+
+int dune_fit_train_soft(struct dune_fit **out, const struct dune_space *s, const struct dune_fit_cfg *cfg,
+                        const uint8_t *block, const uint8_t *train, const struct dune_soft *soft, struct dune_diag *d)
+{
+    struct problem p = {.view = s->view[cfg->n][cfg->mode], .soft = cfg->distil > 0 ? soft : NULL};
     struct dune_fit *fit;
     int rc;
 
     *out = NULL;
     if (!p.view)
         return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "space has no view for n = %u", cfg->n);
+    if (p.soft && !p.view->soft_trainer)
+        return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "space has no table for soft labels");
     if (s->n_classes >= DUNE_CLASS_LIMIT)
         return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "%u classes: at most %d can be planned",
                              s->n_classes, DUNE_MAX_CLASSES);

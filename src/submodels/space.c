@@ -93,6 +93,8 @@ static void view_free(struct dune_space_view *v)
     if (!v)
         return;
     dune_trainer_free(v->trainer);
+    dune_trainer_free(v->soft_trainer);
+    dune_table_fini(&v->twice);
     dune_table_fini(&v->table);
     dune_mem_free(v->row0);
     dune_mem_free(v);
@@ -169,4 +171,32 @@ int dune_space_prepare(struct dune_space *s, unsigned n, enum dune_mode mode, st
         view_free(v);
     dune_mem_free(use);
     return rc;
+}
+
+static void *twice(const void *from, size_t n, size_t size)
+{
+    char *to = dune_mem_alloc(2 * n, size);
+
+    memcpy(to, from, n * size);
+    memcpy(to + n * size, from, n * size);
+    return to;
+}
+
+int dune_space_prepare_soft(struct dune_space *s, unsigned n, enum dune_mode mode, struct dune_diag *d)
+{
+    int rc = dune_space_prepare(s, n, mode, d);
+    struct dune_space_view *v = rc ? NULL : s->view[n][mode];
+    const struct dune_table *t = v ? &v->table : NULL;
+
+    if (rc || v->soft_trainer)
+        return rc;
+    v->twice = (struct dune_table){.n_rows = 2 * t->n_rows, .n_cols = t->n_cols, .n_classes = t->n_classes};
+    v->twice.feat = dune_mem_alloc(t->n_cols, sizeof(*t->feat));
+    memcpy(v->twice.feat, t->feat, t->n_cols * sizeof(*t->feat));
+    v->twice.col = DUNE_NEW_N(uint32_t *, t->n_cols);
+    for (uint32_t c = 0; c < t->n_cols; c++)
+        v->twice.col[c] = twice(t->col[c], t->n_rows, sizeof(*t->col[c]));
+    v->twice.cls = twice(t->cls, t->n_rows, sizeof(*t->cls));
+    v->twice.w = twice(t->w, t->n_rows, sizeof(*t->w));
+    return dune_trainer_new(&v->soft_trainer, &v->twice, s->threads, d);
 }
