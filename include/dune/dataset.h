@@ -52,6 +52,9 @@ struct dune_extract_report {
     uint64_t snapped;              /* packets with captured < wire length */
     uint64_t backwards;            /* packets with a timestamp before their predecessor */
     uint64_t flows, unlabelled_flows;
+    uint64_t rare_flows;           /* of classes below min_flows, which count as unlabelled */
+    uint32_t rare_classes;
+    char rare[200];                /* their names, as many as fit */
 };
 
 struct dune_extract_opts {
@@ -62,7 +65,11 @@ struct dune_extract_opts {
     double time_split;     /* 0: by file list; else share of flows (by start time) that is train */
     uint64_t shard_bytes;  /* files from this size on are read by all threads together; 0: 8 MiB */
     bool captures_split;   /* --split captures: latest 25 % of captures per class are test */
+    uint32_t min_flows;    /* classes with fewer flows in the files of train count as unlabelled */
 };
+
+/* "captures" or "time:SHARE" into captures_split and time_split. */
+int dune_split_parse(const char *text, struct dune_extract_opts *o, struct dune_diag *d) DUNE_MUST_USE;
 
 /* One input file and the split it belongs to. */
 struct dune_extract_input {
@@ -174,6 +181,9 @@ void dune_validation_make(const struct dune_dataset *ds, uint8_t *part);
  */
 int dune_dataset_csv_write(const struct dune_dataset *ds, const struct dune_view *v, const char *path,
                            struct dune_diag *d) DUNE_MUST_USE;
+/* The same; rows of train flows with part[flow] = 1 (dune_validation_make) have the split "validation". */
+int dune_dataset_csv_write_parts(const struct dune_dataset *ds, const struct dune_view *v, const uint8_t *part,
+                                 const char *path, struct dune_diag *d) DUNE_MUST_USE;
 /*
  * Reads such a CSV back: rows, classes (*class_names: t->n_classes strings sorted bytewise, free them
  * with dune_class_names_free) and weights. Only features and Label are needed: without weight a row

@@ -26,9 +26,13 @@ struct dune_string_list {
 
 struct dune_experiment {
     char *name;
-    struct dune_string_list train, test; /* files, directories or globs, relative to the working dir */
-    char *labels, *captures;             /* captures may be NULL */
+    struct dune_string_list train, test; /* files, directories or globs, relative to the working dir; without
+                                            test it is cut from train */
+    char *labels, *captures;             /* labels: a file or ndpi ...; captures may be NULL */
     char *gateway, *label_field, *unlabelled; /* may be NULL */
+    char *split;                         /* without test: "captures" (the default) or "time:SHARE" */
+    uint32_t min_flows;                  /* classes with fewer flows in train count as unlabelled; UINT32_MAX: 20
+                                            with labels of nDPI, else 0 */
     struct dune_string_list solutions;
     uint32_t devices;
     struct dune_budget budget;
@@ -38,6 +42,7 @@ struct dune_experiment {
     uint64_t seed;
     enum dune_effort effort;
     bool tuned;                          /* monoliths in tuned form */
+    char *model;                         /* the unconstrained model of dune-paper; NULL: the published forest */
 };
 /* Every default of the design; free with dune_experiment_free. */
 struct dune_experiment *dune_experiment_new(void);
@@ -99,7 +104,8 @@ struct dune_run_solution {
 struct dune_run {
     const struct dune_experiment *e; /* borrowed */
     struct dune_dataset *ds, *all;   /* all: every packet, or NULL when no solution needs it */
-    struct dune_extract_report report;
+    struct dune_extract_report report; /* all zero when extract_reused */
+    struct dune_ndpi_report ndpi;
     bool extract_reused;
     size_t n;
     struct dune_run_solution *sol;   /* in the order of the experiment */

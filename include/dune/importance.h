@@ -39,6 +39,25 @@ typedef int (*dune_predict_fn)(void *ctx, const struct dune_table *t, uint16_t *
 int dune_importance_permutation(struct dune_importance **out, const struct dune_table *t,
                                 char *const *class_name, dune_predict_fn predict, void *ctx,
                                 unsigned repeats, uint64_t seed, struct dune_diag *d) DUNE_MUST_USE;
+/* The same with many shuffled copies at a time, for models that are slow to ask, and with the spread over
+ * the repeats. */
+struct dune_permute_cfg { /* zero: the default */
+    unsigned repeats;  /* 0: 5 */
+    uint64_t seed;
+    size_t batch_rows; /* predict is called with up to so many rows, one copy at least; 0: one copy */
+};
+struct dune_importance_spread { /* before rows are normalised and falls below 0 cut */
+    uint32_t n_classes, n_feats;
+    double *mean, *low, *high; /* [n_classes][n_feats] fall of F1 and its 95 % interval (Student's t) */
+};
+int dune_importance_permute(struct dune_importance **out, struct dune_importance_spread **spread,
+                            const struct dune_table *t, char *const *class_name, dune_predict_fn predict, void *ctx,
+                            const struct dune_permute_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
+void dune_importance_spread_free(struct dune_importance_spread *s);
+/* W of zeros with catalog names, and rows to sum 1 with what is below 0 cut to 0: for importance from elsewhere. */
+struct dune_importance *dune_importance_new(uint32_t n_classes, char *const *class_name, uint32_t n_feats,
+                                            const uint8_t *feat);
+void dune_importance_normalise(struct dune_importance *im);
 void dune_importance_free(struct dune_importance *im);
 void dune_scores_free(struct dune_scores *s);
 

@@ -39,6 +39,12 @@ struct dune_replay_opts { /* zero: the default */
     struct dune_chain_opts chain;
     const struct dune_labels *labels;    /* NULL: no truth, no scores */
     const struct dune_captures *captures;/* NULL: every file is one capture */
+    const char *unlabelled;              /* the class of flows without a label; NULL: they are not scored */
+    const char *const *classes;          /* [n_classes]: labels of other classes count as none; NULL: all count */
+    uint32_t n_classes;
+    const uint8_t *flow_use;             /* [n_flow_use] by flow with a class, in their order: is it scored?
+                                            NULL: all are */
+    uint64_t n_flow_use;
     const char *verdicts_path;           /* CSV, one row per packet; NULL: none */
     const char *pcap_path;               /* packets as they left; NULL: none. With their shim if
                                             chain.keep_shim */

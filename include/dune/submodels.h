@@ -250,6 +250,16 @@ int dune_plan_build(struct dune_plan **out, const struct dune_plan_source *src,
                     struct dune_fit *const *fit, const uint8_t *id, unsigned n_fits, unsigned n_devices,
                     const struct dune_chain_rule *rule, const struct dune_budget *budget,
                     const char *profile, struct dune_diag *d) DUNE_MUST_USE;
+/*
+ * A plan of models that are there already, one sub-model and device each, in their order: what has trees (see
+ * dune_model_as_forest). Classes are the names of all models; a class Other is no class but the answer "none of mine".
+ * Several trees vote, as everywhere here, where scikit-learn averages. DUNE_E_INFEASIBLE: beyond the budget (0: no
+ * limit), with the numbers. The plan is verified.
+ */
+struct dune_model;
+int dune_plan_import(struct dune_plan **out, struct dune_model *const *model, unsigned n_models,
+                     const struct dune_chain_rule *rule, const struct dune_budget *budget, const char *profile,
+                     uint64_t timeout, struct dune_diag *d) DUNE_MUST_USE;
 /* What a fit needs on a device of its own, the flow state bent to the profile (two generations). */
 int dune_fit_resources(const struct dune_fit *f, uint64_t timeout, const struct dune_profile *prof,
                        struct dune_resources *out, struct dune_diag *d) DUNE_MUST_USE;

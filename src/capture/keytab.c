@@ -146,6 +146,11 @@ const uint8_t *keytab_key(struct keytab_value v)
     return (const uint8_t *)(v.value - HEAD_VALUE + HEAD_WORDS);
 }
 
+size_t keytab_key_len(struct keytab_value v)
+{
+    return v.value[HEAD_LEN - HEAD_VALUE];
+}
+
 bool keytab_walk(const struct keytab *t, size_t *pos, struct keytab_value *v)
 {
     if (*pos == 0)

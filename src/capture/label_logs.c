@@ -7,7 +7,6 @@
 
 #include <jansson.h>
 #include <string.h>
-#include <time.h>
 
 enum { MAX_COLUMNS = 256, MAX_LINE = 1 << 20 };
 
@@ -25,12 +24,13 @@ struct log {
     struct dune_labels *l;
     struct label_build build;
     const char *file, *field;
+    const char *second; /* Zeek: the field where the first has no answer, or NULL */
     const char *p, *end;
     uint64_t line;
     struct dune_buf text; /* the line, terminated */
     struct dune_diag *d;
     /* Zeek: where the columns are, -1: absent */
-    int ts, src, sport, dst, dport, proto, duration, cls;
+    int ts, src, sport, dst, dport, proto, duration, cls, cls2;
     bool has_columns;
     /* Suricata: flow_id -> its last alert + 1 in the list, each knows the one before */
     struct keytab flows;
@@ -134,7 +134,7 @@ static int add_flow(struct log *g, const struct flow_line *f)
 
 static void zeek_clear(struct log *g)
 {
-    g->ts = g->src = g->sport = g->dst = g->dport = g->proto = g->duration = g->cls = -1;
+    g->ts = g->src = g->sport = g->dst = g->dport = g->proto = g->duration = g->cls = g->cls2 = -1;
 }
 
 static size_t split_tabs(char *line, char *field[MAX_COLUMNS])
@@ -151,20 +151,30 @@ static size_t split_tabs(char *line, char *field[MAX_COLUMNS])
     return n;
 }
 
+/* IoT-23 separates its last columns, the labels, by blanks: cuts the last field at two or more of them. */
+static size_t split_blanks(char *field[MAX_COLUMNS], size_t n)
+{
+    for (char *p; n && n < MAX_COLUMNS && (p = strstr(field[n - 1], "  ")) != NULL; n++) {
+        *p++ = '\0';
+        field[n] = p + strspn(p, " ");
+    }
+    return n;
+}
+
 static int zeek_columns(struct log *g, char **name, size_t n)
 {
     struct {
         const char *name;
         int *at;
     } want[] = {{"ts", &g->ts}, {"id.orig_h", &g->src}, {"id.orig_p", &g->sport}, {"id.resp_h", &g->dst},
-                {"id.resp_p", &g->dport}, {"proto", &g->proto}, {g->field, &g->cls}, {"duration", &g->duration}};
+                {"id.resp_p", &g->dport}, {"proto", &g->proto}, {g->field, &g->cls}, {"duration", &g->duration}, {g->second ? g->second : "", &g->cls2}};
 
     zeek_clear(g);
     for (size_t i = 0; i < n; i++)
         for (size_t w = 0; w < DUNE_ARRAY_LEN(want); w++)
             if (strcmp(name[i], want[w].name) == 0)
                 *want[w].at = (int)i;
-    for (size_t w = 0; w + 1 < DUNE_ARRAY_LEN(want); w++) /* all but the duration */
+    for (size_t w = 0; w + 2 < DUNE_ARRAY_LEN(want); w++) /* all but the duration and the second field */
         if (*want[w].at < 0)
             return BAD_LINE(g, "the log has no column \"%s\": it must be Zeek's conn.log", want[w].name);
     g->has_columns = true;
@@ -178,7 +188,7 @@ static int zeek_header(struct log *g, char *line)
     if (strncmp(line, "#separator", 10) == 0 && strcmp(line + 10, " \\x09") != 0)
         return BAD_LINE(g, "columns are not separated by tabs");
     if (strncmp(line, "#fields\t", 8) == 0) {
-        size_t n = split_tabs(line + 8, field);
+        size_t n = split_blanks(field, split_tabs(line + 8, field));
 
         return zeek_columns(g, field, n);
     }
@@ -188,7 +198,7 @@ static int zeek_header(struct log *g, char *line)
 static int zeek_row(struct log *g, char *line)
 {
     char *field[MAX_COLUMNS], *dur;
-    size_t n = split_tabs(line, field);
+    size_t n = split_blanks(field, split_tabs(line, field));
     struct flow_line f = {0};
     uint64_t ns = 0;
     bool whole;
@@ -200,6 +210,8 @@ static int zeek_row(struct log *g, char *line)
             return BAD_LINE(g, "%zu columns, fewer than the #fields line names", n);
     f = (struct flow_line){.src = field[g->src], .dst = field[g->dst], .proto = field[g->proto],
                            .cls = field[g->cls]};
+    if (is_no_class(g, f.cls) && g->cls2 >= 0 && (size_t)g->cls2 < n)
+        f.cls = field[g->cls2];
     if (is_no_class(g, f.cls))
         return 0;
     if (!label_parse_time(field[g->ts], &f.start, &whole))
@@ -230,61 +242,12 @@ static int read_zeek_tabs(struct log *g)
 
 /* --- JSON lines -------------------------------------------------------------------------------------- */
 
-static int digits(const char **p, int n)
-{
-    int v = 0;
-
-    for (; n > 0; n--, ++*p) {
-        if (**p < '0' || **p > '9')
-            return -1;
-        v = v * 10 + (**p - '0');
-    }
-    return v;
-}
-
-/* 2017-06-01T08:30:00.123456+0200, +02:00 or Z; ns since the epoch. */
-static bool parse_iso(const char *s, uint64_t *ns)
-{
-    int v[6], width[6] = {4, 2, 2, 2, 2, 2}, zone = 0;
-    const char *p = s, *sep = "--T::";
-    uint64_t frac = 0, unit = 100000000;
-    struct tm tm;
-    int64_t sec;
-
-    for (int i = 0; i < 6; i++) {
-        v[i] = digits(&p, width[i]);
-        if (v[i] < 0 || (i < 5 && *p++ != sep[i]))
-            return false;
-    }
-    if (*p == '.')
-        for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
-            frac += unit * (uint64_t)(*p - '0');
-    if (*p == '+' || *p == '-') {
-        int sign = *p++ == '-' ? -1 : 1, h = digits(&p, 2), m = *p == ':' ? (p++, digits(&p, 2)) : digits(&p, 2);
-
-        if (h < 0 || m < 0)
-            return false;
-        zone = sign * (h * 3600 + m * 60);
-    } else if (*p == 'Z') {
-        p++;
-    }
-    if (*p)
-        return false;
-    tm = (struct tm){.tm_year = v[0] - 1900, .tm_mon = v[1] - 1, .tm_mday = v[2], .tm_hour = v[3],
-                     .tm_min = v[4], .tm_sec = v[5]};
-    sec = (int64_t)timegm(&tm) - zone;
-    if (sec < 0 || sec >= INT64_C(18000000000))
-        return false;
-    *ns = (uint64_t)sec * 1000000000u + frac;
-    return true;
-}
-
 static bool json_time(const json_t *v, uint64_t *ns)
 {
     double sec = json_number_value(v);
 
     if (json_is_string(v))
-        return parse_iso(json_string_value(v), ns);
+        return label_parse_iso(json_string_value(v), ns);
     if (!json_is_number(v) || !(sec >= 0 && sec < 1.8e10))
         return false;
     *ns = (uint64_t)(sec * 1e6 + 0.5) * 1000; /* both tools write microseconds */
@@ -310,6 +273,8 @@ static int zeek_object(struct log *g, const json_t *o)
                           .sport = port_of(o, "id.orig_p"), .dport = port_of(o, "id.resp_p")};
     double duration = json_number_value(json_object_get(o, "duration"));
 
+    if (is_no_class(g, f.cls) && g->second)
+        f.cls = text_of(o, g->second);
     if (!f.cls)
         return 0;
     if (!json_time(json_object_get(o, "ts"), &f.start))
@@ -420,9 +385,15 @@ int labels_read_log(struct dune_labels *l, const char *name, const void *data, s
                     const char *field, struct dune_diag *d)
 {
     struct log g = {.l = l, .build.l = l, .file = name, .field = field, .d = d};
+    char *comma, *fields = field ? dune_arena_strdup(&l->arena, field) : NULL;
     uint32_t first;
     int rc;
 
+    if (fields && (comma = strchr(fields, ',')) != NULL) {
+        *comma = '\0';
+        g.field = fields;
+        g.second = comma + 1;
+    }
     g.p = data;
     g.end = g.p + len;
     if (len >= 3 && memcmp(g.p, "\xef\xbb\xbf", 3) == 0)

@@ -33,10 +33,16 @@ void spans_add(struct dune_labels *l, const struct dune_flow_key *k, uint32_t ca
                const struct label_span *s)
 {
     struct tuple t = make_tuple(k, capture);
+
+    spans_add_key(l, t.bytes, t.len, s);
+}
+
+void spans_add_key(struct dune_labels *l, const void *key, size_t len, const struct label_span *s)
+{
     struct keytab_value v;
     bool fresh;
 
-    v = keytab_add(&l->keys, t.bytes, t.len, &fresh);
+    v = keytab_add(&l->keys, key, len, &fresh);
     DUNE_VEC_PUSH(&l->spans, *s);
     l->spans.data[l->spans.len - 1].next = *v.value;
     *v.value = (uint32_t)l->spans.len;
@@ -179,6 +185,11 @@ uint32_t spans_lookup(const struct dune_labels *l, const struct dune_flow_key *k
     return decide(l, find(l, k, 0), k, capture, ts_ns, conflict);
 }
 
+uint32_t spans_lookup_key(const struct dune_labels *l, const void *key, size_t len, uint64_t ts_ns, bool *conflict)
+{
+    return decide(l, keytab_find(&l->keys, key, len), NULL, 0, ts_ns, conflict);
+}
+
 struct dune_flow_key spans_both_ways(const struct dune_flow_key *k)
 {
     size_t ip = k->len == 13 ? 4 : 16;
@@ -207,12 +218,12 @@ static uint32_t decide_both(const struct dune_labels *l, struct keytab_value v, 
     return p.s ? p.s->cls : DUNE_LABEL_NONE;
 }
 
-uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_key *k, uint64_t ts_ns,
-                           bool *conflict)
+uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_key *k, uint32_t capture,
+                           uint64_t ts_ns, bool *conflict)
 {
     struct dune_flow_key both = spans_both_ways(k);
 
-    return decide_both(l, find(l, &both, 0), ts_ns, conflict);
+    return decide_both(l, find(l, &both, capture), ts_ns, conflict);
 }
 
 /* Each pass over a burst asks for what the next one reads. */
@@ -220,6 +231,7 @@ void spans_lookup_many(const struct dune_labels *l, uint32_t capture, struct dun
 {
     enum { BURST = 32 };
     bool both = labels_both_ways(l);
+    uint32_t in = l->kind == LABEL_NDPI ? capture : 0;
     struct tuple t[BURST];
     uint64_t hash[BURST];
 
@@ -229,7 +241,7 @@ void spans_lookup_many(const struct dune_labels *l, uint32_t capture, struct dun
         for (size_t i = 0; i < some; i++) {
             struct dune_flow_key k = both ? spans_both_ways(&q[i].p->key) : q[i].p->key;
 
-            t[i] = make_tuple(&k, 0);
+            t[i] = make_tuple(&k, in);
             hash[i] = keytab_ask(&l->keys, t[i].bytes, t[i].len);
         }
         for (size_t i = 0; i < some; i++)

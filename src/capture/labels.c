@@ -6,7 +6,24 @@
 static const char *const kind_name[LABEL_N_KINDS] = {
     [LABEL_MAC] = "mac",   [LABEL_FIVE_TUPLE] = "five_tuple", [LABEL_PREFIX] = "prefix",
     [LABEL_FILE] = "file", [LABEL_CAPTURE] = "capture",       [LABEL_UNSW] = "unsw",
-    [LABEL_TON_IOT] = "ton_iot", [LABEL_ZEEK] = "zeek",       [LABEL_SURICATA] = "suricata"};
+    [LABEL_TON_IOT] = "ton_iot", [LABEL_ZEEK] = "zeek",       [LABEL_SURICATA] = "suricata",
+    [LABEL_NDPI] = "ndpi"};
+
+/* The class of a key. Entries with times that disagree at this one add to *conflict. */
+static uint32_t find(const struct dune_labels *l, const void *key, size_t len, uint64_t ts_ns, bool *conflict)
+{
+    bool disagree = false;
+    struct keytab_value v;
+    uint32_t cls;
+
+    if (l->timed) {
+        cls = spans_lookup_key(l, key, len, ts_ns, &disagree);
+        *conflict |= disagree;
+        return cls;
+    }
+    v = keytab_find(&l->keys, key, len);
+    return v.value ? *v.value : DUNE_LABEL_NONE;
+}
 
 /* --- MAC addresses --------------------------------------------------------------------------------- */
 static inline uint64_t mac_number(const uint8_t *mac)
@@ -44,10 +61,13 @@ static void index_macs(struct dune_labels *l)
     }
 }
 
-static inline uint32_t find_mac(const struct dune_labels *l, const uint8_t *mac)
+static inline uint32_t find_mac(const struct dune_labels *l, const uint8_t *mac, uint64_t ts_ns, bool *conflict)
 {
-    const struct label_mac *m = mac_slot(l, mac_number(mac));
+    const struct label_mac *m;
 
+    if (l->timed)
+        return find(l, mac, 6, ts_ns, conflict);
+    m = mac_slot(l, mac_number(mac));
     return m->key ? m->cls : DUNE_LABEL_NONE;
 }
 
@@ -75,7 +95,7 @@ int dune_labels_parse(struct dune_labels **out, const char *name, const void *da
         rc = dune_diag_set(d, DUNE_E_USAGE, name, "a label field was named, but it is no log of Zeek or Suricata");
     else if (rc == 0)
         rc = labels_read_rows(l, name, data, len, d);
-    if (rc == 0 && (l->kind == LABEL_MAC || l->kind == LABEL_UNSW))
+    if (rc == 0 && (l->kind == LABEL_MAC || l->kind == LABEL_UNSW) && !l->timed)
         index_macs(l);
     if (rc) {
         dune_labels_free(l);
@@ -126,23 +146,18 @@ const char *dune_labels_kind(const struct dune_labels *l)
     return kind_name[l->kind];
 }
 
-static uint32_t find(const struct dune_labels *l, const void *key, size_t len)
-{
-    struct keytab_value v = keytab_find(&l->keys, key, len);
-
-    return v.value ? *v.value : DUNE_LABEL_NONE;
-}
-
 /* The first of two answers that is one; both that differ are a conflict. */
 static uint32_t first_of(uint32_t a, uint32_t b, bool *conflict)
 {
-    *conflict = a != DUNE_LABEL_NONE && b != DUNE_LABEL_NONE && a != b;
+    *conflict |= a != DUNE_LABEL_NONE && b != DUNE_LABEL_NONE && a != b;
     return a != DUNE_LABEL_NONE ? a : b;
 }
 
-static uint32_t lookup_mac(const struct dune_labels *l, const uint8_t *frame, bool *conflict)
+static uint32_t lookup_mac(const struct dune_labels *l, const uint8_t *frame, uint64_t ts_ns, bool *conflict)
 {
-    return first_of(find_mac(l, frame + 6), find_mac(l, frame), conflict);
+    uint32_t from = find_mac(l, frame + 6, ts_ns, conflict);
+
+    return first_of(from, find_mac(l, frame, ts_ns, conflict), conflict);
 }
 
 /* The gateway's packets belong to the device they go to; the gateway itself has no entry. */
@@ -150,7 +165,7 @@ static uint32_t lookup_unsw(const struct dune_labels *l, const uint8_t *frame)
 {
     bool from_gateway = memcmp(frame + 6, l->gateway, 6) == 0;
 
-    return find_mac(l, from_gateway ? frame : frame + 6);
+    return find_mac(l, from_gateway ? frame : frame + 6, 0, &(bool){false});
 }
 
 /* Clears what follows the first bits of an address. */
@@ -165,7 +180,8 @@ static void cut_address(uint8_t *ip, size_t ip_len, unsigned bits)
     memset(ip + i, 0, ip_len - i);
 }
 
-static uint32_t longest_prefix(const struct dune_labels *l, const uint8_t *ip, bool v6)
+static uint32_t longest_prefix(const struct dune_labels *l, const uint8_t *ip, bool v6, uint64_t ts_ns,
+                               bool *conflict)
 {
     size_t ip_len = v6 ? 16 : 4;
     uint8_t key[18] = {v6};
@@ -176,20 +192,20 @@ static uint32_t longest_prefix(const struct dune_labels *l, const uint8_t *ip, b
 
         key[1] = l->prefix_len[v6][i];
         cut_address(key + 2, ip_len, key[1]);
-        cls = find(l, key, 2 + ip_len);
+        cls = find(l, key, 2 + ip_len, ts_ns, conflict);
         if (cls != DUNE_LABEL_NONE)
             return cls;
     }
     return DUNE_LABEL_NONE;
 }
 
-static uint32_t lookup_prefix(const struct dune_labels *l, const struct dune_packet *p,
+static uint32_t lookup_prefix(const struct dune_labels *l, const struct dune_packet *p, uint64_t ts_ns,
                               bool *conflict)
 {
     size_t ip_len = p->is_ipv6 ? 16 : 4;
+    uint32_t from = longest_prefix(l, p->key.bytes, p->is_ipv6, ts_ns, conflict);
 
-    return first_of(longest_prefix(l, p->key.bytes, p->is_ipv6),
-                    longest_prefix(l, p->key.bytes + ip_len, p->is_ipv6), conflict);
+    return first_of(from, longest_prefix(l, p->key.bytes + ip_len, p->is_ipv6, ts_ns, conflict), conflict);
 }
 
 /* An entry names the file by the last components of its path; the longest entry wins. */
@@ -207,11 +223,14 @@ static struct keytab_value find_tail(const struct keytab *t, const char *path, s
     }
 }
 
-static uint32_t find_path(const struct dune_labels *l, const char *path, size_t len)
+/* The class of an entry that the table has. */
+static uint32_t class_of_entry(const struct dune_labels *l, struct keytab_value v, uint64_t ts_ns, bool *conflict)
 {
-    struct keytab_value v = find_tail(&l->keys, path, len);
+    const uint8_t *key = v.value ? keytab_key(v) : NULL;
 
-    return v.value ? *v.value : DUNE_LABEL_NONE;
+    if (!v.value)
+        return DUNE_LABEL_NONE;
+    return l->timed ? find(l, key, keytab_key_len(v), ts_ns, conflict) : *v.value;
 }
 
 /* Length of a path without a suffix of packing; its whole length if it has none. */
@@ -224,12 +243,16 @@ static size_t unpacked_len(const char *path)
     return len > 4 && memcmp(path + len - 4, ".zst", 4) == 0 ? len - 4 : len;
 }
 
-static uint32_t lookup_file(const struct dune_labels *l, const char *path)
+static uint32_t lookup_file(const struct dune_labels *l, const char *path, uint64_t ts_ns, bool *conflict)
 {
     size_t len = path ? strlen(path) : 0;
-    uint32_t cls = len ? find_path(l, path, len) : DUNE_LABEL_NONE;
+    struct keytab_value v = {0};
 
-    return cls == DUNE_LABEL_NONE && len ? find_path(l, path, unpacked_len(path)) : cls;
+    if (len)
+        v = find_tail(&l->keys, path, len);
+    if (len && !v.value)
+        v = find_tail(&l->keys, path, unpacked_len(path));
+    return class_of_entry(l, v, ts_ns, conflict);
 }
 
 /* FILE#NAME, as data sets and verdict files write it: the same name may stand in several files. */
@@ -274,17 +297,17 @@ static struct keytab_value find_capture(const struct dune_labels *l, const struc
     return v;
 }
 
-static uint32_t lookup_capture(const struct dune_labels *l, const struct dune_label_ctx *ctx)
+static uint32_t lookup_capture(const struct dune_labels *l, const struct dune_label_ctx *ctx, bool *conflict)
 {
-    struct keytab_value v = find_capture(l, &l->keys, ctx);
-
-    return v.value ? *v.value : DUNE_LABEL_NONE;
+    return class_of_entry(l, find_capture(l, &l->keys, ctx), ctx->ts_ns, conflict);
 }
 
 static uint32_t capture_number(const struct dune_labels *l, const struct dune_label_ctx *ctx)
 {
     struct keytab_value v = {0};
 
+    if (l->kind == LABEL_NDPI)
+        return labels_ndpi_capture(l, ctx->file, ctx->capture);
     if (l->has_captures)
         v = find_capture(l, &l->captures, ctx);
 
@@ -303,21 +326,23 @@ uint32_t dune_labels_lookup(const struct dune_labels *l, const struct dune_label
     *conflict = false;
     switch (l->kind) {
     case LABEL_MAC:
-        return lookup_mac(l, frame, conflict);
+        return lookup_mac(l, frame, ctx->ts_ns, conflict);
     case LABEL_UNSW:
         return lookup_unsw(l, frame);
     case LABEL_PREFIX:
-        return lookup_prefix(l, p, conflict);
+        return lookup_prefix(l, p, ctx->ts_ns, conflict);
     case LABEL_FILE:
-        return lookup_file(l, ctx->file);
+        return lookup_file(l, ctx->file, ctx->ts_ns, conflict);
     case LABEL_CAPTURE:
-        return lookup_capture(l, ctx);
+        return lookup_capture(l, ctx, conflict);
     case LABEL_FIVE_TUPLE:
         return lookup_tuple(l, ctx, p, conflict);
     case LABEL_TON_IOT:
     case LABEL_ZEEK:
     case LABEL_SURICATA:
-        return spans_lookup_both(l, &p->key, ctx->ts_ns, conflict);
+        return spans_lookup_both(l, &p->key, 0, ctx->ts_ns, conflict);
+    case LABEL_NDPI:
+        return spans_lookup_both(l, &p->key, capture_number(l, ctx), ctx->ts_ns, conflict);
     case LABEL_N_KINDS:
         break;
     }
@@ -328,9 +353,9 @@ void dune_labels_lookup_many(const struct dune_labels *l, const struct dune_labe
                              struct dune_label_query *q, size_t n)
 {
     struct dune_label_ctx one = *ctx;
-    bool whole = l->kind == LABEL_FILE || l->kind == LABEL_CAPTURE; /* one answer for all */
+    bool whole = (l->kind == LABEL_FILE || l->kind == LABEL_CAPTURE) && !l->timed; /* one answer for all */
 
-    if (n && labels_have_spans(l)) {
+    if (n && labels_by_flow(l)) {
         spans_lookup_many(l, capture_number(l, ctx), q, n);
         return;
     }

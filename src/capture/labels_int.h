@@ -5,6 +5,8 @@
  *   labels.c        life cycle, classes, look-up
  *   labels_read.c   the kinds of label files that are tables, and their rows
  *   label_logs.c    logs of other tools, one flow or event a line: Zeek, Suricata
+ *   label_ndpi.c    what nDPI says about the flows of captures, as labels
+ *   ndpi_flows.c    nDPI itself; ndpi_absent.c in builds without it
  *   label_build.c   class names on the way from text to final numbers
  *   labels_text.c   addresses, ports, times and names as text
  *   label_spans.c   5-tuples with several entries, told apart by time
@@ -40,6 +42,7 @@ struct keytab_value keytab_add(struct keytab *t, const void *key, size_t len, bo
 bool keytab_walk(const struct keytab *t, size_t *pos, struct keytab_value *v);
 /* Bytes of the key that a value belongs to. */
 const uint8_t *keytab_key(struct keytab_value v);
+size_t keytab_key_len(struct keytab_value v);
 /* No room for another key of LABEL_MAX_KEY bytes. */
 bool keytab_is_full(const struct keytab *t);
 void keytab_fini(struct keytab *t);
@@ -56,6 +59,7 @@ enum label_kind {
     LABEL_TON_IOT,
     LABEL_ZEEK,
     LABEL_SURICATA,
+    LABEL_NDPI,
     LABEL_N_KINDS
 };
 
@@ -77,6 +81,7 @@ struct dune_labels {
     uint8_t gateway[6]; /* UNSW */
     bool has_captures;  /* 5-tuples of captures */
     bool names_files;   /* some capture is written FILE#NAME */
+    bool timed;         /* MAC, prefix, file, capture: entries with a range of time: key -> spans */
     /* MAC, prefix, file, capture: key -> class. 5-tuple: key (and capture number) -> spans. */
     struct keytab keys;
     /* MAC lists again, for look-ups in a few instructions: address + 1 (0: empty), open addressing. */
@@ -95,12 +100,17 @@ struct dune_labels {
 /* Lists of flows that hold for both directions, each row with its time. */
 static inline bool labels_both_ways(const struct dune_labels *l)
 {
-    return l->kind == LABEL_TON_IOT || l->kind == LABEL_ZEEK || l->kind == LABEL_SURICATA;
+    return l->kind == LABEL_TON_IOT || l->kind == LABEL_ZEEK || l->kind == LABEL_SURICATA || l->kind == LABEL_NDPI;
 }
-/* Kinds whose entries are spans. */
-static inline bool labels_have_spans(const struct dune_labels *l)
+/* Kinds that list flows. */
+static inline bool labels_by_flow(const struct dune_labels *l)
 {
     return l->kind == LABEL_FIVE_TUPLE || labels_both_ways(l);
+}
+/* Lists whose entries are spans. */
+static inline bool labels_have_spans(const struct dune_labels *l)
+{
+    return labels_by_flow(l) || l->timed;
 }
 
 /* labels_read.c: fills an empty l; class ids are final. */
@@ -110,6 +120,26 @@ int labels_read_rows(struct dune_labels *l, const char *name, const void *data, 
 bool labels_is_log(const void *data, size_t len);
 int labels_read_log(struct dune_labels *l, const char *name, const void *data, size_t len,
                     const char *field, struct dune_diag *d);
+
+/* label_ndpi.c: number of a capture, 0: nDPI was not asked about it. piece NULL: the whole file. */
+uint32_t labels_ndpi_capture(const struct dune_labels *l, const char *file, const char *piece);
+/* One flow as nDPI saw it. */
+struct ndpi_flow_record {
+    struct dune_flow_key key; /* of both directions */
+    uint32_t capture;         /* from 1 */
+    uint64_t start, end;      /* ns */
+    uint32_t packets;
+    bool guessed;             /* from ports or addresses, not from what was said */
+    char name[64];            /* empty: unknown */
+};
+typedef DUNE_VEC(struct ndpi_flow_record) ndpi_flow_records;
+/* ndpi_flows.c: all flows of some captures, in the order in which they ended; ndpi_absent.c: DUNE_E_ENV. */
+struct ndpi_piece { /* a capture */
+    uint64_t n_packets; /* UINT64_MAX: the rest of the file */
+    uint32_t number;
+};
+int labels_ndpi_flows(ndpi_flow_records *out, const char *path, const struct ndpi_piece *piece, size_t n,
+                      enum dune_ndpi_names names, struct dune_diag *d);
 
 /* label_build.c: classes get numbers as they come; at the end they are sorted and all entries
  * renumbered. */
@@ -132,6 +162,8 @@ void label_make_key(struct dune_flow_key *k, const uint8_t *src, const uint8_t *
                     uint16_t dport, uint8_t proto);
 bool label_parse_proto(const char *s, uint8_t *proto);
 bool label_parse_time(const char *s, uint64_t *ns, bool *whole); /* seconds; whole: no fraction */
+bool label_parse_iso(const char *s, uint64_t *ns);  /* 2017-06-01T08:30:00.5+02:00 */
+bool label_parse_when(const char *s, uint64_t *ns); /* either */
 const char *label_name_problem(const char *s);                   /* NULL: a usable class name */
 
 /* label_spans.c */
@@ -142,11 +174,15 @@ void spans_add(struct dune_labels *l, const struct dune_flow_key *k, uint32_t ca
 uint32_t spans_finish(struct dune_labels *l, uint32_t *first_line);
 uint32_t spans_lookup(const struct dune_labels *l, const struct dune_flow_key *k, uint32_t capture,
                       uint64_t ts_ns, bool *conflict);
+/* The same for keys of any kind. */
+void spans_add_key(struct dune_labels *l, const void *key, size_t len, const struct label_span *s);
+uint32_t spans_lookup_key(const struct dune_labels *l, const void *key, size_t len, uint64_t ts_ns, bool *conflict);
 /* The key of both directions of a flow. */
 struct dune_flow_key spans_both_ways(const struct dune_flow_key *k);
-uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_key *k, uint64_t ts_ns,
-                           bool *conflict);
-/* Both kinds of look-up for many packets of capture number capture (lists for both directions have none). */
+uint32_t spans_lookup_both(const struct dune_labels *l, const struct dune_flow_key *k, uint32_t capture,
+                           uint64_t ts_ns, bool *conflict);
+/* Both kinds of look-up for many packets of capture number capture (lists for both directions but those of nDPI
+ * have none). */
 void spans_lookup_many(const struct dune_labels *l, uint32_t capture, struct dune_label_query *q, size_t n);
 
 #endif

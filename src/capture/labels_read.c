@@ -38,10 +38,10 @@ static const struct kind_columns kind_columns[LABEL_N_KINDS] = {
                        {"duration"}, true},
     [LABEL_FIVE_TUPLE] = {{"src_ip", "dst_ip", "src_port", "dst_port", "proto", "label"},
                           {"capture", "start", "end"}, false},
-    [LABEL_MAC] = {{"mac", "label"}, {NULL}, false},
-    [LABEL_PREFIX] = {{"prefix", "label"}, {NULL}, false},
-    [LABEL_FILE] = {{"file", "label"}, {NULL}, false},
-    [LABEL_CAPTURE] = {{"capture", "label"}, {NULL}, false},
+    [LABEL_MAC] = {{"mac", "label"}, {"start", "end"}, false},
+    [LABEL_PREFIX] = {{"prefix", "label"}, {"start", "end"}, false},
+    [LABEL_FILE] = {{"file", "label"}, {"start", "end"}, false},
+    [LABEL_CAPTURE] = {{"capture", "label"}, {"start", "end"}, false},
     [LABEL_UNSW] = {{"list of devices", "mac address", "connection type"}, {NULL}, true},
 };
 
@@ -92,6 +92,8 @@ static int find_kind(struct reading *g)
             g->l->kind = kind_order[i];
             for (int c = 0; c < N_COLUMNS; c++)
                 g->at[c] = columns_find(&g->col, column_name[c]);
+            g->l->timed = !labels_by_flow(g->l) && g->l->kind != LABEL_UNSW &&
+                          (g->at[COL_START] >= 0 || g->at[COL_END] >= 0);
             return check_columns(g, k);
         }
     }
@@ -107,7 +109,24 @@ static int add_class(struct reading *g, const char *name, uint32_t *id)
     return problem ? BAD_ROW(g, "%s", problem) : 0;
 }
 
-/* A key of the kinds that allow one entry per key. */
+static const char *field(const struct reading *g, enum column c)
+{
+    return g->at[c] < 0 ? "" : g->col.csv.field[g->at[c]];
+}
+
+static int read_range(struct reading *g, struct label_span *s)
+{
+    const char *start = field(g, COL_START), *end = field(g, COL_END);
+
+    s->end = UINT64_MAX;
+    if (*start && !label_parse_when(start, &s->start))
+        return BAD_ROW(g, "start \"%s\" is not a time: seconds, or like 2017-07-05T10:42:00Z", start);
+    if (*end && !label_parse_when(end, &s->end))
+        return BAD_ROW(g, "end \"%s\" is not a time: seconds, or like 2017-07-05T10:42:00Z", end);
+    return s->start > s->end ? BAD_ROW(g, "the entry ends before it starts") : 0;
+}
+
+/* A key of the kinds that allow one entry per key, or several with ranges of time. */
 static int add_key(struct reading *g, const void *key, size_t len, const char *text,
                    const char *label)
 {
@@ -118,6 +137,14 @@ static int add_key(struct reading *g, const void *key, size_t len, const char *t
 
     if (rc)
         return rc;
+    if (g->l->timed) {
+        struct label_span s = {.cls = cls, .line = (uint32_t)g->col.csv.line};
+
+        rc = read_range(g, &s);
+        if (rc == 0)
+            spans_add_key(g->l, key, len, &s);
+        return rc;
+    }
     v = keytab_add(&g->lines, key, len, &fresh);
     if (!fresh)
         return BAD_ROW(g, "%s is listed twice, first on line %u", text, *v.value);
@@ -125,11 +152,6 @@ static int add_key(struct reading *g, const void *key, size_t len, const char *t
     v = keytab_add(&g->l->keys, key, len, &fresh);
     *v.value = cls;
     return 0;
-}
-
-static const char *field(const struct reading *g, enum column c)
-{
-    return g->at[c] < 0 ? "" : g->col.csv.field[g->at[c]];
 }
 
 static int read_mac(struct reading *g)
@@ -263,22 +285,16 @@ static uint32_t capture_number(struct reading *g, const char *name)
 
 static int read_five_tuple(struct reading *g)
 {
-    struct label_span s = {.end = UINT64_MAX, .line = (uint32_t)g->col.csv.line};
-    const char *start = field(g, COL_START), *end = field(g, COL_END);
+    struct label_span s = {.line = (uint32_t)g->col.csv.line};
     struct dune_flow_key k;
-    bool whole;
     int rc = parse_tuple(g, &k);
 
     if (rc == 0)
         rc = add_class(g, field(g, COL_LABEL), &s.cls);
+    if (rc == 0)
+        rc = read_range(g, &s);
     if (rc)
         return rc;
-    if (*start && !label_parse_time(start, &s.start, &whole))
-        return BAD_ROW(g, "start \"%s\" is not a time in seconds", start);
-    if (*end && !label_parse_time(end, &s.end, &whole))
-        return BAD_ROW(g, "end \"%s\" is not a time in seconds", end);
-    if (s.start > s.end)
-        return BAD_ROW(g, "the entry ends before it starts");
     if (strlen(field(g, COL_CAPTURE)) > LABEL_MAX_KEY)
         return BAD_ROW(g, "a capture name of %zu bytes", strlen(field(g, COL_CAPTURE)));
     spans_add(g->l, &k, capture_number(g, field(g, COL_CAPTURE)), &s);
@@ -336,6 +352,7 @@ static int read_row(struct reading *g)
         return read_ton_iot(g);
     case LABEL_ZEEK:
     case LABEL_SURICATA: /* logs, no tables */
+    case LABEL_NDPI:
     case LABEL_N_KINDS:
         break;
     }
@@ -372,7 +389,8 @@ static int finish(struct reading *g)
     if (!line || g->l->kind == LABEL_TON_IOT)
         return 0;
     dune_diag_set_line(g->d, DUNE_E_FORMAT, g->col.csv.file, line,
-                       "the 5-tuple is listed twice without a range of time, first on line %u", first);
+                       "%s is listed twice without a range of time, first on line %u",
+                       labels_by_flow(g->l) ? "the 5-tuple" : "the entry", first);
     return DUNE_E_FORMAT;
 }
 

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <time.h>
 #include <strings.h>
 
 static int hex(char c)
@@ -111,6 +112,62 @@ bool label_parse_time(const char *s, uint64_t *ns, bool *whole)
         return false;
     *ns = (uint64_t)(v * 1e9);
     return true;
+}
+
+static int digits(const char **p, int n)
+{
+    int v = 0;
+
+    for (; n > 0; n--, ++*p) {
+        if (**p < '0' || **p > '9')
+            return -1;
+        v = v * 10 + (**p - '0');
+    }
+    return v;
+}
+
+/* 2017-06-01T08:30:00.123456+0200, +02:00 or Z; ns since the epoch. */
+bool label_parse_iso(const char *s, uint64_t *ns)
+{
+    int v[6], width[6] = {4, 2, 2, 2, 2, 2}, zone = 0;
+    const char *p = s, *sep = "--T::";
+    uint64_t frac = 0, unit = 100000000;
+    struct tm tm;
+    int64_t sec;
+
+    for (int i = 0; i < 6; i++) {
+        v[i] = digits(&p, width[i]);
+        if (v[i] < 0 || (i < 5 && *p++ != sep[i]))
+            return false;
+    }
+    if (*p == '.')
+        for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
+            frac += unit * (uint64_t)(*p - '0');
+    if (*p == '+' || *p == '-') {
+        int sign = *p++ == '-' ? -1 : 1, h = digits(&p, 2), m = *p == ':' ? (p++, digits(&p, 2)) : digits(&p, 2);
+
+        if (h < 0 || m < 0)
+            return false;
+        zone = sign * (h * 3600 + m * 60);
+    } else if (*p == 'Z') {
+        p++;
+    }
+    if (*p)
+        return false;
+    tm = (struct tm){.tm_year = v[0] - 1900, .tm_mon = v[1] - 1, .tm_mday = v[2], .tm_hour = v[3],
+                     .tm_min = v[4], .tm_sec = v[5]};
+    sec = (int64_t)timegm(&tm) - zone;
+    if (sec < 0 || sec >= INT64_C(18000000000))
+        return false;
+    *ns = (uint64_t)sec * 1000000000u + frac;
+    return true;
+}
+
+bool label_parse_when(const char *s, uint64_t *ns)
+{
+    bool whole;
+
+    return label_parse_time(s, ns, &whole) || label_parse_iso(s, ns);
 }
 
 /* Length of the UTF-8 sequence at s, 0 if there is none. */

@@ -6,6 +6,8 @@
 
 #include "dune/dash.h"
 #include "dune/io.h"
+#include "dune/labels.h"
+#include "dune/model.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +29,7 @@ struct check {
 };
 
 struct checkup {
-    struct check list[32];
+    struct check list[40];
     size_t n;
 };
 
@@ -249,6 +251,28 @@ static void check_mpi(struct checkup *c)
     snprintf(k->found, sizeof(k->found), "%s", version ? version : "not in this build: ./run setup mpi, then build again");
 }
 
+/* Libraries that are not in every build. */
+static void check_libraries(struct checkup *c)
+{
+    const struct {
+        const char *name, *version, *package, *needed_for;
+    } list[] = {
+        {"nDPI", dune_ndpi_version(), "libndpi-dev", "--labels ndpi"},
+        {"XGBoost", dune_xgb_version(), "libxgboost-dev", "train --model xgboost"},
+    };
+
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(list); i++) {
+        struct check *k = add(c, list[i].name, list[i].needed_for);
+
+        k->state = list[i].version ? HAS : LACKS;
+        if (list[i].version)
+            snprintf(k->found, sizeof(k->found), "%s", list[i].version);
+        else
+            snprintf(k->found, sizeof(k->found), "this build has no %s: install %s and build again", list[i].name,
+                     list[i].package);
+    }
+}
+
 static const char *state_text(enum state s)
 {
     return s == HAS ? "ok" : s == LACKS ? "missing" : "unknown";
@@ -320,6 +344,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     check_ports(&c);
     check_dashboard(&c);
     check_mpi(&c);
+    check_libraries(&c);
     for (i = 0; i < c.n; i++)
         n_missing += c.list[i].state != HAS;
     if (ctx->json)

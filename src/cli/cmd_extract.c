@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/cli.h"
+#include "cli/labels_cli.h"
 
 #include <string.h>
 
@@ -9,15 +9,18 @@ struct config {
     const char *labels, *captures, *split, *max_n, *timeout, *unlabelled, *gateway, *label_field;
     const char *csv, *features, *out;
     struct cli_list test;
-    uint32_t n;
+    uint32_t n, min_flows;
     unsigned phase; /* enum dune_mode */
+    bool mark;
 };
 
 #define PHASES "running|published|packet|flow"
 
 static const struct cli_option options[] = {
-    {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE", NULL,
-     "labels by MAC, 5-tuple, prefix, file, of a published data set, or a log of Zeek or Suricata", true},
+    {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE|ndpi", NULL,
+     "labels by MAC, 5-tuple, prefix, file, of a published data set, a log of Zeek or Suricata, or what nDPI "
+     "says: ndpi, ndpi-protocol, ndpi-category", true},
+    CLI_MIN_FLOWS(offsetof(struct config, min_flows)),
     {"captures", 0, CLI_STR, offsetof(struct config, captures), "FILE", NULL,
      "list of the captures that lie one after another in the files"},
     {"test", 0, CLI_LIST, offsetof(struct config, test), "PCAP", NULL,
@@ -35,6 +38,8 @@ static const struct cli_option options[] = {
     {"gateway", 0, CLI_STR, offsetof(struct config, gateway), "MAC", NULL,
      "UNSW device list: the gateway whose packets to a device count"},
     {"csv", 0, CLI_STR, offsetof(struct config, csv), "FILE", NULL, "also write the rows of a view as CSV"},
+    {"mark-validation", 0, CLI_FLAG, offsetof(struct config, mark), NULL, NULL,
+     "--csv: rows of the part of train that models are judged on get the split validation"},
     {"n", 0, CLI_U32, offsetof(struct config, n), "N", "3", "inference point of the view", false, 1, 0},
     {"phase", 0, CLI_CHOICE, offsetof(struct config, phase), PHASES, "running",
      "how packets before packet n see flow features"},
@@ -52,6 +57,7 @@ struct work {
     struct dune_extract_report report;
     struct dune_dataset *ds;
     struct dune_view view;
+    struct dune_ndpi_report ndpi;
 };
 
 /* --- options ------------------------------------------------------------------------------------- */
@@ -71,22 +77,6 @@ static int parse_max_n(const char *text, uint32_t *out, struct dune_diag *d)
     return 0;
 }
 
-static int parse_split(const char *text, struct dune_extract_opts *o, struct dune_diag *d)
-{
-    if (!text)
-        return 0;
-    if (strcmp(text, "captures") == 0) {
-        o->captures_split = true;
-        return 0;
-    }
-    if (strncmp(text, "time:", 5) == 0 && dune_parse_double(text + 5, &o->time_split) &&
-        o->time_split > 0 && o->time_split < 1)
-        return 0;
-    return dune_diag_set(d, DUNE_E_USAGE, NULL,
-                         "--split wants captures or time:SHARE with a share of train between 0 and 1, "
-                         "like time:0.7, not \"%s\"", text);
-}
-
 static int parse_options(struct cli_ctx *ctx, const struct config *cfg, struct work *w,
                          struct dune_diag *d)
 {
@@ -94,17 +84,18 @@ static int parse_options(struct cli_ctx *ctx, const struct config *cfg, struct w
 
     if (!cfg->out && !cfg->csv)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "nothing to write: give -o FILE, --csv FILE or both");
-    if (!cfg->csv && (cli_given(ctx, "n") || cli_given(ctx, "phase") || cli_given(ctx, "features")))
+    if (!cfg->csv && (cfg->mark || cli_given(ctx, "n") || cli_given(ctx, "phase") || cli_given(ctx, "features")))
         return dune_diag_set(d, DUNE_E_USAGE, NULL,
-                             "--n, --phase and --features choose the rows of --csv: give --csv FILE");
+                             "--n, --phase, --features and --mark-validation are about the rows of --csv: give --csv FILE");
     w->opts.threads = ctx->threads;
+    w->opts.min_flows = cli_given(ctx, "min-flows") ? cfg->min_flows : cli_default_min_flows(cfg->labels);
     w->opts.unlabelled = strcmp(cfg->unlabelled, "drop") ? cfg->unlabelled : NULL;
     w->view = (struct dune_view){.n = cfg->n, .mode = (enum dune_mode)cfg->phase};
     rc = parse_max_n(cfg->max_n, &w->opts.max_n, d);
     if (rc == 0 && cfg->csv && w->view.mode != DUNE_MODE_PACKET && cfg->n > w->opts.max_n)
         rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "--n %u needs --max-n %u or more", cfg->n, cfg->n);
-    if (rc == 0)
-        rc = parse_split(cfg->split, &w->opts, d);
+    if (rc == 0 && cfg->split)
+        rc = dune_split_parse(cfg->split, &w->opts, d);
     if (rc == 0)
         rc = dune_timeout_parse(cfg->timeout, &w->opts.timeout, d);
     if (rc == 0)
@@ -198,6 +189,9 @@ static void print_json(struct cli_ctx *ctx, const struct config *cfg, const stru
     put_number(&w, "backwards", r->backwards);
     put_number(&w, "flows", r->flows);
     put_number(&w, "unlabelled_flows", r->unlabelled_flows);
+    put_number(&w, "rare_classes", r->rare_classes);
+    put_number(&w, "rare_flows", r->rare_flows);
+    cli_ndpi_json(&w, &wk->ndpi);
     put_number(&w, "kept_flows", wk->ds->n_flows);
     put_number(&w, "rows", wk->ds->n_rows);
     json_classes(&w, wk->ds);
@@ -246,6 +240,10 @@ static void print_counters(struct cli_ctx *ctx, const struct work *wk)
     print_counter(ctx, &flows, "kept", wk->ds->n_flows, "");
     print_counter(ctx, &flows, wk->opts.unlabelled ? "unlabelled" : "dropped", r->unlabelled_flows,
                   "their first packet has no label");
+    print_counter(ctx, &flows, "rare", r->rare_flows, "their class has too few of them (--min-flows)");
+    cli_print_ndpi(ctx, &wk->ndpi);
+    if (r->rare_classes)
+        cli_out(ctx, "%u classes with too few flows count as unlabelled: %s\n", r->rare_classes, r->rare);
 }
 
 static void print_classes(struct cli_ctx *ctx, const struct dune_dataset *ds)
@@ -310,6 +308,30 @@ static void print_report(struct cli_ctx *ctx, const struct config *cfg, const st
 
 /* --- the command --------------------------------------------------------------------------------- */
 
+static int write_csv(const struct config *cfg, const struct work *w, struct dune_diag *d)
+{
+    uint8_t *part = cfg->mark ? DUNE_NEW_N(uint8_t, w->ds->n_flows) : NULL;
+    int rc;
+
+    if (part)
+        dune_validation_make(w->ds, part);
+    rc = dune_dataset_csv_write_parts(w->ds, &w->view, part, cfg->csv, d);
+    dune_mem_free(part);
+    return rc;
+}
+
+static int open_labels(const struct config *cfg, const struct dune_labels_opts *lo, struct work *w, struct dune_diag *d)
+{
+    const char **path = dune_mem_alloc(w->in.len, sizeof(*path));
+    int rc;
+
+    for (size_t i = 0; i < w->in.len; i++)
+        path[i] = w->in.data[i].path;
+    rc = dune_labels_open(&w->labels, cfg->labels, lo, path, w->in.len, w->captures, &w->ndpi, d);
+    dune_mem_free(path);
+    return rc;
+}
+
 static int extract(struct cli_ctx *ctx, const struct config *cfg, struct work *w, struct dune_diag *d)
 {
     struct dune_labels_opts lo = {.gateway_mac = cfg->gateway, .field = cfg->label_field};
@@ -317,17 +339,15 @@ static int extract(struct cli_ctx *ctx, const struct config *cfg, struct work *w
 
     if (rc == 0)
         rc = find_inputs(ctx, cfg, &w->in, d);
-    if (rc == 0)
-        rc = dune_labels_read(&w->labels, cfg->labels, &lo, d);
     if (rc == 0 && cfg->captures)
         rc = dune_captures_read(&w->captures, cfg->captures, d);
+    if (rc == 0)
+        rc = open_labels(cfg, &lo, w, d);
     if (rc == 0)
         rc = dune_extract(&w->ds, w->in.data, w->in.len, w->labels, w->captures, &w->opts, &w->report, d);
     if (rc == 0 && cfg->out)
         rc = dune_dataset_write(w->ds, cfg->out, d);
-    if (rc == 0 && cfg->csv)
-        rc = dune_dataset_csv_write(w->ds, &w->view, cfg->csv, d);
-    return rc;
+    return rc == 0 && cfg->csv ? write_csv(cfg, w, d) : rc;
 }
 
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
@@ -367,6 +387,7 @@ const struct cli_command cmd_extract = {
         "is the label of its first packet.\n",
     .examples = "dunectl extract a.pcap b.pcap --test c.pcap --labels labels.csv -o rows.dset\n"
                 "dunectl extract data/ --labels labels.csv --captures captures.csv -o rows.dset\n"
+                "dunectl extract a.pcap --labels ndpi --split time:0.7 -o rows.dset\n"
                 "dunectl extract day*.pcap.gz --labels macs.csv --split time:0.7 -o rows.dset\n"
                 "dunectl extract data/ --labels labels.csv --csv rows.csv --n 3 --phase published "
                 "--features paper\n",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/cli.h"
+#include "cli/labels_cli.h"
 
 #include <string.h>
 
@@ -7,15 +7,18 @@
 #include "dune/replay.h"
 
 struct config {
-    const char *labels, *captures, *gateway, *label_field, *engine, *rules, *verdicts, *pcap_out, *name, *feed;
+    const char *unlabelled, *labels, *captures, *gateway, *label_field, *engine, *rules, *verdicts, *pcap_out, *name, *feed;
     uint32_t slots, ways, digest_rate, rules_max;
     unsigned edge_shim; /* 0 wrap, 1 drop */
     bool keep_shim, rules_everywhere, check_keys, confusion;
 };
 
 static const struct cli_option options[] = {
-    {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE", NULL,
-     "labels; with them verdicts are scored"},
+    {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE|ndpi", NULL,
+     "labels; with them verdicts are scored. With those of nDPI, flows of classes that the plan does not know "
+     "are not"},
+    {"unlabelled", 0, CLI_STR, offsetof(struct config, unlabelled), "CLASS", NULL,
+     "the class of flows without a label, instead of not scoring them"},
     {"captures", 0, CLI_STR, offsetof(struct config, captures), "FILE", NULL,
      "list of the captures that lie one after another in the files"},
     {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|fast|xdp", "reference",
@@ -61,6 +64,8 @@ struct work {
     struct dune_captures *captures;
     struct dune_replay_opts opts;
     struct dune_replay *r;
+    struct dune_ndpi_report ndpi;
+    const char **classes; /* of the plan, or NULL */
 };
 
 /* --- options ------------------------------------------------------------------------------------- */
@@ -261,6 +266,7 @@ static void print_report(struct cli_ctx *ctx, const struct config *cfg, const st
     print_devices(ctx, r);
     if (r->scored) {
         cli_out(ctx, "\n");
+        cli_print_ndpi(ctx, &w->ndpi);
         print_classes(ctx, r);
         cli_out(ctx, "\n");
         print_levels(ctx, r);
@@ -279,6 +285,15 @@ static void print_report(struct cli_ctx *ctx, const struct config *cfg, const st
 
 /* --- the command --------------------------------------------------------------------------------- */
 
+static void know_classes(struct work *w)
+{
+    w->classes = dune_mem_alloc(w->plan->n_classes, sizeof(*w->classes));
+    for (uint32_t i = 0; i < w->plan->n_classes; i++)
+        w->classes[i] = w->plan->cls[i].name;
+    w->opts.classes = w->classes;
+    w->opts.n_classes = w->plan->n_classes;
+}
+
 static int replay(struct cli_ctx *ctx, const struct config *cfg, struct work *w, struct dune_diag *d)
 {
     struct dune_labels_opts lo = {.gateway_mac = cfg->gateway, .field = cfg->label_field};
@@ -289,19 +304,23 @@ static int replay(struct cli_ctx *ctx, const struct config *cfg, struct work *w,
         rc = dune_plan_read(&w->plan, ctx->args[0], d);
     if (rc == 0)
         rc = find_inputs(ctx, &w->in, d);
-    if (rc == 0 && cfg->labels)
-        rc = dune_labels_read(&w->labels, cfg->labels, &lo, d);
     if (rc == 0 && cfg->captures)
         rc = dune_captures_read(&w->captures, cfg->captures, d);
     if (rc)
         return rc;
     w->opts.feed = cfg->feed;
-    w->opts.labels = w->labels;
-    w->opts.captures = w->captures;
     path = dune_mem_alloc(w->in.len, sizeof(*path));
     for (size_t i = 0; i < w->in.len; i++)
         path[i] = w->in.data[i].path;
-    rc = dune_replay_run(&w->r, w->plan, path, w->in.len, &w->opts, d);
+    if (cfg->labels)
+        rc = dune_labels_open(&w->labels, cfg->labels, &lo, path, w->in.len, w->captures, &w->ndpi, d);
+    w->opts.labels = w->labels;
+    w->opts.captures = w->captures;
+    w->opts.unlabelled = cfg->unlabelled;
+    if (cfg->labels && dune_labels_are_ndpi(cfg->labels))
+        know_classes(w);
+    if (rc == 0)
+        rc = dune_replay_run(&w->r, w->plan, path, w->in.len, &w->opts, d);
     dune_mem_free(path);
     if (rc == 0 && cfg->name) {
         dune_mem_free(w->r->solution);
@@ -320,6 +339,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
         print_json(ctx, &w);
     else if (rc == 0 && !ctx->quiet)
         print_report(ctx, cfg, &w);
+    dune_mem_free(w.classes);
     dune_replay_free(w.r);
     dune_captures_free(w.captures);
     dune_labels_free(w.labels);

@@ -6,7 +6,8 @@
 #include "cli/run_options.h"
 
 static const struct cli_option run_options[] = {
-    {"output", 'o', CLI_STR, CLI_RUN_AT(out), "DIR", NULL, "run directory", true},
+    {"output", 'o', CLI_STR, CLI_RUN_AT(out), "DIR", NULL,
+     "run directory (default: the name of the experiment, or of the capture)"},
     CLI_RUN_INPUTS,
     CLI_RUN_OPTIONS,
     CLI_DASH_OPTIONS(CLI_RUN_AT(dash)),
@@ -39,6 +40,27 @@ static void set_list(struct dune_string_list *list, const struct cli_list *from)
         DUNE_VEC_PUSH(list, dune_mem_strdup(from->data[i]));
 }
 
+/* Arguments are captures, or one experiment file. */
+static bool has_captures(const struct cli_ctx *ctx)
+{
+    const char *dot = ctx->n_args ? strrchr(ctx->args[0], '.') : NULL;
+
+    return ctx->n_args && (!dot || (strcmp(dot, ".yaml") && strcmp(dot, ".yml") && strcmp(dot, ".json")));
+}
+
+/* They are training captures, and the first one names the experiment. */
+static void take_captures(const struct cli_ctx *ctx, struct dune_experiment *e)
+{
+    char *name = dune_mem_strdup(dune_path_base(ctx->args[0]));
+    struct cli_list list = {.data = (const char **)ctx->args, .len = (size_t)ctx->n_args};
+
+    set_list(&e->train, &list);
+    name[strcspn(name, ".*")] = '\0';
+    if (*name)
+        set_text(&e->name, name);
+    dune_mem_free(name);
+}
+
 /* The experiment file, then what the command line says on top of it. */
 static int load(struct cli_ctx *ctx, const struct cli_run_config *cfg, struct dune_experiment **out,
                 struct dune_diag *d)
@@ -47,8 +69,9 @@ static int load(struct cli_ctx *ctx, const struct cli_run_config *cfg, struct du
     int rc = 0;
 
     *out = NULL;
-    if (ctx->n_args)
-        rc = dune_experiment_read(out, ctx->args[0], d);
+    if (ctx->n_args && !has_captures(ctx))
+        rc = ctx->n_args == 1 ? dune_experiment_read(out, ctx->args[0], d)
+                              : dune_diag_set(d, DUNE_E_USAGE, NULL, "one experiment, or captures only");
     else
         *out = dune_experiment_new();
     if (rc)
@@ -56,6 +79,8 @@ static int load(struct cli_ctx *ctx, const struct cli_run_config *cfg, struct du
     e = *out;
     set_text(&e->name, cfg->name);
     set_list(&e->train, &cfg->train);
+    if (has_captures(ctx))
+        take_captures(ctx, e);
     set_list(&e->test, &cfg->test);
     set_list(&e->solutions, &cfg->solutions);
     set_text(&e->labels, cfg->labels);
@@ -63,6 +88,10 @@ static int load(struct cli_ctx *ctx, const struct cli_run_config *cfg, struct du
     set_text(&e->gateway, cfg->gateway);
     set_text(&e->label_field, cfg->label_field);
     set_text(&e->unlabelled, cfg->unlabelled);
+    set_text(&e->split, cfg->split);
+    set_text(&e->model, cfg->model);
+    if (cli_given(ctx, "min-flows"))
+        e->min_flows = cfg->min_flows;
     set_text(&e->profile, cfg->profile);
     set_text(&e->features, cfg->features);
     set_text(&e->budget_text, cfg->budget);
@@ -131,16 +160,18 @@ static int run_compare(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 const struct cli_command cmd_run = {
     .name = "run",
     .summary = "everything from captures to the comparison",
-    .args = "[EXPERIMENT.yaml]",
+    .args = "[EXPERIMENT.yaml | PCAP...]",
     .min_args = 0,
-    .max_args = 1,
+    .max_args = -1,
     CLI_CONFIG(struct cli_run_config),
     CLI_OPTIONS(run_options),
     .description = "Extracts the captures, plans every solution inside train, replays the test captures\n"
                    "through each plan and compares. What is in DIR already and still fits is used again, so\n"
-                   "an interrupted run continues. Options override the experiment file. With --dash a browser shows\n"
+                   "an interrupted run continues. Options override the experiment file. Without test captures the\n"
+                   "latest flows of every class are held back for the comparison (--split). With --dash a browser shows\n"
                    "the replays as they run, and afterwards, until Ctrl-C, replays them at the press of a button.\n",
     .examples = "dunectl run experiment.yaml -o out\n"
+                "dunectl run --labels ndpi capture.pcap\n"
                 "dunectl run --train data/train --test data/test --labels data/labels.csv -o out\n",
     .run = run_run,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/cli.h"
+#include "cli/model_cli.h"
 #include "dune/forest_search.h"
 
 #include <string.h>
@@ -9,7 +9,9 @@ struct config {
     uint32_t n, trees, depth, leaves;
     unsigned phase;  /* enum dune_mode */
     unsigned search; /* 0: off, else enum dune_search_level + 1 */
-    double min_weight, balance;
+    double min_weight, balance, eta;
+    uint32_t rounds;
+    unsigned model; /* 0 forest, 1 xgboost */
     bool sqrt, bootstrap, final;
 };
 
@@ -17,6 +19,10 @@ struct config {
 
 static const struct cli_option options[] = {
     {"output", 'o', CLI_STR, offsetof(struct config, out), "FILE", NULL, "the forest", true},
+    {"model", 0, CLI_CHOICE, offsetof(struct config, model), "forest|xgboost", "forest",
+     "what is trained; models of other programs need no training here, see analyze"},
+    {"rounds", 0, CLI_U32, offsetof(struct config, rounds), "N", NULL, "xgboost: rounds (100)", false, 1, 100000},
+    {"eta", 0, CLI_DOUBLE, offsetof(struct config, eta), "E", NULL, "xgboost: learning rate (0.3)", false, 0.0001, 1},
     {"n", 0, CLI_U32, offsetof(struct config, n), "N", "3", "inference point", false, 1, 0},
     {"phase", 0, CLI_CHOICE, offsetof(struct config, phase), PHASES, "running",
      "how packets before packet n see flow features"},
@@ -214,6 +220,31 @@ static int train(struct cli_ctx *ctx, const struct config *cfg, const struct dun
     return rc;
 }
 
+static int train_xgboost(struct cli_ctx *ctx, const struct config *cfg, const struct dune_dataset *ds,
+                         const struct dune_model_spec *spec, struct dune_diag *d)
+{
+    struct cli_xgb_job job = {.ds = ds, .n = spec->n, .mode = spec->mode, .features = spec->features, .final = cfg->final,
+                              .cfg = {.rounds = cfg->rounds, .max_depth = cfg->depth, .eta = cfg->eta,
+                                      .balance = cfg->balance, .seed = ctx->seed}};
+
+    return cli_train_xgboost(ctx, &job, cfg->out, d);
+}
+
+/* Options of one model that the other does not have. */
+static int check_model(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag *d)
+{
+    static const char *const forest[] = {"trees", "leaves", "min-weight", "sqrt", "bootstrap", "search"};
+    static const char *const xgboost[] = {"rounds", "eta"};
+
+    for (size_t i = 0; cfg->model == 1 && i < DUNE_ARRAY_LEN(forest); i++)
+        if (cli_given(ctx, forest[i]))
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "--%s is about --model forest", forest[i]);
+    for (size_t i = 0; cfg->model == 0 && i < DUNE_ARRAY_LEN(xgboost); i++)
+        if (cli_given(ctx, xgboost[i]))
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "--%s is about --model xgboost", xgboost[i]);
+    return 0;
+}
+
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
@@ -222,15 +253,20 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     unsigned max_k = cfg->phase == DUNE_MODE_PACKET ? 0 : DUNE_MIN(cfg->n, (unsigned)DUNE_KTH_MAX);
     int rc;
 
+    rc = check_model(ctx, cfg, d);
+    if (rc)
+        return rc;
     if (cfg->search && (cli_given(ctx, "trees") || cli_given(ctx, "depth") || cli_given(ctx, "leaves")))
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "--search chooses --trees, --depth and --leaves itself");
-    if (!cfg->search && cfg->trees > 1 && !cfg->sqrt && !cfg->bootstrap)
+    if (!cfg->model && !cfg->search && cfg->trees > 1 && !cfg->sqrt && !cfg->bootstrap)
         cli_warn(ctx, "all %u trees will be the same: give --sqrt or --bootstrap", cfg->trees);
     base_spec(ctx, cfg, &spec);
     rc = dune_feature_set_parse(cfg->features, max_k, &spec.features, d);
     if (!rc)
         rc = dune_dataset_read(&ds, ctx->args[0], d);
-    if (!rc)
+    if (!rc && cfg->model)
+        rc = train_xgboost(ctx, cfg, ds, &spec, d);
+    else if (!rc)
         rc = train(ctx, cfg, ds, &spec, d);
     dune_dataset_free(ds);
     return rc;
@@ -254,6 +290,7 @@ const struct cli_command cmd_train = {
         "beside the forest, lets an interrupted search resume. Give --n to search at one inference point.\n",
     .examples = "dunectl train rows.dset --trees 17 --depth 24 --sqrt -o forest.json\n"
                 "dunectl train rows.dset --leaves 129 --features robust -o tree.json\n"
-                "dunectl train rows.dset --search quick -o forest.json\n",
+                "dunectl train rows.dset --search quick -o forest.json\n"
+                "dunectl train rows.dset --model xgboost --rounds 100 --depth 6 -o xgb.json\n",
     .run = run,
 };

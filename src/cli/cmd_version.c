@@ -4,6 +4,8 @@
 #include "cli/build_info.h"
 #include "dune/control.h"
 #include "dune/dash.h"
+#include "dune/labels.h"
+#include "dune/model.h"
 #include "targets/xdp/dune_xdp.h"
 
 #include <jansson.h>
@@ -20,7 +22,7 @@ struct library {
 static const struct library *libraries(size_t *n)
 {
     static char yaml_version[32];
-    static struct library list[9];
+    static struct library list[12];
     int a, b, c;
 
     yaml_get_version(&a, &b, &c);
@@ -39,6 +41,10 @@ static const struct library *libraries(size_t *n)
         list[(*n)++] = (struct library){"sqlite", dune_dash_history_library(), dune_dash_history_library()};
     if (cli_ranks_version())
         list[(*n)++] = (struct library){"mpi", cli_ranks_version(), cli_ranks_version()};
+    if (dune_ndpi_version())
+        list[(*n)++] = (struct library){"ndpi", dune_ndpi_version(), dune_ndpi_version()};
+    if (dune_xgb_version())
+        list[(*n)++] = (struct library){"xgboost", dune_xgb_version(), dune_xgb_version()};
     return list;
 }
 

@@ -4,14 +4,15 @@
 #define DUNE_CLI_RUN_OPTIONS_H
 
 #include "cli/dash_open.h"
+#include "cli/labels_cli.h"
 #include "cli/run_table.h"
 
 struct cli_run_config {
     const char *name; /* of the experiment, or NULL */
     const char *out, *budget, *profile, *features, *timeout, *labels, *captures, *gateway, *label_field,
-        *unlabelled, *engine;
+        *unlabelled, *engine, *split, *model;
     struct cli_list train, test, solutions;
-    uint32_t devices, max_n;
+    uint32_t devices, max_n, min_flows;
     bool tuned, verdicts, final, ablation;
     struct cli_dash_config dash;
     bool quick; /* effort quick, where neither file nor command line says another */
@@ -22,9 +23,14 @@ struct cli_run_config {
 #define CLI_RUN_INPUTS                                                                            \
     {"train", 0, CLI_LIST, CLI_RUN_AT(train), "PATH", NULL,                                       \
      "training captures: a file, directory or glob (repeatable)"},                                \
-    {"test", 0, CLI_LIST, CLI_RUN_AT(test), "PATH", NULL, "test captures (repeatable)"}
+    {"test", 0, CLI_LIST, CLI_RUN_AT(test), "PATH", NULL, "test captures (repeatable)"},          \
+    {"split", 0, CLI_STR, CLI_RUN_AT(split), "captures|time:SHARE", NULL,                         \
+     "without --test: the latest quarter of each class's captures (or flows, below 4 captures), or "\
+     "its latest flows beyond a share, are test"}
 #define CLI_RUN_OPTIONS                                                                           \
-    {"labels", 'l', CLI_STR, CLI_RUN_AT(labels), "FILE", NULL, "label file"},                     \
+    {"labels", 'l', CLI_STR, CLI_RUN_AT(labels), "FILE|ndpi", NULL,                                \
+     "label file, or what nDPI says: ndpi, ndpi-protocol, ndpi-category"},                        \
+    CLI_MIN_FLOWS(CLI_RUN_AT(min_flows)),                                                         \
     {"captures", 0, CLI_STR, CLI_RUN_AT(captures), "FILE", NULL, "capture boundaries"},           \
     {"label-field", 0, CLI_STR, CLI_RUN_AT(label_field), "NAME", NULL,                            \
      "log of Zeek or Suricata: the field that is the class"},                                     \
@@ -42,6 +48,8 @@ struct cli_run_config {
     {"timeout", 't', CLI_STR, CLI_RUN_AT(timeout), "SECONDS", NULL,                               \
      "idle gap that ends a flow, or none"},                                                       \
     {"max-n", 0, CLI_U32, CLI_RUN_AT(max_n), "N", NULL, "packets kept per flow", false, 2, 15},   \
+    {"model", 0, CLI_STR, CLI_RUN_AT(model), "MODEL", NULL,                                       \
+     "unconstrained model of dune-paper: xgboost, a file, exec:COMMAND or predictions:FILE (docs/models.md)"}, \
     {"tuned", 0, CLI_FLAG, CLI_RUN_AT(tuned), NULL, NULL, "monoliths in tuned form"},             \
     {"ablation", 0, CLI_FLAG, CLI_RUN_AT(ablation), NULL, NULL,                                   \
      "dune again with robust features, and without each feature that may be a shortcut"},         \

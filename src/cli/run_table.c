@@ -120,8 +120,9 @@ void cli_print_run(struct cli_ctx *ctx, const struct dune_run *r)
         cli_out(ctx, "\nScores inside train; the test captures were not read (--final reads them).\n");
         return;
     }
-    cli_out(ctx, "\nScores of the test captures, flow level unless said otherwise, read only here; intervals by "
-                 "bootstrap over %s.\n", r->groups_are_captures ? "captures" : "flows");
+    cli_out(ctx, "\nScores of the %s, flow level unless said otherwise, read only here; intervals by "
+                 "bootstrap over %s.\n", r->e->test.len ? "test captures" : "latest flows of every class, held back",
+            r->groups_are_captures ? "captures" : "flows");
     if (r->n > 1)
         print_differences(ctx, r);
 }

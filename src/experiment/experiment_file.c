@@ -66,6 +66,16 @@ static int read_number(const struct ctx *c, const struct dune_yaml *y, uint64_t 
     return 0;
 }
 
+static int read_u32(const struct ctx *c, const struct dune_yaml *y, uint32_t max, uint32_t *out)
+{
+    uint64_t v;
+    int rc = read_number(c, y, max, &v);
+
+    if (rc == 0)
+        *out = (uint32_t)v;
+    return rc;
+}
+
 static int read_data(const struct ctx *c, const struct dune_yaml *y)
 {
     if (y->kind != DUNE_YAML_MAP)
@@ -79,7 +89,7 @@ static int read_data(const struct ctx *c, const struct dune_yaml *y)
         else if (strcmp(k->key, "test") == 0)
             rc = read_list(c, k, &c->e->test, true);
         else if (strcmp(k->key, "labels") == 0)
-            rc = read_text(c, k, &c->e->labels, true);
+            rc = read_text(c, k, &c->e->labels, k->kind != DUNE_YAML_SCALAR || !dune_labels_are_ndpi(k->text));
         else if (strcmp(k->key, "captures") == 0)
             rc = read_text(c, k, &c->e->captures, true);
         else if (strcmp(k->key, "gateway") == 0)
@@ -88,8 +98,13 @@ static int read_data(const struct ctx *c, const struct dune_yaml *y)
             rc = read_text(c, k, &c->e->label_field, false);
         else if (strcmp(k->key, "unlabelled") == 0)
             rc = read_text(c, k, &c->e->unlabelled, false);
+        else if (strcmp(k->key, "split") == 0)
+            rc = read_text(c, k, &c->e->split, false);
+        else if (strcmp(k->key, "min_flows") == 0)
+            rc = read_u32(c, k, UINT32_MAX - 1, &c->e->min_flows);
         else
-            rc = bad(c, k, "unknown key; data: has train, test, labels, captures, gateway, label_field, unlabelled");
+            rc = bad(c, k, "unknown key; data: has train, test, labels, captures, split, min_flows, gateway, label_field, "
+                         "unlabelled");
         if (rc)
             return rc;
     }
@@ -149,16 +164,6 @@ static int read_effort(const struct ctx *c, const struct dune_yaml *y)
     return bad(c, y, "quick, default or full is expected");
 }
 
-static int read_u32(const struct ctx *c, const struct dune_yaml *y, uint32_t max, uint32_t *out)
-{
-    uint64_t v;
-    int rc = read_number(c, y, max, &v);
-
-    if (rc == 0)
-        *out = (uint32_t)v;
-    return rc;
-}
-
 static int read_bool(const struct ctx *c, const struct dune_yaml *y, bool *out)
 {
     if (y->kind == DUNE_YAML_SCALAR && (!strcmp(y->text, "true") || !strcmp(y->text, "false"))) {
@@ -190,6 +195,8 @@ static int read_key(const struct ctx *c, const struct dune_yaml *y)
         return read_timeout(c, y);
     if (strcmp(y->key, "max_n") == 0)
         return read_u32(c, y, 15, &e->max_n);
+    if (strcmp(y->key, "model") == 0)
+        return read_text(c, y, &e->model, y->kind == DUNE_YAML_SCALAR && !strchr(y->text, ':') && strcmp(y->text, "xgboost"));
     if (strcmp(y->key, "seed") == 0)
         return read_number(c, y, UINT64_MAX, &e->seed);
     if (strcmp(y->key, "effort") == 0)
@@ -197,7 +204,7 @@ static int read_key(const struct ctx *c, const struct dune_yaml *y)
     if (strcmp(y->key, "tuned") == 0)
         return read_bool(c, y, &e->tuned);
     return bad(c, y, "unknown key; known are name, data, solutions, devices, budget, profile, features, "
-                     "timeout, max_n, seed, effort, tuned");
+                     "timeout, max_n, model, seed, effort, tuned");
 }
 
 struct dune_experiment *dune_experiment_new(void)
@@ -214,6 +221,7 @@ struct dune_experiment *dune_experiment_new(void)
     e->features = dune_mem_strdup("all");
     e->timeout = UINT64_C(60000000000) / 1024;
     e->max_n = 4;
+    e->min_flows = UINT32_MAX;
     e->seed = 1;
     e->effort = DUNE_EFFORT_DEFAULT;
     for (size_t i = 0; i < DUNE_ARRAY_LEN(solutions); i++)
@@ -241,9 +249,11 @@ void dune_experiment_free(struct dune_experiment *e)
     dune_mem_free(e->gateway);
     dune_mem_free(e->label_field);
     dune_mem_free(e->unlabelled);
+    dune_mem_free(e->split);
     dune_mem_free(e->budget_text);
     dune_mem_free(e->profile);
     dune_mem_free(e->features);
+    dune_mem_free(e->model);
     dune_mem_free(e);
 }
 
@@ -286,10 +296,12 @@ int dune_experiment_check(const struct dune_experiment *e, struct dune_diag *d)
 {
     if (!e->train.len)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "no training captures: give data: train: (or --train)");
-    if (!e->test.len)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "no test captures: give data: test: (or --test)");
     if (!e->labels)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "no label file: give data: labels: (or --labels)");
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "no label file: give data: labels: (or --labels), or ndpi");
+    if (e->split && e->test.len)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a split (%s) and test captures: give one of the two", e->split);
+    if (e->split && dune_split_parse(e->split, &(struct dune_extract_opts){0}, d) != 0)
+        return DUNE_E_USAGE;
     if (!e->devices || e->devices > DUNE_MAX_BLOCKS)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u devices: 1 to %d are possible", e->devices,
                              DUNE_MAX_BLOCKS);

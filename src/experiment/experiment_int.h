@@ -25,6 +25,7 @@ struct dune_run_inputs {
     struct dune_paths train, test;
     struct dune_labels *labels;
     struct dune_captures *captures;
+    struct dune_ndpi_report ndpi;
 };
 int dune_run_inputs_open(struct dune_run_inputs *in, const struct dune_experiment *e,
                          struct dune_diag *d) DUNE_MUST_USE;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dune/model.h"
 #include "experiment/experiment_int.h"
 
 struct job {
@@ -28,11 +29,14 @@ static void note(const struct job *j, const char *fmt, ...)
     j->o->note(j->o->note_ctx, text);
 }
 
-static void plan_key(const struct job *j, const struct dune_run_solution *s, char out[33])
+static int plan_key(const struct job *j, const struct dune_run_solution *s, char out[33], struct dune_diag *d)
 {
     const struct dune_solution_ops *ops = s->ops;
     const struct dune_experiment *e = j->r->e;
+    const char *model = ops == &dune_solution_dune_paper ? e->model : NULL;
+    const char *file = model && strcmp(model, "xgboost") ? dune_model_file(model) : NULL;
     struct dune_run_key k;
+    int rc;
 
     dune_run_key_init(&k);
     dune_run_key_text(&k, "plan 6");
@@ -50,7 +54,11 @@ static void plan_key(const struct job *j, const struct dune_run_solution *s, cha
     dune_run_key_u64(&k, s->effort);
     dune_run_key_u64(&k, e->tuned);
     dune_run_key_u64(&k, e->tuned && ops != &dune_solution_dune ? j->evaluations : 0);
+    if (model)
+        dune_run_key_text(&k, model);
+    rc = file ? dune_run_key_file(&k, file, d) : 0;
     dune_run_key_finish(&k, out);
+    return rc;
 }
 
 /* The rows of the notes that every report shows. */
@@ -113,7 +121,7 @@ static int solve(const struct job *j, struct dune_run_solution *s, const char *p
 {
     const struct dune_experiment *e = j->r->e;
     struct dune_solution_job job = {.ds = j->r->ds, .all = j->r->all, .tuned = e->tuned,
-                                    .evaluations = j->evaluations};
+                                    .evaluations = j->evaluations, .model = e->model};
     struct dune_solution_result res = {0};
     char *log = dune_mem_printf("%s/choice/%s.search", j->dir, s->label);
     uint64_t start = dune_now_ns();
@@ -145,12 +153,11 @@ static int make_plan(const struct job *j, struct dune_run_solution *s, struct du
 {
     char *file = dune_mem_printf("plans/%s.json", s->label);
     char *path = dune_mem_printf("%s/%s", j->dir, file), key[33];
-    int rc = 0;
+    int rc = plan_key(j, s, key, d);
 
-    plan_key(j, s, key);
-    if (dune_run_is_done(j->dir, file, key) && read_choice(j, s)) {
+    if (rc == 0 && dune_run_is_done(j->dir, file, key) && read_choice(j, s)) {
         note(j, "%s: the plan is there already", s->label);
-    } else {
+    } else if (rc == 0) {
         rc = solve(j, s, path, d);
         if (rc == 0)
             rc = dune_run_mark_done(j->dir, file, key, d);
@@ -177,6 +184,13 @@ static int prepare_data(struct job *j, struct dune_diag *d)
                               &r->report, &r->extract_reused, d);
     if (rc)
         return rc;
+    r->ndpi = j->in.ndpi;
+    if (r->ndpi.used)
+        note(j, "nDPI %s knows %llu of %llu connections and guesses %llu", dune_ndpi_version(),
+             (unsigned long long)r->ndpi.known, (unsigned long long)r->ndpi.flows, (unsigned long long)r->ndpi.guessed);
+    if (r->report.rare_classes)
+        note(j, "%u classes with too few flows count as unlabelled, with %llu flows: %s", r->report.rare_classes,
+             (unsigned long long)r->report.rare_flows, r->report.rare);
     note(j, "data: %llu flows, %llu rows, %u classes%s", (unsigned long long)r->ds->n_flows,
          (unsigned long long)r->ds->n_rows, r->ds->n_classes, r->extract_reused ? " (there already)" : "");
     for (size_t i = 0; i < r->n; i++)

@@ -44,9 +44,13 @@ struct replay {
     DUNE_VEC(uint64_t) flow; /* [packets] */
     uint64_t flow0;          /* first flow of the capture */
     DUNE_VEC(uint64_t) pos;  /* [flows of the capture]: packets seen so far */
+    DUNE_VEC(uint32_t) cls;  /* [flows of the capture]: UINT32_MAX: without a class, LEFT_OUT */
+    uint64_t n_classed;      /* flows with a class so far */
 };
 
 /* --- one capture --------------------------------------------------------------------------------------- */
+
+#define LEFT_OUT (UINT32_MAX - 1)
 
 static uint64_t flow_of(struct replay *x, const struct rec *rec)
 {
@@ -63,6 +67,19 @@ static uint64_t flow_of(struct replay *x, const struct rec *rec)
     return dune_truth_add(x->truth, &p, dune_tick(rec->ts_ns), cls);
 }
 
+/* The class that a true flow is scored as. */
+static uint32_t class_of(struct replay *x, uint64_t flow)
+{
+    uint32_t label = dune_truth_class(x->truth, flow);
+    uint32_t cls = x->score.of_label[label == DUNE_LABEL_NONE ? x->score.n_labels : label];
+    uint64_t i = x->n_classed;
+
+    if (cls == UINT32_MAX)
+        return cls;
+    x->n_classed++;
+    return x->o->flow_use && (i >= x->o->n_flow_use || !x->o->flow_use[i]) ? LEFT_OUT : cls;
+}
+
 static void find_truth(struct replay *x)
 {
     x->flow.len = 0;
@@ -73,9 +90,11 @@ static void find_truth(struct replay *x)
         DUNE_VEC_PUSH(&x->flow, flow_of(x, &x->rec.data[i]));
     dune_truth_boundary(x->truth);
     x->pos.len = 0;
+    x->cls.len = 0;
     for (uint64_t f = x->flow0; f < dune_truth_n_flows(x->truth); f++) {
         DUNE_VEC_PUSH(&x->pos, 0);
-        x->r->unlabelled_flows += dune_truth_class(x->truth, f) == DUNE_LABEL_NONE;
+        DUNE_VEC_PUSH(&x->cls, class_of(x, f));
+        x->r->unlabelled_flows += x->cls.data[f - x->flow0] == UINT32_MAX;
     }
 }
 
@@ -106,10 +125,9 @@ static void find_flow(struct replay *x, struct dune_replay_packet *p, size_t i)
         return;
     p->flow_pos = ++x->pos.data[p->flow - x->flow0];
     p->flow_len = dune_truth_len(x->truth, p->flow);
-    if (dune_truth_class(x->truth, p->flow) == DUNE_LABEL_NONE)
-        x->r->unlabelled_packets++;
-    else
-        p->truth = x->score.of_label[dune_truth_class(x->truth, p->flow)];
+    p->truth = x->cls.data[p->flow - x->flow0];
+    x->r->unlabelled_packets += p->truth == UINT32_MAX;
+    p->truth = p->truth == LEFT_OUT ? UINT32_MAX : p->truth;
 }
 
 /* Target traffic is what the plan is asked about: what its filter leaves out is not scored. */
@@ -315,6 +333,9 @@ static int finish(struct replay *x, struct dune_diag *d)
     if (rc == 0 && (r->device[0].in != r->packets ||
                     r->packets != r->not_inferable + r->filtered + r->too_big + r->inferable))
         rc = dune_diag_set(d, DUNE_E_INTERNAL, NULL, "the packets of the replay do not add up");
+    if (rc == 0 && x->o->flow_use && x->n_classed != x->o->n_flow_use)
+        rc = dune_diag_set(d, DUNE_E_INTERNAL, NULL, "%llu flows of the captures have a class, not the %llu of the "
+                           "data set", (unsigned long long)x->n_classed, (unsigned long long)x->o->n_flow_use);
     if (rc == 0 && x->truth && !x->o->no_scores && x->score.n_flows == 0)
         rc = dune_diag_set(d, DUNE_E_INPUT, NULL,
                            r->unlabelled_flows == dune_truth_n_flows(x->truth)
@@ -381,6 +402,7 @@ static void fini(struct replay *x)
     DUNE_VEC_FREE(&x->rec);
     DUNE_VEC_FREE(&x->flow);
     DUNE_VEC_FREE(&x->pos);
+    DUNE_VEC_FREE(&x->cls);
 }
 
 int dune_replay_run(struct dune_replay **out, const struct dune_plan *p, const char *const *paths,
@@ -403,7 +425,7 @@ int dune_replay_run(struct dune_replay **out, const struct dune_plan *p, const c
         rc = dune_rp_flows_open(&x.flows, p, x.o->feed, d);
     if (x.o->labels) {
         x.truth = dune_truth_new(p->timeout);
-        dune_rp_score_init(&x.score, p, x.o->labels);
+        dune_rp_score_init(&x.score, p, x.o);
     }
     x.components = dune_capture_components(paths, n_paths);
     dune_progress_start(&x.progress, "replay", total_bytes(paths, n_paths));

@@ -22,7 +22,8 @@ struct rp_share { /* sums of weight, for the shares */
 struct rp_score {
     uint32_t n_classes;
     char **class_name;
-    uint32_t *of_label; /* label id -> class */
+    uint32_t *of_label; /* label id -> class, [n_labels]: without a label; UINT32_MAX: not scored */
+    uint32_t n_labels;
     uint32_t of_plan[256]; /* plan class id -> class */
     struct rp_share flow, packet;
     struct dune_replay_decided decided[256];
@@ -30,7 +31,9 @@ struct rp_score {
     rp_dune_votes by_flow[2], by_capture[2]; /* flow level, packet level */
     uint32_t n_captures, n_flows; /* with labelled flows */
 };
-void dune_rp_score_init(struct rp_score *s, const struct dune_plan *p, const struct dune_labels *l);
+/* Classes of the labels and of the plan, and unlabelled unless it is NULL, sorted; *n of them. */
+char **dune_rp_class_list(const struct dune_labels *l, const struct dune_plan *p, const char *unlabelled, uint32_t *n);
+void dune_rp_score_init(struct rp_score *s, const struct dune_plan *p, const struct dune_replay_opts *o);
 void dune_rp_score_fini(struct rp_score *s);
 /* pos: 1-based packet number within the flow. */
 void dune_rp_score_add(struct rp_score *s, uint64_t flow, uint64_t pos, uint64_t len, uint32_t truth,

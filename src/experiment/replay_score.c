@@ -23,26 +23,49 @@ static uint32_t class_index(const struct rp_score *s, const char *name)
 }
 
 /* The union of the names, so that a class only one side knows still has its row or column. */
-void dune_rp_score_init(struct rp_score *s, const struct dune_plan *p, const struct dune_labels *l)
+char **dune_rp_class_list(const struct dune_labels *l, const struct dune_plan *p, const char *unlabelled, uint32_t *n)
 {
-    uint32_t n_labels = dune_labels_n_classes(l), n = 0;
+    uint32_t n_labels = dune_labels_n_classes(l), total = 0, kept = 0;
+    char **name = dune_mem_alloc((size_t)n_labels + p->n_classes + 1, sizeof(*name));
 
-    memset(s, 0, sizeof(*s));
-    s->class_name = dune_mem_alloc((size_t)n_labels + p->n_classes, sizeof(*s->class_name));
     for (uint32_t i = 0; i < n_labels; i++)
-        s->class_name[n++] = dune_mem_strdup(dune_labels_class(l, i));
+        name[total++] = dune_mem_strdup(dune_labels_class(l, i));
     for (uint32_t i = 0; i < p->n_classes; i++)
-        s->class_name[n++] = dune_mem_strdup(p->cls[i].name);
-    qsort(s->class_name, n, sizeof(*s->class_name), by_name);
-    for (uint32_t i = 0; i < n; i++) {
-        if (s->n_classes && strcmp(s->class_name[s->n_classes - 1], s->class_name[i]) == 0)
-            dune_mem_free(s->class_name[i]);
+        name[total++] = dune_mem_strdup(p->cls[i].name);
+    if (unlabelled)
+        name[total++] = dune_mem_strdup(unlabelled);
+    qsort(name, total, sizeof(*name), by_name);
+    for (uint32_t i = 0; i < total; i++) {
+        if (kept && strcmp(name[kept - 1], name[i]) == 0)
+            dune_mem_free(name[i]);
         else
-            s->class_name[s->n_classes++] = s->class_name[i];
+            name[kept++] = name[i];
     }
-    s->of_label = dune_mem_alloc(n_labels, sizeof(*s->of_label));
-    for (uint32_t i = 0; i < n_labels; i++)
-        s->of_label[i] = class_index(s, dune_labels_class(l, i));
+    *n = kept;
+    return name;
+}
+
+static bool counts(const struct dune_replay_opts *o, const char *name)
+{
+    bool found = !o->classes;
+
+    for (uint32_t i = 0; i < o->n_classes && !found; i++)
+        found = strcmp(o->classes[i], name) == 0;
+    return found;
+}
+
+void dune_rp_score_init(struct rp_score *s, const struct dune_plan *p, const struct dune_replay_opts *o)
+{
+    memset(s, 0, sizeof(*s));
+    s->class_name = dune_rp_class_list(o->labels, p, o->unlabelled, &s->n_classes);
+    s->n_labels = dune_labels_n_classes(o->labels);
+    s->of_label = dune_mem_alloc((size_t)s->n_labels + 1, sizeof(*s->of_label));
+    s->of_label[s->n_labels] = o->unlabelled ? class_index(s, o->unlabelled) : UINT32_MAX;
+    for (uint32_t i = 0; i < s->n_labels; i++) {
+        const char *name = dune_labels_class(o->labels, i);
+
+        s->of_label[i] = counts(o, name) ? class_index(s, name) : s->of_label[s->n_labels];
+    }
     for (uint32_t c = 0; c < 256; c++)
         s->of_plan[c] = UINT32_MAX;
     for (uint32_t i = 0; i < p->n_classes; i++)

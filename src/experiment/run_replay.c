@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "experiment/experiment_int.h"
+#include "experiment/replay_int.h"
 
 enum { MAX_GROUPS = 512, FLOW_GROUPS = 200 };
 
@@ -17,38 +18,10 @@ struct grouping {
     struct dune_confusion by_flow[FLOW_GROUPS];
 };
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* The list that replay numbers truth by: classes of the labels and of the plan, sorted. */
-static char **class_list(const struct dune_labels *l, const struct dune_plan *p,
-                         uint32_t *n)
-{
-    uint32_t total = dune_labels_n_classes(l), kept = 0;
-    char **name = DUNE_NEW_N(char *, total + p->n_classes + 1);
-
-
-    for (uint32_t i = 0; i < total; i++)
-        name[i] = dune_mem_strdup(dune_labels_class(l, i));
-    for (uint32_t i = 0; i < p->n_classes; i++)
-        name[total++] = dune_mem_strdup(p->cls[i].name);
-    qsort(name, total, sizeof(*name), compare_names);
-    for (uint32_t i = 0; i < total; i++) {
-        if (kept && strcmp(name[kept - 1], name[i]) == 0)
-            dune_mem_free(name[i]);
-        else
-            name[kept++] = name[i];
-    }
-    *n = kept;
-    return name;
-}
-
-static struct grouping *grouping_new(const struct dune_labels *l, const struct dune_plan *p)
+static struct grouping *grouping_new(const struct dune_labels *l, const struct dune_plan *p, const char *unlabelled)
 {
     struct grouping *g = DUNE_NEW(struct grouping);
-    char **name = class_list(l, p, &g->n_classes);
+    char **name = dune_rp_class_list(l, p, unlabelled, &g->n_classes);
 
     for (uint32_t c = 0; c < p->n_classes; c++)
         for (uint32_t i = 0; i < g->n_classes; i++)
@@ -105,24 +78,40 @@ static void take_groups(struct dune_run *r, struct dune_run_solution *s, struct 
     }
 }
 
+/* Without test captures, the flows of the data set's test split, in the captures of train. */
+static uint8_t *test_flows(const struct dune_dataset *ds)
+{
+    uint8_t *use = dune_mem_alloc(ds->n_flows, 1);
+
+    for (uint64_t f = 0; f < ds->n_flows; f++)
+        use[f] = ds->flow_split[f] == DUNE_SPLIT_TEST;
+    return use;
+}
+
 int dune_run_replay(struct dune_run *r, struct dune_run_solution *s, const char *dir, const struct dune_run_inputs *in,
                     const struct dune_run_opts *o, struct dune_diag *d)
 {
-    struct grouping *g = grouping_new(in->labels, s->plan);
+    const char *unlabelled = r->e->unlabelled;
+    struct grouping *g = grouping_new(in->labels, s->plan, unlabelled);
+    const struct dune_paths *paths = in->test.len ? &in->test : &in->train;
+    uint8_t *use = in->test.len ? NULL : test_flows(r->ds);
     char *verdicts = o->verdicts ? dune_mem_printf("%s/verdicts/%s.csv", dir, s->label) : NULL;
     struct dune_replay_opts ro = {.engine = o->engine, .labels = in->labels, .captures = in->captures,
+                                  .unlabelled = unlabelled, .classes = r->ds->class_name,
+                                  .n_classes = r->ds->n_classes, .flow_use = use, .n_flow_use = r->ds->n_flows,
                                   .verdicts_path = verdicts, .seed = r->e->seed,
                                   .on_packet = on_packet, .on_packet_ctx = g};
     int rc;
 
     if (o->before_replay)
-        o->before_replay(o->before_replay_ctx, s->plan, s->label, (const char *const *)in->test.data, in->test.len, &ro);
-    rc = dune_replay_run(&s->replay, s->plan, (const char *const *)in->test.data, in->test.len, &ro, d);
+        o->before_replay(o->before_replay_ctx, s->plan, s->label, (const char *const *)paths->data, paths->len, &ro);
+    rc = dune_replay_run(&s->replay, s->plan, (const char *const *)paths->data, paths->len, &ro, d);
 
     if (rc == 0)
         take_groups(r, s, g);
     grouping_free(g);
     dune_mem_free(verdicts);
+    dune_mem_free(use);
     return rc;
 }
 

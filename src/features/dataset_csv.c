@@ -45,12 +45,14 @@ static void put_header(struct dune_buf *b, const struct dune_table *t)
 }
 
 static void put_row(struct dune_buf *b, const struct dune_dataset *ds, const struct dune_table *t,
-                    size_t i)
+                    size_t i, const uint8_t *part)
 {
     put_u64(b, t->flow[i]);
     dune_buf_puts(b, ",");
     dune_csv_put(b, ds->capture_name[ds->flow_capture[t->flow[i]]]);
-    dune_buf_puts(b, ds->flow_split[t->flow[i]] == DUNE_SPLIT_TEST ? ",test," : ",train,");
+    dune_buf_puts(b, ds->flow_split[t->flow[i]] == DUNE_SPLIT_TEST ? ",test,"
+                     : part && part[t->flow[i]] == 1               ? ",validation,"
+                                                                   : ",train,");
     put_u64(b, t->pos[i]);
     for (uint32_t c = 0; c < t->n_cols; c++) {
         dune_buf_append(b, ",", 1);
@@ -66,8 +68,8 @@ static void put_row(struct dune_buf *b, const struct dune_dataset *ds, const str
     dune_buf_append(b, "\n", 1);
 }
 
-int dune_dataset_csv_write(const struct dune_dataset *ds, const struct dune_view *v, const char *path,
-                           struct dune_diag *d)
+int dune_dataset_csv_write_parts(const struct dune_dataset *ds, const struct dune_view *v, const uint8_t *part,
+                                 const char *path, struct dune_diag *d)
 {
     struct dune_outfile o = {0};
     struct dune_buf b = {0};
@@ -80,7 +82,7 @@ int dune_dataset_csv_write(const struct dune_dataset *ds, const struct dune_view
     if (rc == 0)
         put_header(&b, &t);
     for (size_t i = 0; i < t.n_rows && rc == 0; i++) {
-        put_row(&b, ds, &t, i);
+        put_row(&b, ds, &t, i, part);
         if (b.len > 1 << 16) {
             fwrite(b.data, 1, b.len, o.f); /* commit looks for errors */
             b.len = 0;
@@ -93,6 +95,12 @@ int dune_dataset_csv_write(const struct dune_dataset *ds, const struct dune_view
     dune_buf_fini(&b);
     dune_table_fini(&t);
     return rc;
+}
+
+int dune_dataset_csv_write(const struct dune_dataset *ds, const struct dune_view *v, const char *path,
+                           struct dune_diag *d)
+{
+    return dune_dataset_csv_write_parts(ds, v, NULL, path, d);
 }
 
 /* --- in ------------------------------------------------------------------------------------------ */

@@ -185,7 +185,36 @@ static uint32_t label_index(const struct extraction *x, uint32_t cls)
 
 static bool is_kept(const struct extraction *x, const struct xt_flow *w)
 {
-    return w->cls != DUNE_LABEL_NONE || x->opts->unlabelled;
+    return x->class_of[label_index(x, w->cls)] != XT_NONE;
+}
+
+/* rare[i]: label i has flows, but fewer than min_flows in the files of train. */
+static void find_rare(const struct extraction *x, const bool *occurs, bool *rare, struct dune_extract_report *rep)
+{
+    uint32_t n = dune_labels_n_classes(x->labels);
+    uint64_t *flows = DUNE_NEW_N(uint64_t, (size_t)n + 1), *all = DUNE_NEW_N(uint64_t, (size_t)n + 1);
+    size_t at = 0;
+
+    for (size_t i = 0; i < x->n && x->opts->min_flows; i++)
+        for (uint64_t k = 0; k < x->file[i].n_flows; k++) {
+            const struct xt_shard *s;
+            uint32_t id = label_index(x, xt_flow_at(&x->file[i], k, &s)->cls);
+
+            all[id]++;
+            flows[id] += x->file[i].split == DUNE_SPLIT_TRAIN;
+        }
+    for (uint32_t i = 0; i < n && x->opts->min_flows; i++) {
+        rare[i] = occurs[i] && flows[i] < x->opts->min_flows;
+        if (!rare[i])
+            continue;
+        rep->rare_classes++;
+        rep->rare_flows += all[i];
+        if (at < sizeof(rep->rare))
+            at += (size_t)snprintf(rep->rare + at, sizeof(rep->rare) - at, "%s%s", at ? ", " : "",
+                                   dune_labels_class(x->labels, i));
+    }
+    dune_mem_free(flows);
+    dune_mem_free(all);
 }
 
 struct named {
@@ -199,29 +228,36 @@ static int by_class_name(const void *a, const void *b)
 }
 
 /* Numbers the classes that occur, sorted bytewise; the name for unlabelled flows may be one of them. */
-static void number_classes(struct extraction *x)
+static void number_classes(struct extraction *x, struct dune_extract_report *rep)
 {
     uint32_t n = dune_labels_n_classes(x->labels), n_named = 0;
     struct named *named = dune_mem_alloc((size_t)n + 1, sizeof(*named));
-    bool *occurs = DUNE_NEW_N(bool, (size_t)n + 1);
+    bool *occurs = DUNE_NEW_N(bool, (size_t)n + 1), *rare = DUNE_NEW_N(bool, (size_t)n + 1);
 
     for (size_t i = 0; i < x->n; i++)
         for (unsigned s = 0; s < x->file[i].n_shards; s++)
             for (uint32_t k = 0; k <= n; k++)
                 occurs[k] |= x->file[i].shard[s].occurs[k];
+    find_rare(x, occurs, rare, rep);
+    occurs[n] |= rep->rare_classes > 0;
     for (uint32_t i = 0; i <= n; i++)
-        if (occurs[i] && (i < n || x->opts->unlabelled))
+        if (occurs[i] && !rare[i] && (i < n || x->opts->unlabelled))
             named[n_named++] = (struct named){
                 i < n ? dune_labels_class(x->labels, i) : x->opts->unlabelled, i};
     qsort(named, n_named, sizeof(*named), by_class_name);
-    x->class_of = DUNE_NEW_N(uint32_t, (size_t)n + 1);
+    x->class_of = dune_mem_alloc((size_t)n + 1, sizeof(*x->class_of));
+    memset(x->class_of, 0xff, ((size_t)n + 1) * sizeof(*x->class_of));
     x->class_name = dune_mem_alloc((size_t)n + 1, sizeof(*x->class_name));
     for (uint32_t i = 0; i < n_named; i++) {
         if (i == 0 || strcmp(named[i - 1].name, named[i].name) != 0)
             x->class_name[x->n_classes++] = named[i].name;
         x->class_of[named[i].index] = x->n_classes - 1;
     }
+    for (uint32_t i = 0; i < n; i++)
+        if (rare[i])
+            x->class_of[i] = x->class_of[n];
     dune_mem_free(occurs);
+    dune_mem_free(rare);
     dune_mem_free(named);
 }
 
@@ -249,6 +285,10 @@ static int check_classes(const struct extraction *x, const struct dune_extract_r
                              "none of %llu inferable packets has a label (label file of kind %s): do "
                              "labels and captures belong together?",
                              (unsigned long long)rep->by_reason[DUNE_REASON_OK], kind);
+    if (x->n_classes < 2 && rep->rare_classes)
+        return dune_diag_set(d, DUNE_E_INPUT, files,
+                             "fewer than 2 classes have %u flows or more in train; too few have %s (--min-flows)",
+                             x->opts->min_flows, rep->rare);
     if (x->n_classes < 2)
         return dune_diag_set(d, DUNE_E_INPUT, files,
                              "all flows are of class \"%s\" (label file of kind %s); it takes 2 classes",
@@ -533,7 +573,7 @@ int dune_extract(struct dune_dataset **out, const struct dune_extract_input *in,
     dune_progress_end(&progress);
     add_reports(&x, report);
     if (rc == 0) {
-        number_classes(&x);
+        number_classes(&x, report);
         rc = check_classes(&x, report, d);
     }
     if (rc == 0)

@@ -18,6 +18,20 @@ static bool is_document(const char *path)
     return false;
 }
 
+int dune_split_parse(const char *text, struct dune_extract_opts *o, struct dune_diag *d)
+{
+    if (strcmp(text, "captures") == 0) {
+        o->captures_split = true;
+        return 0;
+    }
+    if (strncmp(text, "time:", 5) == 0 && dune_parse_double(text + 5, &o->time_split) &&
+        o->time_split > 0 && o->time_split < 1)
+        return 0;
+    return dune_diag_set(d, DUNE_E_USAGE, NULL,
+                         "--split wants captures or time:SHARE with a share of train between 0 and 1, "
+                         "like time:0.7, not \"%s\"", text);
+}
+
 int dune_inputs_add(struct dune_inputs *in, const char *spec, enum dune_split split,
                     struct dune_diag *d)
 {

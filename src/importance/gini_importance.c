@@ -74,7 +74,7 @@ static void add_tree(const struct dune_forest *f, const struct dune_tree *tr, ui
     dune_mem_free(mark);
 }
 
-struct dune_importance *importance_new(uint32_t n_classes, char *const *class_name, uint32_t n_feats,
+struct dune_importance *dune_importance_new(uint32_t n_classes, char *const *class_name, uint32_t n_feats,
                                        const uint8_t *feat)
 {
     struct dune_importance *im = DUNE_NEW(struct dune_importance);
@@ -93,7 +93,7 @@ struct dune_importance *importance_new(uint32_t n_classes, char *const *class_na
 
 /* Rows to sum 1. Rounding may leave a decrease a hair below 0; a row of a class that decides nothing
  * stays 0. */
-void importance_normalise(struct dune_importance *im)
+void dune_importance_normalise(struct dune_importance *im)
 {
     for (uint32_t c = 0; c < im->n_classes; c++) {
         double *row = im->w + (size_t)c * im->n_feats, sum = 0;
@@ -115,13 +115,13 @@ int dune_importance_gini(struct dune_importance **out, const struct dune_forest 
     *out = NULL;
     if (!f->n_trees || !f->n_feats || !f->n_classes)
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "the forest has no trees, no features or no classes");
-    im = importance_new(f->n_classes, f->class_name, f->n_feats, f->feat);
+    im = dune_importance_new(f->n_classes, f->class_name, f->n_feats, f->feat);
     other = name_list_find(f->class_name, f->n_classes, "Other");
     for (uint32_t t = 0; t < f->n_trees; t++)
         add_tree(f, &f->tree[t], other < 0 ? UINT32_MAX : (uint32_t)other, im->w);
     for (size_t i = 0; i < (size_t)f->n_classes * f->n_feats; i++)
         im->w[i] /= f->n_trees;
-    importance_normalise(im);
+    dune_importance_normalise(im);
     *out = im;
     return 0;
 }

@@ -29,9 +29,4 @@ int table_number(const struct dune_csv *c, size_t col, const char *row, const ch
 /* 1: a row with as many fields as the header; 0: end. */
 int table_row(struct dune_csv *c, size_t n_fields, struct dune_diag *d) DUNE_MUST_USE;
 
-/* W full of zeros with catalog names. */
-struct dune_importance *importance_new(uint32_t n_classes, char *const *class_name, uint32_t n_feats,
-                                       const uint8_t *feat);
-void importance_normalise(struct dune_importance *im);
-
 #endif

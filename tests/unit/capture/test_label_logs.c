@@ -137,6 +137,30 @@ static void refuse(const char *text, const char *field, int code, unsigned line,
         fail_msg("\"%s\" does not say \"%s\"", diag.msg, words);
 }
 
+/* The last columns of IoT-23's logs are separated by blanks; its details are absent where a flow is benign. */
+static void test_two_fields(void **state)
+{
+    const char *text = "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tduration\t"
+                       "tunnel_parents   label   detailed-label\n"
+                       "1\tC1\t10.0.0.1\t1\t10.0.0.2\t80\ttcp\t-\t(empty)   Malicious   C&C-HeartBeat\n"
+                       "1\tC2\t10.0.0.1\t2\t10.0.0.2\t80\ttcp\t-\t-   Benign   -\n";
+    struct dune_labels *l;
+
+    (void)state;
+    assert_ok(parse(&l, text, "detailed-label,label"), diag);
+    assert_int_equal(dune_labels_n_classes(l), 2);
+    expect(l, "10.0.0.1", 1, "10.0.0.2", 80, 6, 1000000000, "C&C-HeartBeat");
+    expect(l, "10.0.0.2", 80, "10.0.0.1", 2, 6, 1000000000, "Benign");
+    dune_labels_free(l);
+    assert_ok(parse(&l, text, "label"), diag);
+    expect(l, "10.0.0.1", 1, "10.0.0.2", 80, 6, 1000000000, "Malicious");
+    dune_labels_free(l);
+    assert_ok(parse(&l, "{\"ts\":1,\"id.orig_h\":\"10.0.0.1\",\"id.orig_p\":1,\"id.resp_h\":\"10.0.0.2\",\"id.resp_p\":80,"
+                        "\"proto\":\"tcp\",\"service\":\"http\"}\n", "app,service"), diag);
+    expect(l, "10.0.0.1", 1, "10.0.0.2", 80, 6, 1000000000, "http");
+    dune_labels_free(l);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -158,6 +182,6 @@ static void test_refused(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_zeek_tabs), cmocka_unit_test(test_zeek_json),
-    cmocka_unit_test(test_suricata),  cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_suricata),  cmocka_unit_test(test_refused), cmocka_unit_test(test_two_fields),
 };
 RUN_TESTS(tests)

@@ -244,6 +244,36 @@ static void test_prefix(void **state)
     dune_labels_free(l);
 }
 
+static void test_times(void **state)
+{
+    static const struct {
+        const char *text, *early, *late, *never;
+    } list[] = {
+        {"mac,label,start,end\n02:00:00:00:00:01,a,,99.5\n02:00:00:00:00:01,b,100,200\n", "a", "b", "-"},
+        {"end,prefix,label\n99.5,10.0.0.0/8,a\n200,10.0.0.1,b\n", "b!", "b", "-"},
+        {"prefix,label,start,end\n10.0.0.1,a,1970-01-01T00:00:00Z,1970-01-01T00:01:39.5Z\n10.0.0.0/8,b,,200\n", "a!", "b", "-"},
+        {"file,label,start,end\ny.pcap,a,0,99\nx/y.pcap,b,100,200\n", "-", "b", "-"},
+        {"capture,label,start,end\ny,a,0,99\ny,b,100,200\n", "a", "b", "-"},
+        {"mac,label,start\n02:00:00:00:00:01,a,10\n02:00:00:00:00:01,b,100\n", "a", "a!", "a!"},
+        {"mac,label,end\n02:00:00:00:00:01,a,150\n02:00:00:00:00:02,b,\n", "a!", "a!", "b"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(list); i++) {
+        struct probe b = mac_probe(M1, M2);
+        struct dune_labels *l;
+
+        assert_ok(parse(&l, list[i].text), diag);
+        b.ctx.ts_ns = UINT64_C(50000000000);
+        expect(l, &b, list[i].early);
+        b.ctx.ts_ns = UINT64_C(150000000000);
+        expect(l, &b, list[i].late);
+        b.ctx.ts_ns = UINT64_C(250000000000);
+        expect(l, &b, list[i].never);
+        dune_labels_free(l);
+    }
+}
+
 static void test_files_and_captures(void **state)
 {
     struct dune_labels *l;
@@ -489,7 +519,7 @@ static void test_shared_macs(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_mac),           cmocka_unit_test(test_unsw),
     cmocka_unit_test(test_five_tuple),    cmocka_unit_test(test_ranges_and_captures),
-    cmocka_unit_test(test_prefix),        cmocka_unit_test(test_files_and_captures),
+    cmocka_unit_test(test_prefix),        cmocka_unit_test(test_times), cmocka_unit_test(test_files_and_captures),
         cmocka_unit_test(test_captures_of_files),
     cmocka_unit_test(test_ton_iot),       cmocka_unit_test(test_refused),
     cmocka_unit_test(test_against_scan),  cmocka_unit_test(test_shared_tuples),
