@@ -66,7 +66,7 @@
     if (name === "plan") showPlan();
     if (name === "history") showRuns();
     if (name === "flows" && !$("flows").rows.length) searchFlows();
-    if (name === "live") { now.dirty = now.chartDirty = true; topoLinks(); }
+    if (name === "live") { now.chartDirty = true; draw(); topoLinks(); }
     return name;
   }
   window.addEventListener("hashchange", view);
@@ -189,16 +189,18 @@
     g.setAttribute("width", box.scrollWidth);
     g.setAttribute("height", box.scrollHeight);
     g.replaceChildren(...kids);
-    moving(true);
   }
-  let wasMoving = null;
-  function moving(force) {
-    const on = !!(now.state && now.state.state === "running");
-    if (on === wasMoving && !force) return;
-    wasMoving = on;
-    for (const p of document.querySelectorAll("#topo path.flow")) p.classList.toggle("on", on);
+  /* The dots move with every picture that is drawn anyway: an animation would draw sixty a second. */
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  let phase = 0, turn = 0;
+  function moving() {
+    const g = document.querySelector("#topo svg.links");
+    if (!g || still.matches || !now.state || now.state.state !== "running") return;
+    if (now.state.devices.length > 8 && turn % 4) return; /* much to paint */
+    phase = (phase + 2.82) % 14.1;
+    g.style.strokeDashoffset = (-phase).toFixed(2) + "px";
   }
-  new ResizeObserver(() => { topoLinks(); now.chartDirty = now.dirty = true; }).observe($("topo"));
+  new ResizeObserver(() => { topoLinks(); now.chartDirty = true; draw(); }).observe($("topo"));
 
   /* --- numbers ----------------------------------------------------------------------------------------------------------- */
   function stacked(bar, parts, total) {
@@ -259,17 +261,20 @@
     text($("collisions-sub"), st.inferable ? `${share(st.collided / st.inferable, 2)} of the packets had no slot` : "packets without a slot");
   }
 
+  /* Of many devices every picture renews some; sentences for screen readers change once a second. */
   function devices(st, r) {
+    const parts = st.state !== "running" || st.devices.length <= 8 ? 1 : 4;
+    turn = (turn + 1) % 40;
     const all = st.devices.reduce((n, d) => n + d.flows, 0);
     st.devices.forEach((d, i) => {
       const c = cards[i];
-      if (!c) return;
+      if (!c || i % parts !== turn % parts) return;
       if (c.node.dataset.state !== d.state) c.node.dataset.state = d.state;
       text(c.health, d.state === "ok" ? "\u25cf ok" : "\u25b2 " + d.state);
       const mine = d.claims.filter((x) => x[0] !== -2).reduce((n, x) => n + x[1], 0);
       text(c.part, all ? share(mine / all) : "\u2013");
       stacked(c.bar, d.claims.map((x) => ({ k: x[0], n: x[1] })), all);
-      label(c.bar, d.claims.length ? "flows decided here: " + d.claims.map((x) => `${x[0] >= 0 ? className(x[0]) : x[0] === -1 ? "others" : "no class"} ${x[1]}`).join(", ") : "no flow decided here yet");
+      if (turn % 8 === i % 8 || st.state !== "running") label(c.bar, d.claims.length ? "flows decided here: " + d.claims.map((x) => `${x[0] >= 0 ? className(x[0]) : x[0] === -1 ? "others" : "no class"} ${x[1]}`).join(", ") : "no flow decided here yet");
       text(c.dd.rate, st.state === "running" ? short(r.dev[i]) : "\u2013");
       text(c.dd.judged, short(d.inferred));
       text(c.dd.passed, short(d.passed + d.rule_hit));
@@ -278,7 +283,7 @@
       const w = d.slots ? Math.min(100, 100 * d.slots_used / d.slots).toFixed(1) + "%" : "0%";
       if (c.fill.dataset.w !== w) { c.fill.style.width = w; c.fill.dataset.w = w; }
     });
-    moving(false);
+    moving();
   }
 
   const rows = new Map();
@@ -344,9 +349,16 @@
       st.packets_expected ? `${share(st.packets / st.packets_expected, 0)} of the packets` : null, st.lost ? count(st.lost) + " packets lost" : null, st.text].filter(Boolean).join(" \u00b7 "));
   }
 
+  /* Asks for one picture when there is something new; a page that nobody sees draws nothing. */
+  let asked = false;
+  function draw() {
+    now.dirty = true;
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => { asked = false; render(); });
+  }
   function render() {
-    requestAnimationFrame(render);
-    if (!now.dirty || document.hidden) return;
+    if (!now.dirty) return;
     now.dirty = false;
     header(now.state);
     buttons();
@@ -354,8 +366,10 @@
     const st = now.state, r = rate(st);
     tiles(st, r);
     devices(st, r);
-    classes(st);
-    hops(st);
+    if (st.state !== "running" || turn % 2 === 0) {
+      classes(st);
+      hops(st);
+    }
     if (now.chartDirty) { now.chartDirty = false; charts(); }
   }
 
@@ -365,7 +379,7 @@
   async function loadSeries() {
     if (seriesBusy) return;
     seriesBusy = true;
-    try { now.series = await ask("/api/series"); now.chartDirty = now.dirty = true; } catch { /* nothing has run */ }
+    try { now.series = await ask("/api/series"); now.chartDirty = true; draw(); } catch { /* nothing has run */ }
     seriesBusy = false;
   }
   function point(p) {
@@ -374,7 +388,7 @@
     now.series.t.push(p.t);
     for (const n of NAMES) now.series[n].push(p[n]);
     if (now.series.t.length > 3600) { now.series.t.shift(); for (const n of NAMES) now.series[n].shift(); }
-    now.chartDirty = now.dirty = true;
+    now.chartDirty = true; draw();
   }
   function f1Chart(box, s) {
     const last = (n) => { const a = s[n]; return a.length ? f1(a[a.length - 1]) : "\u2013"; };
@@ -563,7 +577,7 @@
     }
     controls();
     markRow();
-    now.dirty = true;
+    draw();
   }
   function onNotes(n) {
     $("notes").replaceChildren(...n.notes.slice().reverse().map((x) => el("li", {}, [el("time", { text: new Date(x.at_ms).toLocaleTimeString() }), x.text])));
@@ -579,7 +593,7 @@
     on("scene", onScene);
     on("note", onNotes);
     on("series", point);
-    on("state", (s) => { if (now.scene && s.boot === now.boot && s.scene !== now.scene.scene) return; now.state = s; now.dirty = true; });
+    on("state", (s) => { if (now.scene && s.boot === now.boot && s.scene !== now.scene.scene) return; now.state = s; draw(); });
     es.onerror = () => {
       lostAt = lostAt || new Date();
       status("lost", "not connected");
@@ -595,5 +609,4 @@
   view();
   buttons();
   connect();
-  requestAnimationFrame(render);
 })();
