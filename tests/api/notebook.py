@@ -33,21 +33,21 @@ class Runner(doctest.DocTestRunner):
     """Counts and prints every example."""
     n = 0
 
-    def result(self, good, example, test):
+    def result(self, good, example, test, remark=""):
         Runner.n += 1
-        print(f"{'ok' if good else 'not ok'} {Runner.n} - {test.name}:{example.lineno + 1} "
-              f"{example.source.splitlines()[0][:70]}")
+        for line in remark.splitlines():
+            sys.__stdout__.write(f"# {line}\n")  # print() is caught while a session runs
+        sys.__stdout__.write(f"{'ok' if good else 'not ok'} {Runner.n} - {test.name}:{example.lineno + 1} "
+                             f"{example.source.splitlines()[0][:70]}\n")
 
     def report_success(self, out, test, example, got):
         self.result(True, example, test)
 
     def report_failure(self, out, test, example, got):
-        print("".join(f"# {line}\n" for line in ("it printed\n" + got).splitlines()), end="")
-        self.result(False, example, test)
+        self.result(False, example, test, "it printed\n" + got)
 
     def report_unexpected_exception(self, out, test, example, exc_info):
-        print(f"# {exc_info[0].__name__}: {exc_info[1]}")
-        self.result(False, example, test)
+        self.result(False, example, test, f"{exc_info[0].__name__}: {exc_info[1]}")
 
 
 def main():

@@ -82,6 +82,11 @@ def replays(d, run):
     t.ok(abs(series["macro_overall"][-1] - st["f1"]["overall"]["macro"]) < 1e-9, "and ends with the score")
     d.post("/api/start", {"solution": "dune", "pace": "200"})
     st = d.state("running", solution="dune", after=scene)
+    for _ in range(400):  # a replay that has not begun cannot end early
+        if st["state"] != "running" or st["packets"] > 0:
+            break
+        time.sleep(0.05)
+        st = d.get("/api/state")[1]
     t.ok(d.post("/api/stop", {})[0] == 200, "stop")
     st = d.state("stopped", after=scene)
     t.ok(0 < st["packets"] < want["packets"]["in"], "ends it early", st["packets"])

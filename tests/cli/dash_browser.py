@@ -145,7 +145,10 @@ def access(b):
         b.execute_script("location.hash = '#live'")
         time.sleep(0.4)
         over = js(b, "document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        t.ok(over <= 1, f"nothing sticks out at a width of {width}", over)
+        who = js(b, "Array.from(document.querySelectorAll('body *')).filter(e => !e.closest('.scroll *') && e.getBoundingClientRect().right > "
+                    "document.documentElement.clientWidth + 1).slice(0, 5).map(e => e.tagName + '.' + e.className + ' ' + "
+                    "e.textContent.slice(0, 20)).join('; ')") if over > 1 else ""
+        t.ok(over <= 1, f"nothing sticks out at a width of {width}", f"{over} {who}")
     b.set_window_size(1280, 1500)
 
 
