@@ -105,6 +105,11 @@ void dune_jsonw_big(struct dune_jsonw *w, uint64_t v); /* as a string above INT6
 void dune_jsonw_bool(struct dune_jsonw *w, bool v);
 void dune_jsonw_null(struct dune_jsonw *w);
 void dune_jsonw_double(struct dune_jsonw *w, double v); /* shortest text that reads back equal */
+/* A key with its value. */
+void dune_jsonw_put_str(struct dune_jsonw *w, const char *key, const char *v);
+void dune_jsonw_put_uint(struct dune_jsonw *w, const char *key, uint64_t v);
+void dune_jsonw_put_bool(struct dune_jsonw *w, const char *key, bool v);
+void dune_jsonw_put_double(struct dune_jsonw *w, const char *key, double v);
 void dune_jsonw_fixed(struct dune_jsonw *w, double v, int decimals);
 
 /* --- rng.c: keyed, splittable random numbers (xoshiro256** seeded by splitmix64) --------------- */

@@ -179,3 +179,27 @@ void dune_jsonw_fixed(struct dune_jsonw *w, double v, int decimals)
     separate(w);
     dune_buf_printf(w->out, "%.*f", decimals, v);
 }
+
+void dune_jsonw_put_str(struct dune_jsonw *w, const char *key, const char *v)
+{
+    dune_jsonw_key(w, key);
+    dune_jsonw_str(w, v);
+}
+
+void dune_jsonw_put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
+{
+    dune_jsonw_key(w, key);
+    dune_jsonw_uint(w, v);
+}
+
+void dune_jsonw_put_bool(struct dune_jsonw *w, const char *key, bool v)
+{
+    dune_jsonw_key(w, key);
+    dune_jsonw_bool(w, v);
+}
+
+void dune_jsonw_put_double(struct dune_jsonw *w, const char *key, double v)
+{
+    dune_jsonw_key(w, key);
+    dune_jsonw_double(w, v);
+}

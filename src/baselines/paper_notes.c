@@ -7,12 +7,6 @@
 #include "base/base.h"
 #include "dune/sequence.h"
 
-static void put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_uint(w, v);
-}
-
 static void put_number(struct dune_jsonw *w, const char *key, double v)
 {
     dune_jsonw_key(w, key);
@@ -91,13 +85,13 @@ static void put_scores(struct dune_jsonw *w, const struct dune_scores *f)
 static void put_point(struct dune_jsonw *w, const struct dune_grid_point *p, bool chosen)
 {
     dune_jsonw_obj_inline(w);
-    put_uint(w, "trees", p->trees);
-    put_uint(w, "leaves", p->leaves);
-    put_uint(w, "n", p->n);
-    put_uint(w, "features", p->n_feats);
+    dune_jsonw_put_uint(w, "trees", p->trees);
+    dune_jsonw_put_uint(w, "leaves", p->leaves);
+    dune_jsonw_put_uint(w, "n", p->n);
+    dune_jsonw_put_uint(w, "features", p->n_feats);
     dune_jsonw_key(w, "macro_f1");
     dune_jsonw_fixed(w, p->macro_f1, 6);
-    put_uint(w, "published_blocks", p->blocks);
+    dune_jsonw_put_uint(w, "published_blocks", p->blocks);
     dune_jsonw_key(w, "score");
     dune_jsonw_fixed(w, p->score, 6);
     dune_jsonw_key(w, "chosen");
@@ -109,9 +103,9 @@ static void put_point(struct dune_jsonw *w, const struct dune_grid_point *p, boo
 static void put_grid(struct dune_jsonw *w, unsigned id, const struct dune_grid *g)
 {
     dune_jsonw_obj(w);
-    put_uint(w, "id", id);
-    put_uint(w, "points", g->n_points);
-    put_uint(w, "skipped", g->skipped);
+    dune_jsonw_put_uint(w, "id", id);
+    dune_jsonw_put_uint(w, "points", g->n_points);
+    dune_jsonw_put_uint(w, "skipped", g->skipped);
     dune_jsonw_key(w, "pareto");
     dune_jsonw_arr(w);
     for (size_t i = 0; i < g->n_points; i++)

@@ -8,31 +8,25 @@
 
 static const char *const better_name[] = {"lower", "higher", "neither"};
 
-static void put_str(struct dune_jsonw *w, const char *key, const char *value)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_str(w, value);
-}
-
 static void put_case(struct dune_jsonw *w, const struct bench_case *c)
 {
     dune_jsonw_obj(w);
-    put_str(w, "title", c->title);
+    dune_jsonw_put_str(w, "title", c->title);
     dune_jsonw_key(w, "rows");
     dune_jsonw_arr(w);
     for (size_t i = 0; i < c->row.len; i++) {
         const struct bench_row *row = &c->row.data[i];
 
         dune_jsonw_obj(w);
-        put_str(w, "who", row->who);
+        dune_jsonw_put_str(w, "who", row->who);
         if (row->skip)
-            put_str(w, "skip", row->skip);
+            dune_jsonw_put_str(w, "skip", row->skip);
         dune_jsonw_key(w, "samples");
         dune_jsonw_arr(w);
         for (size_t k = 0; k < row->q.len; k++) {
             dune_jsonw_obj_inline(w);
-            put_str(w, "quantity", row->q.data[k].quantity);
-            put_str(w, "better", better_name[row->q.data[k].better]);
+            dune_jsonw_put_str(w, "quantity", row->q.data[k].quantity);
+            dune_jsonw_put_str(w, "better", better_name[row->q.data[k].better]);
             dune_jsonw_key(w, "values");
             dune_jsonw_arr(w);
             for (size_t v = 0; v < row->q.data[k].v.len; v++)
@@ -55,12 +49,12 @@ static void put_goals(struct dune_jsonw *w, const struct bench_result *r)
         const struct bench_goal *g = &r->goals.data[i];
 
         dune_jsonw_obj_inline(w);
-        put_str(w, "text", g->text);
-        put_str(w, "want", g->at_least ? "at least" : "at most");
+        dune_jsonw_put_str(w, "text", g->text);
+        dune_jsonw_put_str(w, "want", g->at_least ? "at least" : "at most");
         dune_jsonw_key(w, "value"), dune_jsonw_double(w, g->value);
         dune_jsonw_key(w, "bar"), dune_jsonw_double(w, g->bar);
         dune_jsonw_key(w, "goal"), dune_jsonw_double(w, g->goal);
-        put_str(w, "state", bench_goal_state(g));
+        dune_jsonw_put_str(w, "state", bench_goal_state(g));
         dune_jsonw_end(w);
     }
     dune_jsonw_end(w);
@@ -74,14 +68,14 @@ static void put_curves(struct dune_jsonw *w, const struct bench_result *r)
         const struct bench_curve *c = &r->curves.data[i];
 
         dune_jsonw_obj(w);
-        put_str(w, "title", c->title);
-        put_str(w, "x", c->x_label);
-        put_str(w, "y", c->y_label);
+        dune_jsonw_put_str(w, "title", c->title);
+        dune_jsonw_put_str(w, "x", c->x_label);
+        dune_jsonw_put_str(w, "y", c->y_label);
         dune_jsonw_key(w, "series");
         dune_jsonw_arr(w);
         for (size_t k = 0; k < c->series.len; k++) {
             dune_jsonw_obj_inline(w);
-            put_str(w, "name", c->series.data[k].name);
+            dune_jsonw_put_str(w, "name", c->series.data[k].name);
             dune_jsonw_key(w, "points");
             dune_jsonw_arr(w);
             for (size_t p = 0; p < c->series.data[k].x.len; p++) {
@@ -102,13 +96,13 @@ static void put_curves(struct dune_jsonw *w, const struct bench_result *r)
 static void put_result(struct dune_jsonw *w, const struct bench_result *r)
 {
     dune_jsonw_obj(w);
-    put_str(w, "format", "dune-bench-1");
-    put_str(w, "name", r->name);
-    put_str(w, "what", r->what);
-    put_str(w, "command", r->command);
-    put_str(w, "machine", r->machine);
-    put_str(w, "build", r->build);
-    put_str(w, "when", r->when);
+    dune_jsonw_put_str(w, "format", "dune-bench-1");
+    dune_jsonw_put_str(w, "name", r->name);
+    dune_jsonw_put_str(w, "what", r->what);
+    dune_jsonw_put_str(w, "command", r->command);
+    dune_jsonw_put_str(w, "machine", r->machine);
+    dune_jsonw_put_str(w, "build", r->build);
+    dune_jsonw_put_str(w, "when", r->when);
     dune_jsonw_key(w, "quick"), dune_jsonw_bool(w, r->quick);
     dune_jsonw_key(w, "seconds"), dune_jsonw_fixed(w, r->seconds, 1);
     dune_jsonw_key(w, "cases");

@@ -117,12 +117,6 @@ static int place(const struct config *cfg, struct dune_plan *p, const struct dun
     return dune_place_linear(p, d);
 }
 
-static void put_text(struct dune_jsonw *w, const char *key, const char *v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_str(w, v);
-}
-
 /* Where the plan came from. */
 static void tell_origin(struct dune_plan *p, const struct dune_submodel_set *s,
                         const struct dune_submodel_sequence *seq)
@@ -133,20 +127,20 @@ static void tell_origin(struct dune_plan *p, const struct dune_submodel_set *s,
 
     dune_jsonw_init(&w, &opt);
     dune_jsonw_obj(&w);
-    put_text(&w, "phase", dune_mode_name(o->mode));
-    put_text(&w, "score", o->f1_only ? "f1" : "published");
-    put_text(&w, "grid", o->quick ? "quick" : "full");
+    dune_jsonw_put_str(&w, "phase", dune_mode_name(o->mode));
+    dune_jsonw_put_str(&w, "score", o->f1_only ? "f1" : "published");
+    dune_jsonw_put_str(&w, "grid", o->quick ? "quick" : "full");
     dune_jsonw_key(&w, "own_features");
     dune_jsonw_bool(&w, o->own_features);
     dune_jsonw_key(&w, "sqrt_features");
     dune_jsonw_bool(&w, o->sqrt_features);
     dune_jsonw_key(&w, "balance");
     dune_jsonw_double(&w, o->balance);
-    put_text(&w, "order", seq->lop ? "lop" : "end-to-end");
+    dune_jsonw_put_str(&w, "order", seq->lop ? "lop" : "end-to-end");
     dune_jsonw_end(&w);
     dune_jsonw_init(&w, &score);
     dune_jsonw_obj(&w);
-    put_text(&w, "judged_on", "validation split of train");
+    dune_jsonw_put_str(&w, "judged_on", "validation split of train");
     dune_jsonw_key(&w, "chained_macro_f1");
     dune_jsonw_double(&w, seq->chained_macro);
     dune_jsonw_key(&w, "lop_cost");
@@ -196,7 +190,7 @@ static void print_json(struct cli_ctx *ctx, const struct config *cfg, const stru
 
     dune_jsonw_init(&w, &b);
     dune_jsonw_obj(&w);
-    put_text(&w, "output", cfg->out);
+    dune_jsonw_put_str(&w, "output", cfg->out);
     dune_jsonw_key(&w, "devices");
     dune_jsonw_arr(&w);
     for (uint32_t i = 0; i < p->n_devices; i++) {
@@ -204,8 +198,8 @@ static void print_json(struct cli_ctx *ctx, const struct config *cfg, const stru
 
         dune_resources_estimate(p, i, NULL, 2, &use);
         dune_jsonw_obj_inline(&w);
-        put_text(&w, "name", p->device[i].name);
-        put_text(&w, "profile", p->device[i].profile);
+        dune_jsonw_put_str(&w, "name", p->device[i].name);
+        dune_jsonw_put_str(&w, "profile", p->device[i].profile);
         dune_jsonw_key(&w, "submodels");
         dune_jsonw_arr_inline(&w);
         for (uint32_t k = 0; k < p->n_submodels; k++)

@@ -287,34 +287,22 @@ static void print_tables(struct cli_ctx *ctx, const struct dune_plan *p)
 /* --- JSON
  * ----------------------------------------------------------------------------------------- */
 
-static void put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_uint(w, v);
-}
-
-static void put_str(struct dune_jsonw *w, const char *key, const char *s)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_str(w, s);
-}
-
 static void put_estimate(struct dune_jsonw *w, const struct dune_plan *p,
                          const struct dune_profile *prof, const struct dune_resources *e)
 {
     dune_jsonw_obj_inline(w);
-    put_str(w, "profile", prof->name);
+    dune_jsonw_put_str(w, "profile", prof->name);
     dune_jsonw_key(w, "fits");
     dune_jsonw_bool(w, e->fits);
-    put_str(w, "why", e->fits ? NULL : e->why);
-    put_uint(w, "slots", p->slots);
-    put_uint(w, "ways", p->ways);
-    put_uint(w, "stages", e->stages);
-    put_uint(w, "tcam_blocks", e->tcam_blocks);
-    put_uint(w, "sram_blocks", e->sram_blocks);
-    put_uint(w, "map_rams", e->map_rams);
-    put_uint(w, "register_bits", e->register_bits);
-    put_uint(w, "software_bytes", e->software_bytes);
+    dune_jsonw_put_str(w, "why", e->fits ? NULL : e->why);
+    dune_jsonw_put_uint(w, "slots", p->slots);
+    dune_jsonw_put_uint(w, "ways", p->ways);
+    dune_jsonw_put_uint(w, "stages", e->stages);
+    dune_jsonw_put_uint(w, "tcam_blocks", e->tcam_blocks);
+    dune_jsonw_put_uint(w, "sram_blocks", e->sram_blocks);
+    dune_jsonw_put_uint(w, "map_rams", e->map_rams);
+    dune_jsonw_put_uint(w, "register_bits", e->register_bits);
+    dune_jsonw_put_uint(w, "software_bytes", e->software_bytes);
     dune_jsonw_end(w);
 }
 
@@ -326,19 +314,19 @@ static void put_device(struct dune_jsonw *w, const struct config *cfg, const str
 
     dune_resources_estimate(p, i, NULL, cfg->one_generation ? 1 : 2, &e);
     dune_jsonw_obj(w);
-    put_str(w, "name", p->device[i].name);
-    put_str(w, "profile", p->device[i].profile);
-    put_uint(w, "submodels", e.submodels);
-    put_uint(w, "leaves", e.leaves);
-    put_uint(w, "features_distinct", e.features_distinct);
-    put_uint(w, "published_blocks", e.published_blocks);
+    dune_jsonw_put_str(w, "name", p->device[i].name);
+    dune_jsonw_put_str(w, "profile", p->device[i].profile);
+    dune_jsonw_put_uint(w, "submodels", e.submodels);
+    dune_jsonw_put_uint(w, "leaves", e.leaves);
+    dune_jsonw_put_uint(w, "features_distinct", e.features_distinct);
+    dune_jsonw_put_uint(w, "published_blocks", e.published_blocks);
     dune_jsonw_key(w, "published_share");
     dune_jsonw_fixed(w, e.published_share, 6);
-    put_uint(w, "range_rows", e.range_rows);
-    put_uint(w, "range_as_ternary_rows", e.range_as_ternary_rows);
-    put_uint(w, "ternary_rows", e.ternary_rows);
-    put_uint(w, "code_bits", e.code_bits);
-    put_uint(w, "vote_rows", e.vote_rows);
+    dune_jsonw_put_uint(w, "range_rows", e.range_rows);
+    dune_jsonw_put_uint(w, "range_as_ternary_rows", e.range_as_ternary_rows);
+    dune_jsonw_put_uint(w, "ternary_rows", e.ternary_rows);
+    dune_jsonw_put_uint(w, "code_bits", e.code_bits);
+    dune_jsonw_put_uint(w, "vote_rows", e.vote_rows);
     dune_jsonw_key(w, "resources");
     dune_jsonw_arr(w);
     for (size_t k = 0; (prof = dune_profile_at(k)) != NULL; k++) {
@@ -360,12 +348,12 @@ static void put_submodel(struct dune_jsonw *w, const struct dune_plan *p,
                          const struct dune_submodel *sm)
 {
     dune_jsonw_obj(w);
-    put_uint(w, "id", sm->id);
-    put_str(w, "device", p->device[sm->device].name);
-    put_uint(w, "n", sm->n);
-    put_str(w, "phase", dune_mode_name(sm->mode));
-    put_uint(w, "trees", sm->n_trees);
-    put_uint(w, "leaves", count_leaves(sm));
+    dune_jsonw_put_uint(w, "id", sm->id);
+    dune_jsonw_put_str(w, "device", p->device[sm->device].name);
+    dune_jsonw_put_uint(w, "n", sm->n);
+    dune_jsonw_put_str(w, "phase", dune_mode_name(sm->mode));
+    dune_jsonw_put_uint(w, "trees", sm->n_trees);
+    dune_jsonw_put_uint(w, "leaves", count_leaves(sm));
     dune_jsonw_key(w, "classes");
     dune_jsonw_arr_inline(w);
     for (uint32_t i = 0; i < sm->n_classes; i++)
@@ -386,9 +374,9 @@ static void print_json(struct cli_ctx *ctx, const struct config *cfg, const stru
 
     dune_jsonw_init(&w, &b);
     dune_jsonw_obj(&w);
-    put_str(&w, "name", p->name);
-    put_uint(&w, "generation", p->generation);
-    put_str(&w, "claim", claim_name[p->claim]);
+    dune_jsonw_put_str(&w, "name", p->name);
+    dune_jsonw_put_uint(&w, "generation", p->generation);
+    dune_jsonw_put_str(&w, "claim", claim_name[p->claim]);
     dune_jsonw_key(&w, "submodels");
     dune_jsonw_arr(&w);
     for (uint32_t s = 0; s < p->n_submodels; s++)

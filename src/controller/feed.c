@@ -40,30 +40,12 @@ static struct tuple tuple_of(const struct dune_flow_key *k)
 
 /* --- JSON lines ------------------------------------------------------------------------------------------ */
 
-static void put_str(struct dune_jsonw *w, const char *key, const char *v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_str(w, v);
-}
-
-static void put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_uint(w, v);
-}
-
-static void put_bool(struct dune_jsonw *w, const char *key, bool v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_bool(w, v);
-}
-
 static void put_flow(struct dune_jsonw *w, const struct dune_feed_event *e)
 {
-    put_str(w, "capture", e->capture);
-    put_uint(w, "first_ns", e->first_ns);
-    put_uint(w, "packets", e->packets);
-    put_uint(w, "bytes", e->bytes);
+    dune_jsonw_put_str(w, "capture", e->capture);
+    dune_jsonw_put_uint(w, "first_ns", e->first_ns);
+    dune_jsonw_put_uint(w, "packets", e->packets);
+    dune_jsonw_put_uint(w, "bytes", e->bytes);
 }
 
 void dune_feed_json(const struct dune_feed_event *e, struct dune_buf *out)
@@ -73,22 +55,22 @@ void dune_feed_json(const struct dune_feed_event *e, struct dune_buf *out)
 
     dune_jsonw_init(&w, out);
     dune_jsonw_obj_inline(&w);
-    put_str(&w, "event", kind_name[e->kind]);
-    put_uint(&w, "time_ns", e->time_ns);
-    put_str(&w, "proto", t.proto);
-    put_str(&w, "src", t.src);
-    put_uint(&w, "sport", t.sport);
-    put_str(&w, "dst", t.dst);
-    put_uint(&w, "dport", t.dport);
-    put_str(&w, "class", e->cls);
-    put_uint(&w, "confidence", e->conf);
-    put_uint(&w, "submodel", e->submodel);
-    put_str(&w, "phase", e->flow_level ? "flow" : "packet");
-    put_bool(&w, "tentative", e->tentative);
-    put_bool(&w, "settled", e->settled);
-    put_bool(&w, "pinned", e->pinned);
-    put_str(&w, "device", e->device);
-    put_uint(&w, "generation", e->generation);
+    dune_jsonw_put_str(&w, "event", kind_name[e->kind]);
+    dune_jsonw_put_uint(&w, "time_ns", e->time_ns);
+    dune_jsonw_put_str(&w, "proto", t.proto);
+    dune_jsonw_put_str(&w, "src", t.src);
+    dune_jsonw_put_uint(&w, "sport", t.sport);
+    dune_jsonw_put_str(&w, "dst", t.dst);
+    dune_jsonw_put_uint(&w, "dport", t.dport);
+    dune_jsonw_put_str(&w, "class", e->cls);
+    dune_jsonw_put_uint(&w, "confidence", e->conf);
+    dune_jsonw_put_uint(&w, "submodel", e->submodel);
+    dune_jsonw_put_str(&w, "phase", e->flow_level ? "flow" : "packet");
+    dune_jsonw_put_bool(&w, "tentative", e->tentative);
+    dune_jsonw_put_bool(&w, "settled", e->settled);
+    dune_jsonw_put_bool(&w, "pinned", e->pinned);
+    dune_jsonw_put_str(&w, "device", e->device);
+    dune_jsonw_put_uint(&w, "generation", e->generation);
     if (e->kind == DUNE_FEED_FLOW)
         put_flow(&w, e);
     dune_jsonw_end(&w);

@@ -43,12 +43,6 @@ static void put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
     dune_jsonw_big(w, v);
 }
 
-static void put_str(struct dune_jsonw *w, const char *key, const char *v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_str(w, v);
-}
-
 static void put_f1(struct dune_jsonw *w, const char *key, const struct dune_f1 *f)
 {
     dune_jsonw_key(w, key);
@@ -93,7 +87,7 @@ static void put_resources(struct dune_jsonw *w, const struct dune_plan *p, uint1
     struct dune_resources res;
 
     dune_resources_estimate(p, position, prof ? prof : dune_profile_find("engine"), 2, &res);
-    put_str(w, "profile", dev->profile);
+    dune_jsonw_put_str(w, "profile", dev->profile);
     put_uint(w, "budget_leaves", dev->budget.leaves_sum);
     put_uint(w, "budget_features", dev->budget.features_distinct);
     put_uint(w, "leaves", res.leaves);
@@ -108,7 +102,7 @@ static void put_device(struct dune_jsonw *w, const struct dash_scene *s, uint32_
     const struct dune_plan *p = s->plan;
 
     dune_jsonw_obj_inline(w);
-    put_str(w, "name", at->name);
+    dune_jsonw_put_str(w, "name", at->name);
     put_uint(w, "position", at->position);
     dune_jsonw_key(w, "next");
     dune_jsonw_int(w, at->next < s->n_devices ? at->next : -1);
@@ -129,7 +123,7 @@ static void put_cases(struct dune_jsonw *w, const struct dune_dash *dash)
     dune_jsonw_arr(w);
     for (size_t i = 0; i < dash->n_cases; i++) {
         dune_jsonw_obj_inline(w);
-        put_str(w, "name", dash->cases[i].name);
+        dune_jsonw_put_str(w, "name", dash->cases[i].name);
         dune_jsonw_key(w, "report");
         dune_jsonw_bool(w, dash->cases[i].dir != NULL);
         dune_jsonw_key(w, "solutions");
@@ -145,12 +139,12 @@ static void put_cases(struct dune_jsonw *w, const struct dune_dash *dash)
 static void put_scene(struct dune_jsonw *w, const struct dash_scene *s)
 {
     put_uint(w, "scene", s->id);
-    put_str(w, "use_case", s->use_case);
-    put_str(w, "solution", s->solution);
-    put_str(w, "source", s->source);
-    put_str(w, "pace", s->pace);
+    dune_jsonw_put_str(w, "use_case", s->use_case);
+    dune_jsonw_put_str(w, "solution", s->solution);
+    dune_jsonw_put_str(w, "source", s->source);
+    dune_jsonw_put_str(w, "pace", s->pace);
     put_uint(w, "started_ms", s->started_ns / 1000000);
-    put_str(w, "plan", s->plan ? s->plan->name : NULL);
+    dune_jsonw_put_str(w, "plan", s->plan ? s->plan->name : NULL);
     dune_jsonw_key(w, "claim_rule");
     dune_jsonw_str(w, !s->plan ? NULL : s->plan->claim == DUNE_CLAIM_FIRST ? "first"
                                     : s->plan->claim == DUNE_CLAIM_BEST ? "best" : "votes");
@@ -175,8 +169,8 @@ void dash_scene_json(const struct dune_dash *dash, const struct dash_scene *s, s
 
     dune_jsonw_init(&w, out);
     dune_jsonw_obj(&w);
-    put_str(&w, "boot", dash->boot);
-    put_str(&w, "title", dash->title);
+    dune_jsonw_put_str(&w, "boot", dash->boot);
+    dune_jsonw_put_str(&w, "title", dash->title);
     dune_jsonw_key(&w, "control"), dune_jsonw_bool(&w, dash->has_control);
     dune_jsonw_key(&w, "history"), dune_jsonw_bool(&w, dash->store != NULL);
     put_uint(&w, "window_s", DASH_WINDOW_S);
@@ -204,9 +198,9 @@ static int by_count(const void *a, const void *b)
 
 static void put_totals(struct dune_jsonw *w, const struct dash_totals *t, const struct dash_scene *s)
 {
-    put_str(w, "state", dash_state_name(t->state));
+    dune_jsonw_put_str(w, "state", dash_state_name(t->state));
     dune_jsonw_key(w, "seconds"), dune_jsonw_fixed(w, t->seconds, 2);
-    put_str(w, "capture", t->capture < s->n_pieces ? s->piece[t->capture].name : NULL);
+    dune_jsonw_put_str(w, "capture", t->capture < s->n_pieces ? s->piece[t->capture].name : NULL);
     put_uint(w, "captures", s->n_pieces);
     put_uint(w, "packets", t->packets);
     put_uint(w, "packets_expected", t->packets_expected);
@@ -269,7 +263,7 @@ static void put_dev(struct dune_jsonw *w, const struct dash_scene *s, uint32_t i
     const struct dash_dev *d = &s->shown.dev[i];
 
     dune_jsonw_obj_inline(w);
-    put_str(w, "state", dash_health_name(d->state));
+    dune_jsonw_put_str(w, "state", dash_health_name(d->state));
     put_uint(w, "in", d->in);
     put_uint(w, "inferred", d->inferred);
     put_uint(w, "passed", d->passed);
@@ -324,10 +318,10 @@ void dash_state_json(const struct dune_dash *dash, const struct dash_scene *s, s
 
     dune_jsonw_init(&w, out);
     dune_jsonw_obj(&w);
-    put_str(&w, "boot", dash->boot);
+    dune_jsonw_put_str(&w, "boot", dash->boot);
     put_uint(&w, "scene", s->id);
     put_totals(&w, &s->shown.t, s);
-    put_str(&w, "text", s->end_text[0] ? s->end_text : NULL);
+    dune_jsonw_put_str(&w, "text", s->end_text[0] ? s->end_text : NULL);
     dune_jsonw_key(&w, "f1");
     if (s->labels) {
         dune_jsonw_obj(&w);
@@ -448,7 +442,7 @@ void dash_note_json(const struct dune_dash *dash, struct dune_buf *out)
     for (uint64_t i = first; i < dash->n_notes; i++) {
         dune_jsonw_obj_inline(&w);
         put_uint(&w, "at_ms", dash->note[i % DASH_NOTES].at_ns / 1000000);
-        put_str(&w, "text", dash->note[i % DASH_NOTES].text);
+        dune_jsonw_put_str(&w, "text", dash->note[i % DASH_NOTES].text);
         dune_jsonw_end(&w);
     }
     dune_jsonw_end(&w);

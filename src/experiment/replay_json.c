@@ -2,12 +2,6 @@
 /* A replay's result as JSON: the fixed names of design section 10, and the counters behind them. */
 #include "experiment/replay_int.h"
 
-static void put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_uint(w, v);
-}
-
 static void put_share(struct dune_jsonw *w, const char *key, double v)
 {
     dune_jsonw_key(w, key);
@@ -30,7 +24,7 @@ static void put_level(struct dune_jsonw *w, const char *key, const struct dune_r
     put_share(w, "se", l->macro.se);
     dune_jsonw_key(w, "over");
     dune_jsonw_str(w, r->bootstrap_over);
-    put_uint(w, "groups", r->bootstrap_groups);
+    dune_jsonw_put_uint(w, "groups", r->bootstrap_groups);
     dune_jsonw_end(w);
     put_share(w, "pl_share", l->pl);
     put_share(w, "fl_share", l->fl);
@@ -53,7 +47,7 @@ static void put_classes(struct dune_jsonw *w, const struct dune_replay *r)
         put_share(w, "f1", s->f1);
         put_share(w, "support", s->support);
         put_share(w, "packet_f1", r->packet.cls[c].f1);
-        put_uint(w, "packets", (uint64_t)(r->packet.cls[c].support + 0.5));
+        dune_jsonw_put_uint(w, "packets", (uint64_t)(r->packet.cls[c].support + 0.5));
         dune_jsonw_end(w);
     }
     dune_jsonw_end(w);
@@ -90,7 +84,7 @@ static void put_decided(struct dune_jsonw *w, const struct dune_replay *r, const
     dune_jsonw_arr(w);
     for (uint32_t i = 0; i < p->n_submodels; i++) {
         dune_jsonw_obj_inline(w);
-        put_uint(w, "submodel", p->sub[i].id);
+        dune_jsonw_put_uint(w, "submodel", p->sub[i].id);
         dune_jsonw_key(w, "device");
         dune_jsonw_str(w, p->device[p->sub[i].device].name);
         dune_jsonw_key(w, "right");
@@ -135,35 +129,35 @@ static void put_truth(struct dune_jsonw *w, const struct dune_replay *r, const s
     put_classes(w, r);
     put_confusion(w, r);
     put_decided(w, r, p);
-    put_uint(w, "flows", r->flows);
-    put_uint(w, "unlabelled_flows", r->unlabelled_flows);
-    put_uint(w, "unlabelled_packets", r->unlabelled_packets);
-    put_uint(w, "label_conflicts", r->label_conflicts);
+    dune_jsonw_put_uint(w, "flows", r->flows);
+    dune_jsonw_put_uint(w, "unlabelled_flows", r->unlabelled_flows);
+    dune_jsonw_put_uint(w, "unlabelled_packets", r->unlabelled_packets);
+    dune_jsonw_put_uint(w, "label_conflicts", r->label_conflicts);
 }
 
 static void put_packets(struct dune_jsonw *w, const struct dune_replay *r)
 {
     dune_jsonw_key(w, "packets");
     dune_jsonw_obj(w);
-    put_uint(w, "in", r->packets);
-    put_uint(w, "inferable", r->inferable);
-    put_uint(w, "filtered", r->filtered);
-    put_uint(w, "too_big", r->too_big);
+    dune_jsonw_put_uint(w, "in", r->packets);
+    dune_jsonw_put_uint(w, "inferable", r->inferable);
+    dune_jsonw_put_uint(w, "filtered", r->filtered);
+    dune_jsonw_put_uint(w, "too_big", r->too_big);
     dune_jsonw_key(w, "not_inferable");
     dune_jsonw_obj_inline(w);
     for (int i = DUNE_REASON_OK + 1; i < DUNE_N_REASONS; i++)
         if (r->by_reason[i])
-            put_uint(w, dune_reason_name((enum dune_reason)i), r->by_reason[i]);
+            dune_jsonw_put_uint(w, dune_reason_name((enum dune_reason)i), r->by_reason[i]);
     dune_jsonw_end(w);
-    put_uint(w, "claimed", r->claimed);
-    put_uint(w, "tentative", r->tentative);
-    put_uint(w, "unclaimed", r->unclaimed);
-    put_uint(w, "settled", r->settled);
-    put_uint(w, "rule_hits", r->rule_hits);
-    put_uint(w, "collided", r->collided);
-    put_uint(w, "dropped", r->dropped);
-    put_uint(w, "mirrored", r->mirrored);
-    put_uint(w, "captures", r->captures);
+    dune_jsonw_put_uint(w, "claimed", r->claimed);
+    dune_jsonw_put_uint(w, "tentative", r->tentative);
+    dune_jsonw_put_uint(w, "unclaimed", r->unclaimed);
+    dune_jsonw_put_uint(w, "settled", r->settled);
+    dune_jsonw_put_uint(w, "rule_hits", r->rule_hits);
+    dune_jsonw_put_uint(w, "collided", r->collided);
+    dune_jsonw_put_uint(w, "dropped", r->dropped);
+    dune_jsonw_put_uint(w, "mirrored", r->mirrored);
+    dune_jsonw_put_uint(w, "captures", r->captures);
     dune_jsonw_end(w);
 }
 
@@ -189,16 +183,16 @@ static void put_device(struct dune_jsonw *w, const struct dune_replay *r, uint32
     dune_jsonw_obj_inline(w);
     dune_jsonw_key(w, "name");
     dune_jsonw_str(w, r->device_name[i]);
-    put_uint(w, "in", c->in);
-    put_uint(w, "out", c->out);
+    dune_jsonw_put_uint(w, "in", c->in);
+    dune_jsonw_put_uint(w, "out", c->out);
     for (size_t k = 0; k < DUNE_ARRAY_LEN(list); k++)
         if (list[k].v)
-            put_uint(w, list[k].name, list[k].v);
+            dune_jsonw_put_uint(w, list[k].name, list[k].v);
     dune_jsonw_key(w, "not_inferable");
     dune_jsonw_obj_inline(w);
     for (int k = DUNE_REASON_OK + 1; k < DUNE_N_REASONS; k++)
         if (c->not_inferable[k])
-            put_uint(w, dune_reason_name((enum dune_reason)k), c->not_inferable[k]);
+            dune_jsonw_put_uint(w, dune_reason_name((enum dune_reason)k), c->not_inferable[k]);
     dune_jsonw_end(w);
     dune_jsonw_end(w);
 }
@@ -217,19 +211,19 @@ static void put_resources(struct dune_jsonw *w, const struct dune_plan *p, uint3
     dune_jsonw_str(w, p->device[i].name);
     dune_jsonw_key(w, "profile");
     dune_jsonw_str(w, prof->name);
-    put_uint(w, "leaves", res.leaves);
-    put_uint(w, "features", res.features_distinct);
-    put_uint(w, "trees", res.trees);
-    put_uint(w, "published_blocks", res.published_blocks);
+    dune_jsonw_put_uint(w, "leaves", res.leaves);
+    dune_jsonw_put_uint(w, "features", res.features_distinct);
+    dune_jsonw_put_uint(w, "trees", res.trees);
+    dune_jsonw_put_uint(w, "published_blocks", res.published_blocks);
     put_share(w, "published_share", res.published_share);
-    put_uint(w, "range_rows", res.range_rows);
-    put_uint(w, "ternary_rows", res.ternary_rows);
-    put_uint(w, "code_bits", res.code_bits);
-    put_uint(w, "register_bits", res.register_bits);
-    put_uint(w, "tcam_blocks", res.tcam_blocks);
-    put_uint(w, "sram_blocks", res.sram_blocks);
-    put_uint(w, "stages", res.stages);
-    put_uint(w, "software_bytes", res.software_bytes);
+    dune_jsonw_put_uint(w, "range_rows", res.range_rows);
+    dune_jsonw_put_uint(w, "ternary_rows", res.ternary_rows);
+    dune_jsonw_put_uint(w, "code_bits", res.code_bits);
+    dune_jsonw_put_uint(w, "register_bits", res.register_bits);
+    dune_jsonw_put_uint(w, "tcam_blocks", res.tcam_blocks);
+    dune_jsonw_put_uint(w, "sram_blocks", res.sram_blocks);
+    dune_jsonw_put_uint(w, "stages", res.stages);
+    dune_jsonw_put_uint(w, "software_bytes", res.software_bytes);
     dune_jsonw_key(w, "fits");
     dune_jsonw_bool(w, res.fits);
     dune_jsonw_end(w);

@@ -4,18 +4,6 @@
 
 #include "experiment/experiment_int.h"
 
-static void put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_uint(w, v);
-}
-
-static void put_text(struct dune_jsonw *w, const char *key, const char *v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_str(w, v);
-}
-
 static void put_data(const struct dune_dataset *ds, struct dune_jsonw *w)
 {
     uint64_t flows[2] = {0}, captures[2] = {0};
@@ -26,13 +14,13 @@ static void put_data(const struct dune_dataset *ds, struct dune_jsonw *w)
         captures[ds->capture_split[i] == DUNE_SPLIT_TEST]++;
     dune_jsonw_key(w, "data");
     dune_jsonw_obj_inline(w);
-    put_text(w, "hash", ds->hash);
-    put_uint(w, "classes", ds->n_classes);
-    put_uint(w, "flows", ds->n_flows);
-    put_uint(w, "train_flows", flows[0]);
-    put_uint(w, "test_flows", flows[1]);
-    put_uint(w, "train_captures", captures[0]);
-    put_uint(w, "test_captures", captures[1]);
+    dune_jsonw_put_str(w, "hash", ds->hash);
+    dune_jsonw_put_uint(w, "classes", ds->n_classes);
+    dune_jsonw_put_uint(w, "flows", ds->n_flows);
+    dune_jsonw_put_uint(w, "train_flows", flows[0]);
+    dune_jsonw_put_uint(w, "test_flows", flows[1]);
+    dune_jsonw_put_uint(w, "train_captures", captures[0]);
+    dune_jsonw_put_uint(w, "test_captures", captures[1]);
     dune_jsonw_end(w);
 }
 
@@ -41,22 +29,22 @@ static void put_settings(const struct dune_run *r, struct dune_jsonw *w)
     static const char *const effort[] = {"quick", "default", "full"};
     const struct dune_experiment *e = r->e;
 
-    put_text(w, "format", "dune-metrics");
-    put_uint(w, "version", 1);
-    put_text(w, "name", e->name);
+    dune_jsonw_put_str(w, "format", "dune-metrics");
+    dune_jsonw_put_uint(w, "version", 1);
+    dune_jsonw_put_str(w, "name", e->name);
     put_data(r->ds, w);
-    put_uint(w, "devices", e->devices);
+    dune_jsonw_put_uint(w, "devices", e->devices);
     dune_jsonw_key(w, "budget");
     dune_jsonw_obj_inline(w);
-    put_uint(w, "leaves_sum", e->budget.leaves_sum);
-    put_uint(w, "features_distinct", e->budget.features_distinct);
+    dune_jsonw_put_uint(w, "leaves_sum", e->budget.leaves_sum);
+    dune_jsonw_put_uint(w, "features_distinct", e->budget.features_distinct);
     dune_jsonw_end(w);
-    put_text(w, "profile", e->profile);
-    put_text(w, "features", e->features);
-    put_text(w, "effort", effort[e->effort]);
+    dune_jsonw_put_str(w, "profile", e->profile);
+    dune_jsonw_put_str(w, "features", e->features);
+    dune_jsonw_put_str(w, "effort", effort[e->effort]);
     dune_jsonw_key(w, "tuned");
     dune_jsonw_bool(w, e->tuned);
-    put_uint(w, "seed", e->seed);
+    dune_jsonw_put_uint(w, "seed", e->seed);
 }
 
 static void put_shortcuts(const struct dune_run_solution *s, struct dune_jsonw *w)
@@ -129,7 +117,7 @@ static void put_folds(const struct dune_run_solution *s, struct dune_jsonw *w)
         dune_jsonw_fixed(w, s->train_macro, 6);
     else
         dune_jsonw_null(w);
-    put_text(w, "judged_by", s->judged_by);
+    dune_jsonw_put_str(w, "judged_by", s->judged_by);
     dune_jsonw_end(w);
     dune_plan_resources_json(s->plan, w);
     dune_jsonw_end(w);

@@ -11,33 +11,15 @@ const char *const dune_plan_hash_words[] = {"crc", "siphash", NULL};
 const char *const dune_plan_fallback_words[] = {"none", "best", NULL};
 const char *const dune_plan_action_words[] = {"forward", "mark", "steer", "drop", "mirror", NULL};
 
-static void put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_uint(w, v);
-}
-
-static void put_str(struct dune_jsonw *w, const char *key, const char *s)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_str(w, s);
-}
-
-static void put_bool(struct dune_jsonw *w, const char *key, bool v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_bool(w, v);
-}
-
 static void put_parser(struct dune_jsonw *w, const struct dune_parser_limits *l)
 {
     dune_jsonw_key(w, "parser");
     dune_jsonw_obj(w);
-    put_uint(w, "max_vlan", l->max_vlan);
-    put_uint(w, "max_ipv4_options", l->max_ipv4_options);
-    put_uint(w, "max_ipv6_ext", l->max_ipv6_ext);
-    put_uint(w, "max_ipv6_ext_len", l->max_ipv6_ext_len);
-    put_bool(w, "ipv6", l->ipv6);
+    dune_jsonw_put_uint(w, "max_vlan", l->max_vlan);
+    dune_jsonw_put_uint(w, "max_ipv4_options", l->max_ipv4_options);
+    dune_jsonw_put_uint(w, "max_ipv6_ext", l->max_ipv6_ext);
+    dune_jsonw_put_uint(w, "max_ipv6_ext_len", l->max_ipv6_ext_len);
+    dune_jsonw_put_bool(w, "ipv6", l->ipv6);
     dune_jsonw_end(w);
 }
 
@@ -49,17 +31,17 @@ static void put_flow_state(struct dune_jsonw *w, const struct dune_plan *p)
         snprintf(key + 2 * i, 3, "%02x", p->hash_key[i]);
     dune_jsonw_key(w, "flow_state");
     dune_jsonw_obj(w);
-    put_uint(w, "slots", p->slots);
-    put_uint(w, "ways", p->ways);
+    dune_jsonw_put_uint(w, "slots", p->slots);
+    dune_jsonw_put_uint(w, "ways", p->ways);
     dune_jsonw_key(w, "timeout");
     if (p->timeout == DUNE_TIMEOUT_NONE)
         dune_jsonw_null(w);
     else
         dune_jsonw_uint(w, p->timeout);
     if (p->syn_timeout)
-        put_uint(w, "syn_timeout", p->syn_timeout);
-    put_str(w, "hash", dune_plan_hash_words[p->hash]);
-    put_str(w, "hash_key", p->hash == DUNE_HASH_SIPHASH ? key : NULL);
+        dune_jsonw_put_uint(w, "syn_timeout", p->syn_timeout);
+    dune_jsonw_put_str(w, "hash", dune_plan_hash_words[p->hash]);
+    dune_jsonw_put_str(w, "hash_key", p->hash == DUNE_HASH_SIPHASH ? key : NULL);
     dune_jsonw_end(w);
 }
 
@@ -102,12 +84,12 @@ static void put_classes(struct dune_jsonw *w, const struct dune_plan *p)
         const struct dune_plan_class *c = &p->cls[i];
 
         dune_jsonw_obj_inline(w);
-        put_uint(w, "id", i + 1);
-        put_str(w, "name", c->name);
-        put_uint(w, "min_confidence", c->min_confidence);
-        put_str(w, "action", dune_plan_action_words[c->action]);
-        put_uint(w, "action_arg", c->action_arg);
-        put_bool(w, "action_any", c->action_any);
+        dune_jsonw_put_uint(w, "id", i + 1);
+        dune_jsonw_put_str(w, "name", c->name);
+        dune_jsonw_put_uint(w, "min_confidence", c->min_confidence);
+        dune_jsonw_put_str(w, "action", dune_plan_action_words[c->action]);
+        dune_jsonw_put_uint(w, "action_arg", c->action_arg);
+        dune_jsonw_put_bool(w, "action_any", c->action_any);
         dune_jsonw_end(w);
     }
     dune_jsonw_end(w);
@@ -121,10 +103,10 @@ static void put_devices(struct dune_jsonw *w, const struct dune_plan *p)
         const struct dune_plan_device *v = &p->device[i];
 
         dune_jsonw_obj_inline(w);
-        put_str(w, "name", v->name);
-        put_str(w, "profile", v->profile);
-        put_uint(w, "leaves_sum", v->budget.leaves_sum);
-        put_uint(w, "features_distinct", v->budget.features_distinct);
+        dune_jsonw_put_str(w, "name", v->name);
+        dune_jsonw_put_str(w, "profile", v->profile);
+        dune_jsonw_put_uint(w, "leaves_sum", v->budget.leaves_sum);
+        dune_jsonw_put_uint(w, "features_distinct", v->budget.features_distinct);
         dune_jsonw_end(w);
     }
     dune_jsonw_end(w);
@@ -141,13 +123,13 @@ static void put_bits(struct dune_jsonw *w, const char *bits, uint32_t n)
 static void put_feature(struct dune_jsonw *w, const struct dune_plan_feature *f, uint32_t n_trees)
 {
     dune_jsonw_obj(w);
-    put_str(w, "feature", dune_catalog[f->feat].name);
+    dune_jsonw_put_str(w, "feature", dune_catalog[f->feat].name);
     dune_jsonw_key(w, "rows");
     dune_jsonw_arr(w);
     for (uint32_t r = 0; r < f->n_rows; r++) {
         dune_jsonw_obj_inline(w);
-        put_uint(w, "lo", f->row[r].lo);
-        put_uint(w, "hi", f->row[r].hi);
+        dune_jsonw_put_uint(w, "lo", f->row[r].lo);
+        dune_jsonw_put_uint(w, "hi", f->row[r].hi);
         dune_jsonw_key(w, "codes");
         dune_jsonw_arr_inline(w);
         for (uint32_t t = 0; t < n_trees; t++)
@@ -170,10 +152,10 @@ static void put_tree(struct dune_jsonw *w, const struct dune_plan_tree *tr)
         dune_jsonw_obj_inline(w);
         dune_jsonw_key(w, "match");
         put_bits(w, tr->key_bits ? tr->match + (size_t)i * tr->key_bits : NULL, tr->key_bits);
-        put_uint(w, "class", l->cls);
-        put_uint(w, "confidence", l->conf);
-        put_uint(w, "own", l->own);
-        put_uint(w, "own_confidence", l->own_conf);
+        dune_jsonw_put_uint(w, "class", l->cls);
+        dune_jsonw_put_uint(w, "confidence", l->conf);
+        dune_jsonw_put_uint(w, "own", l->own);
+        dune_jsonw_put_uint(w, "own_confidence", l->own_conf);
         dune_jsonw_end(w);
     }
     dune_jsonw_end(w);
@@ -183,10 +165,10 @@ static void put_tree(struct dune_jsonw *w, const struct dune_plan_tree *tr)
 static void put_submodel(struct dune_jsonw *w, const struct dune_submodel *sm)
 {
     dune_jsonw_obj(w);
-    put_uint(w, "id", sm->id);
-    put_uint(w, "n", sm->n);
-    put_str(w, "phase", dune_mode_name(sm->mode));
-    put_uint(w, "device", sm->device);
+    dune_jsonw_put_uint(w, "id", sm->id);
+    dune_jsonw_put_uint(w, "n", sm->n);
+    dune_jsonw_put_str(w, "phase", dune_mode_name(sm->mode));
+    dune_jsonw_put_uint(w, "device", sm->device);
     dune_jsonw_key(w, "classes");
     dune_jsonw_arr_inline(w);
     for (uint32_t i = 0; i < sm->n_classes; i++)
@@ -318,8 +300,8 @@ static int put_provenance(struct dune_jsonw *w, const struct dune_provenance *v,
 
     dune_jsonw_key(w, "provenance");
     dune_jsonw_obj(w);
-    put_str(w, "data_hash", v->data_hash);
-    put_str(w, "solution", v->solution);
+    dune_jsonw_put_str(w, "data_hash", v->data_hash);
+    dune_jsonw_put_str(w, "solution", v->solution);
     dune_jsonw_key(w, "seed");
     dune_jsonw_big(w, v->seed);
     rc = put_text(w, "options", v->options, d);
@@ -338,19 +320,19 @@ int dune_plan_format(const struct dune_plan *p, char **text, size_t *len, struct
 
     dune_jsonw_init(&w, &b);
     dune_jsonw_obj(&w);
-    put_str(&w, "format", DUNE_PLAN_FORMAT);
-    put_uint(&w, "version", p->version);
-    put_str(&w, "name", p->name);
-    put_uint(&w, "generation", p->generation);
-    put_str(&w, "claim", dune_plan_claim_words[p->claim]);
-    put_uint(&w, "early_exit", p->early_exit);
-    put_str(&w, "fallback", dune_plan_fallback_words[p->fallback]);
+    dune_jsonw_put_str(&w, "format", DUNE_PLAN_FORMAT);
+    dune_jsonw_put_uint(&w, "version", p->version);
+    dune_jsonw_put_str(&w, "name", p->name);
+    dune_jsonw_put_uint(&w, "generation", p->generation);
+    dune_jsonw_put_str(&w, "claim", dune_plan_claim_words[p->claim]);
+    dune_jsonw_put_uint(&w, "early_exit", p->early_exit);
+    dune_jsonw_put_str(&w, "fallback", dune_plan_fallback_words[p->fallback]);
     put_parser(&w, &p->parser);
     put_flow_state(&w, p);
     dune_jsonw_key(&w, "shim");
     dune_jsonw_obj(&w);
-    put_uint(&w, "ethertype", p->shim_ethertype);
-    put_uint(&w, "chain_mtu", p->chain_mtu);
+    dune_jsonw_put_uint(&w, "ethertype", p->shim_ethertype);
+    dune_jsonw_put_uint(&w, "chain_mtu", p->chain_mtu);
     dune_jsonw_end(&w);
     put_filter(&w, &p->filter);
     put_classes(&w, p);

@@ -51,18 +51,6 @@ static void put_number(struct dune_jsonw *w, const char *key, double v)
     dune_jsonw_fixed(w, v, 4);
 }
 
-static void put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_uint(w, v);
-}
-
-static void put_text(struct dune_jsonw *w, const char *key, const char *v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_str(w, v);
-}
-
 static void put_f1(struct dune_jsonw *w, const char *key, const struct dune_confusion *c)
 {
     struct dune_f1 f = dune_f1_score(c, DUNE_WEIGHT_ONE, NULL);
@@ -90,7 +78,7 @@ static void put_verdict(struct explain *e, const struct dune_interval *gain, uns
                                100 * gain->se);
     else
         text = dune_mem_strdup("one device was all there was to choose");
-    put_text(&e->w, "verdict", text);
+    dune_jsonw_put_str(&e->w, "verdict", text);
     dune_mem_free(text);
 }
 
@@ -109,9 +97,9 @@ static int put_distribution(struct explain *e, struct dune_diag *d)
         return rc;
     dune_jsonw_key(&e->w, "distribution");
     dune_jsonw_obj(&e->w);
-    put_text(&e->w, "claim", claim[e->spec->rule.claim]);
-    put_uint(&e->w, "submodels", e->spec->n_blocks);
-    put_uint(&e->w, "compared", many ? many->n_blocks : 1);
+    dune_jsonw_put_str(&e->w, "claim", claim[e->spec->rule.claim]);
+    dune_jsonw_put_uint(&e->w, "submodels", e->spec->n_blocks);
+    dune_jsonw_put_uint(&e->w, "compared", many ? many->n_blocks : 1);
     put_number(&e->w, "gain", gain.mean);
     put_number(&e->w, "standard_error", gain.se);
     put_number(&e->w, "low", gain.lo);
@@ -135,7 +123,7 @@ static void put_variants(struct explain *e, const struct dune_candidate *c)
     dune_jsonw_arr_inline(&e->w);
     for (unsigned i = 0; i < c->n_variants; i++) {
         dune_jsonw_obj_inline(&e->w);
-        put_text(&e->w, "step", c->variant[i].step);
+        dune_jsonw_put_str(&e->w, "step", c->variant[i].step);
         put_number(&e->w, "search", c->variant[i].score);
         put_number(&e->w, "macro", c->variant[i].judged);
         dune_jsonw_end(&e->w);
@@ -152,15 +140,15 @@ static void put_candidates(struct explain *e)
         const struct dune_candidate *c = &e->s->candidate[i];
 
         dune_jsonw_obj_inline(&e->w);
-        put_text(&e->w, "candidate", c->name);
-        put_uint(&e->w, "submodels", c->n_blocks);
+        dune_jsonw_put_str(&e->w, "candidate", c->name);
+        dune_jsonw_put_uint(&e->w, "submodels", c->n_blocks);
         put_number(&e->w, "macro", c->macro);
         put_number(&e->w, "gain", c->gain.mean);
         put_number(&e->w, "standard_error", c->gain.se);
         dune_jsonw_key(&e->w, "taken");
         dune_jsonw_bool(&e->w, c->taken);
         if (c->barred)
-            put_text(&e->w, "barred", c->barred);
+            dune_jsonw_put_str(&e->w, "barred", c->barred);
         put_variants(e, c);
         dune_jsonw_end(&e->w);
     }
@@ -171,9 +159,9 @@ static void put_saving(struct explain *e)
 {
     dune_jsonw_key(&e->w, "work");
     dune_jsonw_obj_inline(&e->w);
-    put_uint(&e->w, "early_exit", e->spec->rule.early_exit);
+    dune_jsonw_put_uint(&e->w, "early_exit", e->spec->rule.early_exit);
     put_number(&e->w, "submodels_asked", e->saving->visits);
-    put_uint(&e->w, "submodels", e->spec->n_blocks);
+    dune_jsonw_put_uint(&e->w, "submodels", e->spec->n_blocks);
     dune_jsonw_end(&e->w);
 }
 
@@ -184,12 +172,12 @@ void dune_notes_settings(struct dune_jsonw *w, const struct dune_fit_cfg *c)
 
     dune_jsonw_key(w, "settings");
     dune_jsonw_obj_inline(w);
-    put_uint(w, "n", c->n);
-    put_text(w, "phase", dune_mode_name(c->mode));
-    put_uint(w, "trees", c->n_trees ? c->n_trees : 1);
-    put_uint(w, "max_leaves", c->max_leaves);
-    put_uint(w, "max_features", c->max_features);
-    put_text(w, "select", select[c->select]);
+    dune_jsonw_put_uint(w, "n", c->n);
+    dune_jsonw_put_str(w, "phase", dune_mode_name(c->mode));
+    dune_jsonw_put_uint(w, "trees", c->n_trees ? c->n_trees : 1);
+    dune_jsonw_put_uint(w, "max_leaves", c->max_leaves);
+    dune_jsonw_put_uint(w, "max_features", c->max_features);
+    dune_jsonw_put_str(w, "select", select[c->select]);
     put_number(w, "min_leaf", c->min_leaf);
     put_number(w, "balance", c->balance);
     put_number(w, "other_weight", c->other_weight > 0 ? c->other_weight : 1);
@@ -258,8 +246,8 @@ static void put_resolved(struct explain *e, unsigned b)
             break;
         done[t * n + p] = 1;
         dune_jsonw_obj_inline(&e->w);
-        put_text(&e->w, "class", class_name(e, t));
-        put_text(&e->w, "taken_for", class_name(e, p));
+        dune_jsonw_put_str(&e->w, "class", class_name(e, t));
+        dune_jsonw_put_str(&e->w, "taken_for", class_name(e, p));
         put_number(&e->w, "one_device_flows", flows(cell(&e->of_one, t, p)));
         put_number(&e->w, "flows", flows(cell(&e->of_open, t, p)));
         dune_jsonw_end(&e->w);
@@ -277,7 +265,7 @@ static int put_block(struct explain *e, unsigned b, struct dune_diag *d)
     for (uint32_t t = 0; t < f->forest->n_trees; t++)
         leaves += dune_tree_n_leaves(&f->forest->tree[t]);
     dune_jsonw_obj(&e->w);
-    put_uint(&e->w, "id", b);
+    dune_jsonw_put_uint(&e->w, "id", b);
     dune_jsonw_key(&e->w, "classes");
     dune_jsonw_arr_inline(&e->w);
     for (uint32_t c = 0; c < f->n_classes; c++)
@@ -289,7 +277,7 @@ static int put_block(struct explain *e, unsigned b, struct dune_diag *d)
         if (f->used >> j & 1)
             dune_jsonw_str(&e->w, dune_catalog[j].name);
     dune_jsonw_end(&e->w);
-    put_uint(&e->w, "leaves", leaves);
+    dune_jsonw_put_uint(&e->w, "leaves", leaves);
     dune_notes_settings(&e->w, &e->spec->cfg[b]);
     rc = put_drop(e, b, d);
     put_resolved(e, b);
@@ -325,7 +313,7 @@ static void put_features(struct explain *e)
             break;
         done |= UINT64_C(1) << best;
         dune_jsonw_obj_inline(&e->w);
-        put_text(&e->w, "feature", dune_catalog[best].name);
+        dune_jsonw_put_str(&e->w, "feature", dune_catalog[best].name);
         put_number(&e->w, "share", share[best]);
         dune_jsonw_key(&e->w, "blocks");
         dune_jsonw_arr_inline(&e->w);
@@ -352,7 +340,7 @@ static void put_classes(struct explain *e)
         if (!a[c].present)
             continue;
         dune_jsonw_obj_inline(&e->w);
-        put_text(&e->w, "class", class_name(e, c));
+        dune_jsonw_put_str(&e->w, "class", class_name(e, c));
         put_number(&e->w, "flows", a[c].support);
         put_number(&e->w, "precision", a[c].precision);
         put_number(&e->w, "recall", a[c].recall);

@@ -154,12 +154,6 @@ void dune_pareto_csv(const struct dune_pareto *p, struct dune_buf *out)
     }
 }
 
-static void put_uint(struct dune_jsonw *w, const char *key, uint64_t v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_uint(w, v);
-}
-
 void dune_pareto_json(const struct dune_pareto *p, struct dune_buf *out)
 {
     struct dune_jsonw w;
@@ -172,23 +166,23 @@ void dune_pareto_json(const struct dune_pareto *p, struct dune_buf *out)
         const struct dune_pareto_point *x = &p->point[i];
 
         dune_jsonw_obj_inline(&w);
-        put_uint(&w, "devices", x->devices);
-        put_uint(&w, "leaves_allowed", x->budget.leaves_sum);
-        put_uint(&w, "features_allowed", x->budget.features_distinct);
-        put_uint(&w, "devices_used", x->used);
+        dune_jsonw_put_uint(&w, "devices", x->devices);
+        dune_jsonw_put_uint(&w, "leaves_allowed", x->budget.leaves_sum);
+        dune_jsonw_put_uint(&w, "features_allowed", x->budget.features_distinct);
+        dune_jsonw_put_uint(&w, "devices_used", x->used);
         dune_jsonw_key(&w, "macro");
         dune_jsonw_fixed(&w, x->macro, 6);
-        put_uint(&w, "leaves", x->leaves);
-        put_uint(&w, "published_blocks", x->published_blocks);
-        put_uint(&w, "state_bytes", x->state_bytes);
-        put_uint(&w, "software_bytes", x->software_bytes);
-        put_uint(&w, "evaluations", x->evaluations);
+        dune_jsonw_put_uint(&w, "leaves", x->leaves);
+        dune_jsonw_put_uint(&w, "published_blocks", x->published_blocks);
+        dune_jsonw_put_uint(&w, "state_bytes", x->state_bytes);
+        dune_jsonw_put_uint(&w, "software_bytes", x->software_bytes);
+        dune_jsonw_put_uint(&w, "evaluations", x->evaluations);
         dune_jsonw_key(&w, "front");
         dune_jsonw_bool(&w, x->front);
         dune_jsonw_end(&w);
     }
     dune_jsonw_end(&w);
-    put_uint(&w, "chosen", p->chosen);
+    dune_jsonw_put_uint(&w, "chosen", p->chosen);
     dune_jsonw_end(&w);
     dune_buf_puts(out, "\n");
 }
