@@ -22,15 +22,7 @@ finish() {
     rm -rf "$T"
 }
 trap finish EXIT
-wait_for() { # COMMAND...: up to 30 s
-    i=0
-    while [ $i -lt 150 ]; do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.2
-        i=$((i + 1))
-    done
-    return 1
-}
+wait_tries=150
 
 # --- live ---------------------------------------------------------------------------------------------------------
 printf 'name: %s\nlevels: [1]\n' "$N" >"$T/one.yaml"

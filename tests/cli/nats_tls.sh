@@ -14,15 +14,6 @@ finish() {
     rm -rf "$T"
 }
 trap finish EXIT
-wait_for() { # COMMAND...: up to 40 s
-    i=0
-    while [ $i -lt 100 ]; do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.2
-        i=$((i + 1))
-    done
-    return 1
-}
 
 make_ca() { # NAME
     openssl req -x509 -newkey ed25519 -nodes -days 2 -subj "/CN=$1" -keyout "$T/$1.key" -out "$T/$1.pem" 2>/dev/null

@@ -20,15 +20,6 @@ finish() {
     rm -rf "$T"
 }
 trap finish EXIT
-wait_for() { # COMMAND...: up to 20 s
-    i=0
-    while [ $i -lt 100 ]; do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.2
-        i=$((i + 1))
-    done
-    return 1
-}
 controller() {
     "$D" controller serve --bus "$BUS" --state "$T/state" --device s1:1 --device s2:2 --device s3:3 2>>"$T/controller.log" &
     ctl=$!

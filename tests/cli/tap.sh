@@ -5,6 +5,7 @@
 #   has NAME FILE PATTERN           FILE (out, err or a path) has a line matching the grep -E pattern
 #   check NAME COMMAND...           the command succeeds
 #   skip NAME REASON
+#   wait_for COMMAND...             until it succeeds, at most wait_tries times, five a second
 set -u
 tap_n=0
 tap_bad=0
@@ -12,6 +13,17 @@ D=${DUNECTL:?path of dunectl}
 ROOT=${DUNE_SOURCE_ROOT:-.}
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
+
+wait_tries=100
+wait_for() {
+    tap_try=0
+    while [ $tap_try -lt $wait_tries ]; do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.2
+        tap_try=$((tap_try + 1))
+    done
+    return 1
+}
 
 tap_ok() {
     tap_n=$((tap_n + 1))

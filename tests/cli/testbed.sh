@@ -15,15 +15,6 @@ PLAN=$ROOT/tests/golden/plan/seven_nodes.json
 nothing_left() { # no namespace, no directory, no switch of this testbed
     ! ip netns list | grep -q "^$N\." && [ ! -e /run/dune-testbed.$N ] && ! pgrep -f "dune-testbed.$N" >/dev/null
 }
-wait_for() { # COMMAND...: up to 20 s
-    i=0
-    while [ $i -lt 200 ]; do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.1
-        i=$((i + 1))
-    done
-    return 1
-}
 up_now() { ip netns list | grep -q "^$N\.s3" && pgrep -f "switch s3 --bus unix:/run/dune-testbed.$N" >/dev/null; }
 
 "$D" synth --flows 60 --train-captures 1 --test-captures 1 --force -q -o "$T/tr" >/dev/null 2>&1
