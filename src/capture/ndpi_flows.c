@@ -8,7 +8,9 @@
  *   records <------- pipe -------- one record when a connection ends
  *   waitpid <--------------------- exit 0; 1: a diagnostic is the last record
  */
+#include "base/lazy.h"
 #include "capture/labels_int.h"
+#include "capture/ndpi_file.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -17,6 +19,13 @@
 #include <unistd.h>
 
 #include <ndpi_api.h>
+
+#define NDPI_API(F)                                                                                        \
+    F(ndpi_category_get_name) F(ndpi_detection_get_sizeof_ndpi_flow_struct) F(ndpi_detection_giveup)       \
+    F(ndpi_detection_process_packet) F(ndpi_exit_detection_module) F(ndpi_extra_dissection_possible)       \
+    F(ndpi_finalize_initialization) F(ndpi_free_flow) F(ndpi_get_proto_name) F(ndpi_init_detection_module) \
+    F(ndpi_revision) F(ndpi_set_protocol_detection_bitmask2)
+DUNE_LAZY_LIBRARY(ndpi, NDPI_API, DUNE_NDPI_FILE, "nDPI");
 
 enum { MAX_TCP = 80, MAX_UDP = 24, SWEEP = 100000 }; /* packets of a connection that nDPI looks at */
 #define IDLE_NS UINT64_C(300000000000)
@@ -48,11 +57,11 @@ static const char *name_of(const struct work *w, ndpi_protocol p)
     if (app == NDPI_PROTOCOL_UNKNOWN && master == NDPI_PROTOCOL_UNKNOWN)
         return "";
     if (w->names == DUNE_NDPI_CATEGORY)
-        return p.category == NDPI_PROTOCOL_CATEGORY_UNSPECIFIED ? "" : ndpi_category_get_name(w->mod, p.category);
+        return p.category == NDPI_PROTOCOL_CATEGORY_UNSPECIFIED ? "" : ndpi.ndpi_category_get_name(w->mod, p.category);
     if (master == NDPI_PROTOCOL_DNS || (w->names == DUNE_NDPI_PROTOCOL && master != NDPI_PROTOCOL_UNKNOWN) ||
         app == NDPI_PROTOCOL_UNKNOWN)
         app = master;
-    return ndpi_get_proto_name(w->mod, app);
+    return ndpi.ndpi_get_proto_name(w->mod, app);
 }
 
 /* nDPI's last word about a connection. */
@@ -63,9 +72,9 @@ static void conclude(struct work *w, struct connection *c)
     if (!c->dpi)
         return;
     if (c->said.app_protocol == NDPI_PROTOCOL_UNKNOWN && c->said.master_protocol == NDPI_PROTOCOL_UNKNOWN)
-        c->said = ndpi_detection_giveup(w->mod, c->dpi, 1, &guessed);
+        c->said = ndpi.ndpi_detection_giveup(w->mod, c->dpi, 1, &guessed);
     c->guessed = guessed || c->dpi->confidence < NDPI_CONFIDENCE_DPI_CACHE;
-    ndpi_free_flow(c->dpi);
+    ndpi.ndpi_free_flow(c->dpi);
     c->dpi = NULL;
     c->done = true;
 }
@@ -126,7 +135,7 @@ static struct connection *find_connection(struct work *w, const struct dune_pack
         c = &w->list.data[w->list.len - 1];
     }
     *c = (struct connection){.key = k, .start = ns, .end = ns, .used = true};
-    c->dpi = dune_mem_zalloc(1, ndpi_detection_get_sizeof_ndpi_flow_struct());
+    c->dpi = dune_mem_zalloc(1, ndpi.ndpi_detection_get_sizeof_ndpi_flow_struct());
     return c;
 }
 
@@ -146,10 +155,10 @@ static void look_at(struct work *w, const struct dune_record *rec)
     if (c->done)
         return;
     len = DUNE_MIN(rec->cap_len - p.l3_off, (size_t)p.ip_len); /* without the padding of Ethernet */
-    c->said = ndpi_detection_process_packet(w->mod, c->dpi, rec->data + p.l3_off, (unsigned short)len,
+    c->said = ndpi.ndpi_detection_process_packet(w->mod, c->dpi, rec->data + p.l3_off, (unsigned short)len,
                                             rec->ts_ns / 1000000);
     if (c->packets >= (p.is_tcp ? MAX_TCP : MAX_UDP) ||
-        (c->said.app_protocol != NDPI_PROTOCOL_UNKNOWN && !ndpi_extra_dissection_possible(w->mod, c->dpi)))
+        (c->said.app_protocol != NDPI_PROTOCOL_UNKNOWN && !ndpi.ndpi_extra_dissection_possible(w->mod, c->dpi)))
         conclude(w, c);
 }
 
@@ -177,17 +186,17 @@ static int detect(struct work *w, const char *path, const struct ndpi_piece *pie
     struct dune_reader *r = NULL;
     int rc;
 
-    w->mod = ndpi_init_detection_module(ndpi_no_prefs);
+    w->mod = ndpi.ndpi_init_detection_module(ndpi_no_prefs);
     if (!w->mod)
         return dune_diag_set(d, DUNE_E_ENV, NULL, "nDPI does not start");
     NDPI_BITMASK_SET_ALL(all);
-    ndpi_set_protocol_detection_bitmask2(w->mod, &all);
-    ndpi_finalize_initialization(w->mod);
+    ndpi.ndpi_set_protocol_detection_bitmask2(w->mod, &all);
+    ndpi.ndpi_finalize_initialization(w->mod);
     rc = dune_reader_open(&r, path, d);
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = read_capture(w, r, &piece[i], d);
     dune_reader_close(r);
-    ndpi_exit_detection_module(w->mod);
+    ndpi.ndpi_exit_detection_module(w->mod);
     return rc;
 }
 
@@ -253,9 +262,11 @@ int labels_ndpi_flows(ndpi_flow_records *out, const char *path, const struct ndp
                       enum dune_ndpi_names names, struct dune_diag *d)
 {
     struct dune_buf b = {0};
-    int fd[2], status = 0, rc;
+    int fd[2], status = 0, rc = dune_lazy_open(&ndpi_lib, d);
     pid_t pid;
 
+    if (rc)
+        return rc;
     if (pipe(fd) != 0)
         return dune_diag_set(d, DUNE_E_ENV, path, "no pipe for nDPI: %s", strerror(errno));
     pid = fork();
@@ -280,5 +291,5 @@ int labels_ndpi_flows(ndpi_flow_records *out, const char *path, const struct ndp
 
 const char *dune_ndpi_version(void)
 {
-    return ndpi_revision();
+    return dune_lazy_open(&ndpi_lib, NULL) ? NULL : ndpi.ndpi_revision();
 }

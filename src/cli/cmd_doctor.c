@@ -238,7 +238,7 @@ static void check_dashboard(struct checkup *c)
         if (parts[i].version)
             snprintf(k->found, sizeof(k->found), "built in");
         else
-            snprintf(k->found, sizeof(k->found), "this build was made without %s", parts[i].package);
+            snprintf(k->found, sizeof(k->found), "not in this build, or its library is gone: install %s and build again", parts[i].package);
     }
 }
 
@@ -268,8 +268,7 @@ static void check_libraries(struct checkup *c)
         if (list[i].version)
             snprintf(k->found, sizeof(k->found), "%s", list[i].version);
         else
-            snprintf(k->found, sizeof(k->found), "this build has no %s: install %s and build again", list[i].name,
-                     list[i].package);
+            snprintf(k->found, sizeof(k->found), "not in this build, or its library is gone: install %s and build again", list[i].package);
     }
 }
 

@@ -4,7 +4,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lazy.h"
 #include "cli/ranks_join.h"
+
+#ifdef OPEN_MPI
+#include "cli/mpi_file.h"
+#define MPI_API(F)                                                                                              \
+    F(MPI_Abort) F(MPI_Allgather) F(MPI_Barrier) F(MPI_Bcast) F(MPI_Comm_rank) F(MPI_Comm_size) F(MPI_Finalize) \
+    F(MPI_Get_library_version) F(MPI_Init_thread) F(ompi_mpi_comm_world) F(ompi_mpi_uint64_t) F(ompi_mpi_byte)
+DUNE_LAZY_LIBRARY(mpi, MPI_API, DUNE_MPI_FILE, "MPI");
+#define WORLD ((MPI_Comm)(void *)mpi.ompi_mpi_comm_world)
+#define A_U64 ((MPI_Datatype)(void *)mpi.ompi_mpi_uint64_t)
+#define A_BYTE ((MPI_Datatype)(void *)mpi.ompi_mpi_byte)
+#define CALL(f) mpi.f
+
+static int load(struct dune_diag *d)
+{
+    mpi_lib.global = true; /* its plug-ins look for its symbols */
+    return dune_lazy_open(&mpi_lib, d);
+}
+#else /* others have no types with addresses: they are linked */
+#define WORLD MPI_COMM_WORLD
+#define A_U64 MPI_UINT64_T
+#define A_BYTE MPI_BYTE
+#define CALL(f) f
+
+static int load(struct dune_diag *d)
+{
+    (void)d;
+    return 0;
+}
+#endif
 
 enum { PIECE = 1 << 28 }; /* bytes at a time: counts of MPI are ints */
 
@@ -13,7 +43,7 @@ static void gather(const void *mine, size_t len, uint8_t **all, size_t *offset)
     int n = (int)dune_ranks_n(), me = (int)dune_ranks_me();
     uint64_t own = len, *each = dune_mem_alloc((size_t)n, sizeof(*each));
 
-    MPI_Allgather(&own, 1, MPI_UINT64_T, each, 1, MPI_UINT64_T, MPI_COMM_WORLD);
+    CALL(MPI_Allgather)(&own, 1, A_U64, each, 1, A_U64, WORLD);
     offset[0] = 0;
     for (int r = 0; r < n; r++)
         offset[r + 1] = offset[r] + (size_t)each[r];
@@ -22,35 +52,37 @@ static void gather(const void *mine, size_t len, uint8_t **all, size_t *offset)
         memcpy(*all + offset[me], mine, len);
     for (int r = 0; r < n; r++)
         for (size_t at = offset[r]; at < offset[r + 1]; at += PIECE)
-            MPI_Bcast(*all + at, (int)DUNE_MIN(offset[r + 1] - at, (size_t)PIECE), MPI_BYTE, r, MPI_COMM_WORLD);
+            CALL(MPI_Bcast)(*all + at, (int)DUNE_MIN(offset[r + 1] - at, (size_t)PIECE), A_BYTE, r, WORLD);
     dune_mem_free(each);
 }
 
 static void barrier(void)
 {
-    MPI_Barrier(MPI_COMM_WORLD);
+    CALL(MPI_Barrier)(WORLD);
 }
 
 static void stop_all(int status)
 {
-    MPI_Abort(MPI_COMM_WORLD, status);
+    CALL(MPI_Abort)(WORLD, status);
 }
 
 static void finish(void)
 {
-    MPI_Finalize();
+    CALL(MPI_Finalize)();
 }
 
 static const struct dune_ranks_ops mpi_ops = {gather, barrier, stop_all, finish};
 
 int cli_ranks_join(struct dune_diag *d)
 {
-    int provided, me, n;
+    int provided, me, n, rc = load(d);
 
-    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED)
+    if (rc)
+        return rc;
+    if (CALL(MPI_Init_thread)(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED)
         return dune_diag_set(d, DUNE_E_ENV, NULL, "MPI cannot be started");
-    MPI_Comm_rank(MPI_COMM_WORLD, &me);
-    MPI_Comm_size(MPI_COMM_WORLD, &n);
+    CALL(MPI_Comm_rank)(WORLD, &me);
+    CALL(MPI_Comm_size)(WORLD, &n);
     dune_ranks_set((unsigned)me, (unsigned)n, &mpi_ops);
     return 0;
 }
@@ -60,7 +92,9 @@ const char *cli_ranks_version(void)
     static char text[MPI_MAX_LIBRARY_VERSION_STRING];
     int len = 0;
 
-    if (MPI_Get_library_version(text, &len) != MPI_SUCCESS)
+    if (load(NULL))
+        return NULL;
+    if (CALL(MPI_Get_library_version)(text, &len) != MPI_SUCCESS)
         return "?";
     text[strcspn(text, ",\n")] = '\0';
     return text;

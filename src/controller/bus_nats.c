@@ -3,11 +3,26 @@
  * The bus over NATS: subjects for messages, a JetStream key-value bucket for the store. libnats keeps the
  * connection and its threads; messages wait in its queues until poll asks for them.
  */
+#include "base/lazy.h"
 #include "controller/ctl_int.h"
+#include "controller/nats_file.h"
 
 #include <nats/nats.h>
 #include <string.h>
 #include <unistd.h>
+
+#define NATS_API(F)                                                                                              \
+    F(jsCtx_Destroy) F(jsOptions_Init) F(js_CreateKeyValue) F(js_KeyValue) F(kvConfig_Init) F(kvEntry_Destroy)   \
+    F(kvEntry_Revision) F(kvEntry_Value) F(kvEntry_ValueLen) F(kvStore_Create) F(kvStore_Destroy) F(kvStore_Get) \
+    F(kvStore_Update) F(natsConnection_Connect) F(natsConnection_Destroy) F(natsConnection_FlushTimeout)         \
+    F(natsConnection_JetStream) F(natsConnection_Publish) F(natsConnection_Status)                               \
+    F(natsConnection_SubscribeSync) F(natsMsg_Destroy) F(natsMsg_GetData) F(natsMsg_GetDataLength)               \
+    F(natsMsg_GetSubject) F(natsOptions_Create) F(natsOptions_Destroy) F(natsOptions_LoadCATrustedCertificates)  \
+    F(natsOptions_SetAllowReconnect) F(natsOptions_SetMaxReconnect) F(natsOptions_SetName)                       \
+    F(natsOptions_SetNoEcho) F(natsOptions_SetReconnectWait) F(natsOptions_SetSecure) F(natsOptions_SetTimeout)  \
+    F(natsOptions_SetURL) F(natsOptions_SetUserCredentialsFromFiles) F(natsStatus_GetText)                       \
+    F(natsSubscription_Destroy) F(natsSubscription_NextMsg) F(nats_GetLastError) F(nats_GetVersion)
+DUNE_LAZY_LIBRARY(nats, NATS_API, DUNE_NATS_FILE, "NATS");
 
 enum { SUBS_MAX = 32, WAIT_MS = 500, POLL_BURST = 1024 };
 #define BUCKET "dune"
@@ -32,15 +47,15 @@ static struct nats_bus *nats_of(struct dune_bus *b)
 
 static int fail(struct dune_diag *d, natsStatus s, const char *what)
 {
-    const char *more = nats_GetLastError(NULL);
+    const char *more = nats.nats_GetLastError(NULL);
 
-    return dune_diag_set(d, DUNE_E_ENV, NULL, "NATS: %s: %s%s%s", what, natsStatus_GetText(s), more ? ": " : "",
+    return dune_diag_set(d, DUNE_E_ENV, NULL, "NATS: %s: %s%s%s", what, nats.natsStatus_GetText(s), more ? ": " : "",
                          more ? more : "");
 }
 
 static bool connected(struct nats_bus *b, struct dune_diag *d)
 {
-    if (natsConnection_Status(b->nc) == NATS_CONN_STATUS_CONNECTED)
+    if (nats.natsConnection_Status(b->nc) == NATS_CONN_STATUS_CONNECTED)
         return true;
     dune_diag_set(d, DUNE_E_ENV, NULL, "NATS: not connected, trying again");
     return false;
@@ -58,7 +73,7 @@ static int publish(struct dune_bus *base, const char *subject, const void *data,
                              DUNE_CTL_MESSAGE_MAX);
     if (!connected(b, d))
         return DUNE_E_ENV;
-    s = natsConnection_Publish(b->nc, subject, data, (int)len);
+    s = nats.natsConnection_Publish(b->nc, subject, data, (int)len);
     if (s == NATS_MAX_PAYLOAD)
         return dune_diag_set(d, DUNE_E_ENV, NULL, "NATS: a message of %zu bytes is above the server's max_payload", len);
     return s == NATS_OK ? 0 : fail(d, s, subject);
@@ -71,7 +86,7 @@ static int subscribe(struct dune_bus *base, const char *subject, dune_bus_fn fn,
 
     if (b->n_subs == SUBS_MAX)
         return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "more than %d subscriptions", SUBS_MAX);
-    s = natsConnection_SubscribeSync(&b->sub[b->n_subs].sub, b->nc, subject);
+    s = nats.natsConnection_SubscribeSync(&b->sub[b->n_subs].sub, b->nc, subject);
     if (s != NATS_OK)
         return fail(d, s, subject);
     b->sub[b->n_subs].fn = fn;
@@ -85,9 +100,9 @@ static bool drain(struct nats_bus *b, unsigned i, int timeout_ms)
     natsMsg *m = NULL;
     bool any = false;
 
-    for (int n = 0; n < POLL_BURST && natsSubscription_NextMsg(&m, b->sub[i].sub, timeout_ms) == NATS_OK; n++) {
-        b->sub[i].fn(b->sub[i].ctx, natsMsg_GetSubject(m), natsMsg_GetData(m), (size_t)natsMsg_GetDataLength(m));
-        natsMsg_Destroy(m);
+    for (int n = 0; n < POLL_BURST && nats.natsSubscription_NextMsg(&m, b->sub[i].sub, timeout_ms) == NATS_OK; n++) {
+        b->sub[i].fn(b->sub[i].ctx, nats.natsMsg_GetSubject(m), nats.natsMsg_GetData(m), (size_t)nats.natsMsg_GetDataLength(m));
+        nats.natsMsg_Destroy(m);
         any = true;
         timeout_ms = 0;
     }
@@ -120,12 +135,12 @@ static int open_store(struct nats_bus *b, struct dune_diag *d)
         return 0;
     if (!connected(b, d))
         return DUNE_E_ENV;
-    s = js_KeyValue(&b->kv, b->js, BUCKET);
+    s = nats.js_KeyValue(&b->kv, b->js, BUCKET);
     if (s != NATS_OK) {
-        kvConfig_Init(&cfg);
+        nats.kvConfig_Init(&cfg);
         cfg.Bucket = BUCKET;
         cfg.History = 1;
-        s = js_CreateKeyValue(&b->kv, b->js, &cfg);
+        s = nats.js_CreateKeyValue(&b->kv, b->js, &cfg);
     }
     return s == NATS_OK ? 0 : fail(d, s, "the key-value store (does the server run with JetStream, -js?)");
 }
@@ -142,14 +157,14 @@ static int get(struct dune_bus *base, const char *key, struct dune_buf *out, uin
         return rc;
     if (!connected(b, d))
         return DUNE_E_ENV;
-    s = kvStore_Get(&e, b->kv, key);
+    s = nats.kvStore_Get(&e, b->kv, key);
     if (s == NATS_NOT_FOUND)
         return 0;
     if (s != NATS_OK)
         return fail(d, s, key);
-    dune_buf_append(out, kvEntry_Value(e), (size_t)DUNE_MAX(kvEntry_ValueLen(e), 0));
-    *revision = kvEntry_Revision(e);
-    kvEntry_Destroy(e);
+    dune_buf_append(out, nats.kvEntry_Value(e), (size_t)DUNE_MAX(nats.kvEntry_ValueLen(e), 0));
+    *revision = nats.kvEntry_Revision(e);
+    nats.kvEntry_Destroy(e);
     return 0;
 }
 
@@ -184,8 +199,8 @@ static int put(struct dune_bus *base, const char *key, const void *data, size_t 
         return rc;
     if (!connected(b, d))
         return DUNE_E_ENV;
-    s = *revision ? kvStore_Update(&now, b->kv, key, data, (int)len, *revision)
-                  : kvStore_Create(&now, b->kv, key, data, (int)len);
+    s = *revision ? nats.kvStore_Update(&now, b->kv, key, data, (int)len, *revision)
+                  : nats.kvStore_Create(&now, b->kv, key, data, (int)len);
     if (s != NATS_OK)
         return why_not(b, key, *revision, s, d);
     *revision = now;
@@ -206,13 +221,13 @@ static void close_nats(struct dune_bus *base)
 
     if (!b)
         return;
-    if (b->nc && natsConnection_Status(b->nc) == NATS_CONN_STATUS_CONNECTED)
-        natsConnection_FlushTimeout(b->nc, WAIT_MS);
+    if (b->nc && nats.natsConnection_Status(b->nc) == NATS_CONN_STATUS_CONNECTED)
+        nats.natsConnection_FlushTimeout(b->nc, WAIT_MS);
     for (unsigned i = 0; i < b->n_subs; i++)
-        natsSubscription_Destroy(b->sub[i].sub);
-    kvStore_Destroy(b->kv);
-    jsCtx_Destroy(b->js);
-    natsConnection_Destroy(b->nc);
+        nats.natsSubscription_Destroy(b->sub[i].sub);
+    nats.kvStore_Destroy(b->kv);
+    nats.jsCtx_Destroy(b->js);
+    nats.natsConnection_Destroy(b->nc);
     dune_mem_free(b);
 }
 
@@ -223,26 +238,26 @@ static const struct dune_bus_ops nats_ops = {
 
 static natsStatus set_options(natsOptions *o, const struct dune_bus_nats_cfg *cfg)
 {
-    natsStatus s = natsOptions_SetURL(o, cfg->url);
+    natsStatus s = nats.natsOptions_SetURL(o, cfg->url);
 
     if (s == NATS_OK)
-        s = natsOptions_SetName(o, "dune");
+        s = nats.natsOptions_SetName(o, "dune");
     if (s == NATS_OK)
-        s = natsOptions_SetNoEcho(o, true);
+        s = nats.natsOptions_SetNoEcho(o, true);
     if (s == NATS_OK)
-        s = natsOptions_SetAllowReconnect(o, true);
+        s = nats.natsOptions_SetAllowReconnect(o, true);
     if (s == NATS_OK)
-        s = natsOptions_SetMaxReconnect(o, -1); /* for ever */
+        s = nats.natsOptions_SetMaxReconnect(o, -1); /* for ever */
     if (s == NATS_OK)
-        s = natsOptions_SetReconnectWait(o, 200);
+        s = nats.natsOptions_SetReconnectWait(o, 200);
     if (s == NATS_OK)
-        s = natsOptions_SetTimeout(o, 2000);
+        s = nats.natsOptions_SetTimeout(o, 2000);
     if (s == NATS_OK && cfg->creds)
-        s = natsOptions_SetUserCredentialsFromFiles(o, cfg->creds, NULL);
+        s = nats.natsOptions_SetUserCredentialsFromFiles(o, cfg->creds, NULL);
     if (s == NATS_OK && (cfg->ca || strncmp(cfg->url, "tls://", 6) == 0))
-        s = natsOptions_SetSecure(o, true);
+        s = nats.natsOptions_SetSecure(o, true);
     if (s == NATS_OK && cfg->ca)
-        s = natsOptions_LoadCATrustedCertificates(o, cfg->ca);
+        s = nats.natsOptions_LoadCATrustedCertificates(o, cfg->ca);
     return s;
 }
 
@@ -250,16 +265,16 @@ static natsStatus connect_nats(struct nats_bus *b, const struct dune_bus_nats_cf
 {
     natsOptions *o = NULL;
     jsOptions js;
-    natsStatus s = natsOptions_Create(&o);
+    natsStatus s = nats.natsOptions_Create(&o);
 
     if (s == NATS_OK)
         s = set_options(o, cfg);
     if (s == NATS_OK)
-        s = natsConnection_Connect(&b->nc, o);
-    natsOptions_Destroy(o);
-    jsOptions_Init(&js);
+        s = nats.natsConnection_Connect(&b->nc, o);
+    nats.natsOptions_Destroy(o);
+    nats.jsOptions_Init(&js);
     js.Wait = WAIT_MS;
-    return s == NATS_OK ? natsConnection_JetStream(&b->js, b->nc, &js) : s;
+    return s == NATS_OK ? nats.natsConnection_JetStream(&b->js, b->nc, &js) : s;
 }
 
 int dune_bus_nats_connect(struct dune_bus **out, const struct dune_bus_nats_cfg *cfg, struct dune_diag *d)
@@ -268,6 +283,8 @@ int dune_bus_nats_connect(struct dune_bus **out, const struct dune_bus_nats_cfg 
     natsStatus s;
     int rc = dune_bus_nats_check(cfg, d);
 
+    if (rc == 0)
+        rc = dune_lazy_open(&nats_lib, d);
     if (rc)
         return rc;
     b = DUNE_NEW(struct nats_bus);
@@ -284,5 +301,5 @@ int dune_bus_nats_connect(struct dune_bus **out, const struct dune_bus_nats_cfg 
 
 const char *dune_bus_nats_version(void)
 {
-    return nats_GetVersion();
+    return dune_lazy_open(&nats_lib, NULL) ? NULL : nats.nats_GetVersion();
 }

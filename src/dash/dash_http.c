@@ -4,7 +4,9 @@
  * its connection is parked. A reader of events has a pointer to the text it is being sent and nothing else:
  * when it is slow it skips to the newest one, when it takes nothing for some seconds it is dropped.
  */
+#include "base/lazy.h"
 #include "dash/dash_int.h"
+#include "dash/microhttpd_file.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +16,13 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define MHD_API(F)                                                                                       \
+    F(MHD_add_response_header) F(MHD_create_response_from_buffer) F(MHD_create_response_from_callback)   \
+    F(MHD_destroy_response) F(MHD_get_connection_info) F(MHD_get_version) F(MHD_lookup_connection_value) \
+    F(MHD_queue_response) F(MHD_resume_connection) F(MHD_start_daemon) F(MHD_stop_daemon)                \
+    F(MHD_suspend_connection)
+DUNE_LAZY_LIBRARY(mhd, MHD_API, DUNE_MICROHTTPD_FILE, "libmicrohttpd");
 
 enum { QUEUE = 64, HEADER_BYTES = 32768, SEND_BYTES = 65536 };
 
@@ -56,7 +65,7 @@ struct dash_http {
 
 const char *dune_dash_http_library(void)
 {
-    return MHD_get_version();
+    return dune_lazy_open(&mhd_lib, NULL) ? NULL : mhd.MHD_get_version();
 }
 
 /* --- answers ---------------------------------------------------------------------------------------------------- */
@@ -65,21 +74,21 @@ static void add_headers(struct MHD_Response *r, const struct dash_answer *a)
 {
     char disposition[128];
 
-    MHD_add_response_header(r, "Content-Type", a->type);
-    MHD_add_response_header(r, "Content-Security-Policy", a->csp ? a->csp : dash_csp);
-    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
-    MHD_add_response_header(r, "Cross-Origin-Resource-Policy", "same-origin");
-    MHD_add_response_header(r, "Cross-Origin-Opener-Policy", "same-origin");
-    MHD_add_response_header(r, "X-Frame-Options", a->csp ? "SAMEORIGIN" : "DENY");
-    MHD_add_response_header(r, "Cache-Control", a->asset ? "no-cache" : "no-store");
+    mhd.MHD_add_response_header(r, "Content-Type", a->type);
+    mhd.MHD_add_response_header(r, "Content-Security-Policy", a->csp ? a->csp : dash_csp);
+    mhd.MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    mhd.MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+    mhd.MHD_add_response_header(r, "Cross-Origin-Resource-Policy", "same-origin");
+    mhd.MHD_add_response_header(r, "Cross-Origin-Opener-Policy", "same-origin");
+    mhd.MHD_add_response_header(r, "X-Frame-Options", a->csp ? "SAMEORIGIN" : "DENY");
+    mhd.MHD_add_response_header(r, "Cache-Control", a->asset ? "no-cache" : "no-store");
     if (a->status == 401)
-        MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
+        mhd.MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
     if (a->status == 405)
-        MHD_add_response_header(r, "Allow", "GET, HEAD, POST");
+        mhd.MHD_add_response_header(r, "Allow", "GET, HEAD, POST");
     if (a->download) {
         snprintf(disposition, sizeof(disposition), "attachment; filename=\"%s\"", a->download);
-        MHD_add_response_header(r, "Content-Disposition", disposition);
+        mhd.MHD_add_response_header(r, "Content-Disposition", disposition);
     }
 }
 
@@ -89,9 +98,9 @@ static enum MHD_Result send_answer(struct dash_http *h, struct MHD_Connection *c
     enum MHD_Result ok;
 
     if (a->asset)
-        r = MHD_create_response_from_buffer(a->asset_len, (void *)(uintptr_t)a->asset, MHD_RESPMEM_PERSISTENT);
+        r = mhd.MHD_create_response_from_buffer(a->asset_len, (void *)(uintptr_t)a->asset, MHD_RESPMEM_PERSISTENT);
     else
-        r = MHD_create_response_from_buffer(a->body.len, a->body.data, MHD_RESPMEM_MUST_COPY);
+        r = mhd.MHD_create_response_from_buffer(a->body.len, a->body.data, MHD_RESPMEM_MUST_COPY);
     if (!r)
         return MHD_NO;
     add_headers(r, a);
@@ -100,8 +109,8 @@ static enum MHD_Result send_answer(struct dash_http *h, struct MHD_Connection *c
         h->dash->n_refused++;
         pthread_mutex_unlock(&h->dash->lock);
     }
-    ok = MHD_queue_response(con, (unsigned)a->status, r);
-    MHD_destroy_response(r);
+    ok = mhd.MHD_queue_response(con, (unsigned)a->status, r);
+    mhd.MHD_destroy_response(r);
     return ok;
 }
 
@@ -160,7 +169,7 @@ static ssize_t read_events(void *ctx, uint64_t pos, char *buf, size_t max)
         r->now = next_event(r);
         if (!r->now) {
             r->parked = true;
-            MHD_suspend_connection(r->con);
+            mhd.MHD_suspend_connection(r->con);
         }
         pthread_mutex_unlock(&r->h->dash->lock);
         r->at = 0;
@@ -200,14 +209,14 @@ static void wake(struct dash_http *h)
         if (!r->parked)
             continue;
         r->parked = false;
-        MHD_resume_connection(r->con);
+        mhd.MHD_resume_connection(r->con);
     }
 }
 
 /* What the kernel keeps for a reader that does not read stays small. */
 static void bound_buffer(struct MHD_Connection *con)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info = mhd.MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
     int bytes = SEND_BYTES;
 
     if (info)
@@ -238,14 +247,14 @@ static enum MHD_Result send_events(struct dash_http *h, struct MHD_Connection *c
     h->readers = r;
     pthread_mutex_unlock(&h->dash->lock);
     bound_buffer(con);
-    resp = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 8192, read_events, r, free_reader);
+    resp = mhd.MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 8192, read_events, r, free_reader);
     if (!resp) {
         free_reader(r);
         return MHD_NO;
     }
     add_headers(resp, &stream);
-    ok = MHD_queue_response(con, 200, resp);
-    MHD_destroy_response(resp);
+    ok = mhd.MHD_queue_response(con, 200, resp);
+    mhd.MHD_destroy_response(resp);
     return ok;
 }
 
@@ -255,17 +264,17 @@ static const char *query_value(void *ctx, const char *key)
 {
     struct request *q = ctx;
 
-    return MHD_lookup_connection_value(q->con, MHD_GET_ARGUMENT_KIND, key);
+    return mhd.MHD_lookup_connection_value(q->con, MHD_GET_ARGUMENT_KIND, key);
 }
 
 static void work(struct request *q)
 {
     struct MHD_Connection *con = q->con;
     struct dash_request r = {.method = q->method, .path = q->path,
-                             .host = MHD_lookup_connection_value(con, MHD_HEADER_KIND, "Host"),
-                             .origin = MHD_lookup_connection_value(con, MHD_HEADER_KIND, "Origin"),
-                             .authorization = MHD_lookup_connection_value(con, MHD_HEADER_KIND, "Authorization"),
-                             .content_type = MHD_lookup_connection_value(con, MHD_HEADER_KIND, "Content-Type"),
+                             .host = mhd.MHD_lookup_connection_value(con, MHD_HEADER_KIND, "Host"),
+                             .origin = mhd.MHD_lookup_connection_value(con, MHD_HEADER_KIND, "Origin"),
+                             .authorization = mhd.MHD_lookup_connection_value(con, MHD_HEADER_KIND, "Authorization"),
+                             .content_type = mhd.MHD_lookup_connection_value(con, MHD_HEADER_KIND, "Content-Type"),
                              .query = query_value, .query_ctx = q, .body = q->body.data, .body_len = q->body.len};
 
     dash_api_handle(q->h->dash, &r, &q->answer);
@@ -290,7 +299,7 @@ static void *worker(void *ctx)
         h->n_queued--;
         pthread_mutex_unlock(&h->lock);
         work(q);
-        MHD_resume_connection(q->con);
+        mhd.MHD_resume_connection(q->con);
         pthread_mutex_lock(&h->lock);
     }
     pthread_mutex_unlock(&h->lock);
@@ -306,7 +315,7 @@ static bool enqueue(struct dash_http *h, struct request *q)
     room = h->n_queued < QUEUE && !h->worker_stop;
     if (room) {
         q->queued = true;
-        MHD_suspend_connection(q->con);
+        mhd.MHD_suspend_connection(q->con);
         *h->last = q;
         h->last = &q->next;
         h->n_queued++;
@@ -318,7 +327,7 @@ static bool enqueue(struct dash_http *h, struct request *q)
 
 static enum MHD_Result begin(struct dash_http *h, struct MHD_Connection *con, const char *url, const char *method, void **cls)
 {
-    const char *len = MHD_lookup_connection_value(con, MHD_HEADER_KIND, "Content-Length");
+    const char *len = mhd.MHD_lookup_connection_value(con, MHD_HEADER_KIND, "Content-Length");
     struct request *q = DUNE_NEW(struct request);
     uint64_t bytes = 0;
 
@@ -443,6 +452,8 @@ int dash_http_start(struct dune_dash *dash, const char *listen_on, struct dune_d
     int fd = -1, rc = dash_listen_parse(listen_on, host, &port, d);
 
     if (rc == 0)
+        rc = dune_lazy_open(&mhd_lib, d);
+    if (rc == 0)
         rc = open_socket(host, port, &fd, d);
     if (rc)
         return rc;
@@ -453,7 +464,7 @@ int dash_http_start(struct dune_dash *dash, const char *listen_on, struct dune_d
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->cond, NULL);
     dash->url = url_of(fd);
-    h->mhd = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+    h->mhd = mhd.MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
                               handle, h, MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
                               MHD_OPTION_CONNECTION_LIMIT, dash->max_readers + 256u, MHD_OPTION_CONNECTION_TIMEOUT,
                               (unsigned)dash->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
@@ -487,7 +498,7 @@ void dash_http_stop(struct dune_dash *dash)
     wake(h);
     pthread_mutex_unlock(&dash->lock);
     if (h->mhd)
-        MHD_stop_daemon(h->mhd);
+        mhd.MHD_stop_daemon(h->mhd);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->cond);
     dune_mem_free(h);

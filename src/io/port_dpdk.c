@@ -3,6 +3,7 @@
  * A DPDK port: dpdk:DEVICE with DEVICE as DPDK names it (net_pcap0,rx_pcap=a.pcap; net_memif0,role=server;
  * 0000:01:00.0). DPDK's environment is set up once per process, with the arguments in DUNE_DPDK_EAL or
  * without huge pages and real devices; the calling thread may run where it could before.
+ * This file is a module of its own: DPDK's functions are inline in its headers, and loading it takes milliseconds.
  */
 #include "io/io_int.h"
 
@@ -132,7 +133,7 @@ static int dpdk_open(struct dune_port **out, const char *what, const struct dune
     if (rc)
         return fail(d, what, "not found", rc);
     c = DUNE_NEW(struct dpdk_port);
-    c->base.ops = &dune_port_dpdk;
+    c->base.ops = &dune_port_dpdk_module;
     c->base.fd = -1;
     rc = rte_eth_dev_get_port_by_name(name, &c->id);
     c->opened = rc == 0;
@@ -228,6 +229,7 @@ static void dpdk_stats(struct dune_port *p)
         p->stats.rx_dropped = s.imissed + s.rx_nombuf + s.ierrors;
 }
 
-const struct dune_port_ops dune_port_dpdk = {
+/* What src/io/port_dpdk_load.c looks for. */
+__attribute__((visibility("default"))) const struct dune_port_ops dune_port_dpdk_module = {
     .kind = "dpdk", .open = dpdk_open, .rx = dpdk_rx, .tx = dpdk_tx, .stats = dpdk_stats, .close = dpdk_close,
 };

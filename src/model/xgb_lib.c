@@ -3,7 +3,9 @@
  * libxgboost, for what its files do not hold: training, and contributions of features to classes (SHAP values).
  * One thread: sums of floats then have one order, and the same seed gives the same bytes.
  */
+#include "base/lazy.h"
 #include "model/model_int.h"
+#include "model/xgb_file.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -11,6 +13,13 @@
 #include <string.h>
 
 #include <xgboost/c_api.h>
+
+#define XGB_API(F)                                                                                           \
+    F(XGBGetLastError) F(XGBoostVersion) F(XGBoosterCreate) F(XGBoosterFree) F(XGBoosterLoadModelFromBuffer) \
+    F(XGBoosterPredictFromDMatrix) F(XGBoosterSaveModelToBuffer) F(XGBoosterSetAttr) F(XGBoosterSetParam)    \
+    F(XGBoosterSetStrFeatureInfo) F(XGBoosterUpdateOneIter) F(XGDMatrixCreateFromMat) F(XGDMatrixFree)       \
+    F(XGDMatrixSetFloatInfo)
+DUNE_LAZY_LIBRARY(xgb_api, XGB_API, DUNE_XGB_FILE, "XGBoost");
 
 enum { CHUNK = 8192, PREDICT_CONTRIBUTIONS = 2 };
 
@@ -28,7 +37,7 @@ static int check(struct xgb *x, int rc)
 
     if (rc == 0)
         return 0;
-    snprintf(words, sizeof(words), "%s", XGBGetLastError());
+    snprintf(words, sizeof(words), "%s", xgb_api.XGBGetLastError());
     words[strcspn(words, "\n")] = '\0';
     return dune_diag_set(x->d, DUNE_E_INPUT, x->name, "XGBoost: %s", words);
 }
@@ -36,9 +45,9 @@ static int check(struct xgb *x, int rc)
 static void fini(struct xgb *x)
 {
     if (x->booster)
-        (void)XGBoosterFree(x->booster);
+        (void)xgb_api.XGBoosterFree(x->booster);
     if (x->rows)
-        (void)XGDMatrixFree(x->rows);
+        (void)xgb_api.XGDMatrixFree(x->rows);
 }
 
 static int make_rows(struct xgb *x, const struct dune_table *t, size_t first, size_t n)
@@ -49,7 +58,7 @@ static int make_rows(struct xgb *x, const struct dune_table *t, size_t first, si
     for (size_t r = 0; r < n; r++)
         for (uint32_t j = 0; j < t->n_cols; j++)
             v[r * t->n_cols + j] = (float)dune_model_value(t->feat[j], t->col[j][first + r]);
-    rc = check(x, XGDMatrixCreateFromMat(v, n, t->n_cols, NAN, &x->rows));
+    rc = check(x, xgb_api.XGDMatrixCreateFromMat(v, n, t->n_cols, NAN, &x->rows));
     dune_mem_free(v);
     return rc;
 }
@@ -61,7 +70,7 @@ static int set_floats(struct xgb *x, const char *field, const struct dune_table 
 
     for (size_t r = 0; r < t->n_rows; r++)
         v[r] = weight ? (float)((double)t->w[r] / (double)DUNE_WEIGHT_ONE) : (float)t->cls[r];
-    rc = check(x, XGDMatrixSetFloatInfo(x->rows, field, v, t->n_rows));
+    rc = check(x, xgb_api.XGDMatrixSetFloatInfo(x->rows, field, v, t->n_rows));
     dune_mem_free(v);
     return rc;
 }
@@ -71,15 +80,15 @@ static int set_param(struct xgb *x, const char *name, const char *fmt, double v)
     char text[40];
 
     snprintf(text, sizeof(text), fmt, v);
-    return check(x, XGBoosterSetParam(x->booster, name, text));
+    return check(x, xgb_api.XGBoosterSetParam(x->booster, name, text));
 }
 
 static int set_params(struct xgb *x, const struct dune_xgb_cfg *c, uint32_t n_classes)
 {
-    int rc = check(x, XGBoosterSetParam(x->booster, "objective", "multi:softprob"));
+    int rc = check(x, xgb_api.XGBoosterSetParam(x->booster, "objective", "multi:softprob"));
 
     if (rc == 0)
-        rc = check(x, XGBoosterSetParam(x->booster, "tree_method", "hist"));
+        rc = check(x, xgb_api.XGBoosterSetParam(x->booster, "tree_method", "hist"));
     if (rc == 0)
         rc = set_param(x, "num_class", "%.0f", n_classes);
     if (rc == 0)
@@ -99,7 +108,7 @@ static int set_names(struct xgb *x, const struct dune_table *t)
 
     for (uint32_t j = 0; j < t->n_cols; j++)
         name[j] = dune_catalog[t->feat[j]].published;
-    return check(x, XGBoosterSetStrFeatureInfo(x->booster, "feature_name", name, t->n_cols));
+    return check(x, xgb_api.XGBoosterSetStrFeatureInfo(x->booster, "feature_name", name, t->n_cols));
 }
 
 static int set_attributes(struct xgb *x, const struct dune_dataset *ds, unsigned n, enum dune_mode mode,
@@ -113,18 +122,18 @@ static int set_attributes(struct xgb *x, const struct dune_dataset *ds, unsigned
         json_array_append_new(list, json_string(ds->class_name[k]));
     classes = json_dumps(list, JSON_COMPACT);
     json_decref(list);
-    rc = check(x, XGBoosterSetAttr(x->booster, "dune_classes", classes));
+    rc = check(x, xgb_api.XGBoosterSetAttr(x->booster, "dune_classes", classes));
     free(classes);
     snprintf(text, sizeof(text), "%u", n);
     if (rc == 0)
-        rc = check(x, XGBoosterSetAttr(x->booster, "dune_n", text));
+        rc = check(x, xgb_api.XGBoosterSetAttr(x->booster, "dune_n", text));
     if (rc == 0)
-        rc = check(x, XGBoosterSetAttr(x->booster, "dune_phase", dune_mode_name(mode)));
+        rc = check(x, xgb_api.XGBoosterSetAttr(x->booster, "dune_phase", dune_mode_name(mode)));
     if (rc == 0)
-        rc = check(x, XGBoosterSetAttr(x->booster, "dune_rows", ds->hash));
+        rc = check(x, xgb_api.XGBoosterSetAttr(x->booster, "dune_rows", ds->hash));
     snprintf(text, sizeof(text), "%u %u %.17g %.17g %llu", c->rounds, c->max_depth, c->eta, c->balance,
              (unsigned long long)c->seed);
-    return rc ? rc : check(x, XGBoosterSetAttr(x->booster, "dune_trained", text));
+    return rc ? rc : check(x, xgb_api.XGBoosterSetAttr(x->booster, "dune_trained", text));
 }
 
 static int train(struct xgb *x, const struct dune_table *t, const struct dune_xgb_cfg *c)
@@ -137,12 +146,12 @@ static int train(struct xgb *x, const struct dune_table *t, const struct dune_xg
     if (rc == 0)
         rc = set_floats(x, "weight", t, true);
     if (rc == 0)
-        rc = check(x, XGBoosterCreate(&x->rows, 1, &x->booster));
+        rc = check(x, xgb_api.XGBoosterCreate(&x->rows, 1, &x->booster));
     if (rc == 0)
         rc = set_params(x, c, t->n_classes);
     for (uint32_t i = 0; i < rounds && rc == 0; i++)
         rc = dune_interrupted() ? dune_diag_set(x->d, DUNE_E_INTERRUPTED, NULL, "interrupted")
-                                : check(x, XGBoosterUpdateOneIter(x->booster, (int)i, x->rows));
+                                : check(x, xgb_api.XGBoosterUpdateOneIter(x->booster, (int)i, x->rows));
     return rc ? rc : set_names(x, t);
 }
 
@@ -150,7 +159,7 @@ static int save(struct xgb *x, char **text, size_t *len)
 {
     const char *bytes = NULL;
     bst_ulong n = 0;
-    int rc = check(x, XGBoosterSaveModelToBuffer(x->booster, "{\"format\": \"json\"}", &n, &bytes));
+    int rc = check(x, xgb_api.XGBoosterSaveModelToBuffer(x->booster, "{\"format\": \"json\"}", &n, &bytes));
 
     if (rc)
         return rc;
@@ -173,7 +182,9 @@ int dune_xgb_train(char **text, size_t *len, const struct dune_dataset *ds, unsi
     for (uint64_t f = 0; f < ds->n_flows; f++)
         train_flows[f] = ds->flow_split[f] == DUNE_SPLIT_TRAIN;
     *text = NULL;
-    rc = dune_table_build(&t, ds, &v, d);
+    rc = dune_lazy_open(&xgb_api_lib, d);
+    if (rc == 0)
+        rc = dune_table_build(&t, ds, &v, d);
     dune_mem_free(train_flows);
     if (rc)
         return rc;
@@ -231,13 +242,13 @@ static int contribute(struct xgb *x, const struct dune_model *m, const struct du
     snprintf(how, sizeof(how), "{\"type\": %d, \"training\": false, \"iteration_begin\": 0, \"iteration_end\": 0, "
              "\"strict_shape\": true}", PREDICT_CONTRIBUTIONS);
     if (rc == 0)
-        rc = check(x, XGBoosterPredictFromDMatrix(x->booster, x->rows, how, &shape, &dim, &phi));
+        rc = check(x, xgb_api.XGBoosterPredictFromDMatrix(x->booster, x->rows, how, &shape, &dim, &phi));
     if (rc == 0 && (dim != 3 || shape[0] != n || shape[1] != m->boost->n_groups || shape[2] != m->n_feats + 1))
         rc = dune_diag_set(x->d, DUNE_E_INTERNAL, m->name, "contributions of XGBoost have another shape than expected");
     if (rc == 0)
         add_chunk(m, t, first, n, phi, total, w);
     if (x->rows)
-        (void)XGDMatrixFree(x->rows);
+        (void)xgb_api.XGDMatrixFree(x->rows);
     x->rows = NULL;
     return rc;
 }
@@ -245,13 +256,17 @@ static int contribute(struct xgb *x, const struct dune_model *m, const struct du
 int xgb_contributions(const struct dune_model *m, const struct dune_table *t, double *w, struct dune_diag *d)
 {
     struct xgb x = {.d = d, .name = m->name};
-    double *total = class_weights(t);
-    int rc = check(&x, XGBoosterCreate(NULL, 0, &x.booster));
+    double *total;
+    int rc = dune_lazy_open(&xgb_api_lib, d);
 
+    if (rc)
+        return rc;
+    total = class_weights(t);
+    rc = check(&x, xgb_api.XGBoosterCreate(NULL, 0, &x.booster));
     if (rc == 0)
-        rc = check(&x, XGBoosterLoadModelFromBuffer(x.booster, m->boost->raw, m->boost->raw_len));
+        rc = check(&x, xgb_api.XGBoosterLoadModelFromBuffer(x.booster, m->boost->raw, m->boost->raw_len));
     if (rc == 0)
-        rc = check(&x, XGBoosterSetParam(x.booster, "nthread", "1"));
+        rc = check(&x, xgb_api.XGBoosterSetParam(x.booster, "nthread", "1"));
     for (size_t at = 0; at < t->n_rows && rc == 0; at += CHUNK)
         rc = dune_interrupted() ? dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted")
                                 : contribute(&x, m, t, at, DUNE_MIN(t->n_rows - at, (size_t)CHUNK), total, w);
@@ -265,7 +280,9 @@ const char *dune_xgb_version(void)
     static char text[32];
     int a, b, c;
 
-    XGBoostVersion(&a, &b, &c);
+    if (dune_lazy_open(&xgb_api_lib, NULL))
+        return NULL;
+    xgb_api.XGBoostVersion(&a, &b, &c);
     snprintf(text, sizeof(text), "%d.%d.%d", a, b, c);
     return text;
 }
