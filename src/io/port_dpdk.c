@@ -41,19 +41,19 @@ static int eal_state; /* 0: not yet, 1: up, negative: -errno of the attempt, whi
 static void start_eal(void)
 {
     const char *text = getenv("DUNE_DPDK_EAL");
-    char *words = dune_mem_strdup(text && *text ? text : DEFAULT_EAL), *save = NULL, *w;
+    static char *words; /* DPDK keeps pointers into it */
+    char *save = NULL, *w;
     char *argv[MAX_ARGS + 1] = {(char *)(uintptr_t)"dune"};
     cpu_set_t where;
     bool had = sched_getaffinity(0, sizeof(where), &where) == 0;
     int argc = 1;
 
+    words = dune_mem_strdup(text && *text ? text : DEFAULT_EAL);
     for (w = strtok_r(words, " ", &save); w && argc < MAX_ARGS; w = strtok_r(NULL, " ", &save))
         argv[argc++] = w;
     eal_state = rte_eal_init(argc, argv) < 0 ? -(rte_errno ? rte_errno : EINVAL) : 1;
     if (had)
         sched_setaffinity(0, sizeof(where), &where);
-    if (eal_state < 0)
-        dune_mem_free(words); /* else DPDK keeps pointers into it */
 }
 
 static int need_eal(struct dune_diag *d)
