@@ -90,6 +90,20 @@ if command -v p4c-bm2-ss >/dev/null 2>&1; then
     check "p4c-bm2-ss compiles it" sh -c "'$T/v1/s1/compile.sh' && [ -s '$T/v1/s1/s1.json' ]"
     "$T/v1/s1/compile.sh" --test-clock >"$T/compile.log" 2>&1
     check "with the test clock too, without a word" sh -c "[ -s '$T/v1/s1/s1.json' ] && ! grep . '$T/compile.log'"
+    if [ -s "$T/v1/s1/s1.p4info.json" ] && command -v python3 >/dev/null 2>&1; then
+        P4INFO="python3 $ROOT/tests/cli/p4info.py $T/v1/s1/s1.p4info.json"
+        expect 0 "the P4Runtime entries are those of the program" $P4INFO "$T/v1/s1/s1.p4runtime.txt"
+        # What must not pass: a key that is too wide, a parameter less, another table's action.
+        sed '0,/exact { value: "/s//&\\xff\\xff\\xff/' "$T/v1/s1/s1.p4runtime.txt" >"$T/wide.txt"
+        expect 1 "not with a wider key" $P4INFO "$T/wide.txt"
+        sed '0,/ params { param_id: 1 [^}]*}/s///' "$T/v1/s1/s1.p4runtime.txt" >"$T/less.txt"
+        expect 1 "not with a parameter less" $P4INFO "$T/less.txt"
+        OTHER=$(sed -n 's/.*action_id: \([0-9]*\).*/\1/p' "$T/less.txt" | tail -n 1)
+        sed "0,/action_id: [0-9]*/s//action_id: $OTHER/" "$T/v1/s1/s1.p4runtime.txt" >"$T/other.txt"
+        expect 1 "not with an action of another table" $P4INFO "$T/other.txt"
+    else
+        skip "the P4Runtime entries are those of the program" "this p4c-bm2-ss writes no p4info, or there is no python3"
+    fi
 else
     skip "p4c-bm2-ss compiles it" "p4c-bm2-ss is not installed"
 fi

@@ -3,7 +3,7 @@
  * Emitted v1model programs on simple_switch against the reference: every frame, digest and counter.
  *
  *   test_bmv2                     the tests
- *   test_bmv2 PLAN.json PCAP...   a plan on captures, all packets
+ *   test_bmv2 PLAN.json PCAP...   a plan on captures, all packets, then on random ones
  */
 #include "equivalence/bmv2_kit.h"
 
@@ -467,6 +467,8 @@ static void run_captures(void **state)
     bmv2_open(&c, p, NULL, dune_path_base(captures[0]));
     for (size_t i = 0; i < paths.len; i++)
         bmv2_capture(&c, paths.data[i], 0);
+    bmv2_new_capture(&c);
+    random_packets(&c, p->generation, 60, 1500, false);
     bmv2_close(&c);
     dune_plan_free(p);
     dune_paths_fini(&paths);

@@ -32,6 +32,18 @@ static struct dune_parser_limits limits(uint64_t k)
     return some[k % DUNE_ARRAY_LEN(some)];
 }
 
+/* The P4Runtime entries of the program beside what the compiler says its tables are. */
+static void check_entries(const char *dir, const char *what, uint32_t device)
+{
+    const char *root = getenv("DUNE_SOURCE_ROOT");
+    char command[600];
+
+    snprintf(command, sizeof(command), "for f in %s/*/*.p4info.json; do [ ! -e $f ] || python3 %s/tests/cli/p4info.py $f "
+             "${f%%.p4info.json}.p4runtime.txt || exit 1; done", dir, root ? root : ".");
+    if (installed("python3") && system(command) != 0)
+        fail_msg("%s, device %u: the P4Runtime entries are not those of the program", what, device);
+}
+
 static void take(const struct dune_plan *p, uint32_t device, const char *what)
 {
     char dir[] = "/tmp/dune_p4.XXXXXX", command[400];
@@ -44,6 +56,7 @@ static void take(const struct dune_plan *p, uint32_t device, const char *what)
     if (rc)
         fail_msg("%s, device %u: %s", what, device, d.msg);
     dune_mem_free(json);
+    check_entries(dir, what, device);
     snprintf(command, sizeof(command), "for f in %s/*/*.p4; do p4test --std p4-16 \"$f\" >%s/log 2>&1 || exit 1; ! grep . %s/log || exit 1; done", dir,
              dir, dir);
     if (installed("p4test") && system(command) != 0)

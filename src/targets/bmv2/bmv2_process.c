@@ -111,11 +111,11 @@ void bmv2_log_line(const char *log, char *out, size_t n)
     dune_mem_free(text);
 }
 
-static int compile(const char *source, const char *json, const char *log, bool test_clock,
+static int compile(const char *source, const char *json, const char *info, const char *log, bool test_clock,
                    struct dune_diag *d)
 {
-    const char *argv[] = {"p4c-bm2-ss", "--std", "p4-16", "--Werror", "-o", json, source,
-                    test_clock ? "-DDUNE_TEST_CLOCK" : NULL, NULL};
+    const char *argv[] = {"p4c-bm2-ss", "--std", "p4-16", "--Werror", "--p4runtime-files", info, "-o", json, source,
+                          test_clock ? "-DDUNE_TEST_CLOCK" : NULL, NULL};
     char line[600];
     pid_t pid;
     int rc = bmv2_spawn(&pid, argv, log, d), status;
@@ -146,7 +146,7 @@ int dune_bmv2_compile(const struct dune_plan *p, uint32_t device, const char *di
                       char **json, struct dune_diag *d)
 {
     struct dune_p4_files files = {0};
-    char *source = NULL, *log = NULL, *stem = NULL;
+    char *source = NULL, *log = NULL, *info = NULL, *stem = NULL;
     int rc = dune_p4_generate_device(p, device, DUNE_P4_V1MODEL, &files, d);
 
     *json = NULL;
@@ -157,11 +157,13 @@ int dune_bmv2_compile(const struct dune_plan *p, uint32_t device, const char *di
         stem = dune_mem_strndup(source, strlen(source) - 3);
         *json = dune_mem_printf("%s.json", stem);
         log = dune_mem_printf("%s.compile.log", stem);
-        rc = compile(source, *json, log, test_clock, d);
+        info = dune_mem_printf("%s.p4info.json", stem);
+        rc = compile(source, *json, info, log, test_clock, d);
     }
     dune_p4_files_fini(&files);
     dune_mem_free(source);
     dune_mem_free(log);
+    dune_mem_free(info);
     dune_mem_free(stem);
     if (rc) {
         dune_mem_free(*json);
