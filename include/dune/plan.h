@@ -253,19 +253,6 @@ uint32_t dune_published_blocks(const uint8_t *feats, uint32_t n_feats, uint32_t 
  * DUNE_E_INFEASIBLE names sub-model and budget. */
 int dune_place_linear(struct dune_plan *p, struct dune_diag *d) DUNE_MUST_USE;
 
-/*
- * A topology as YAML: a row of devices, first to last.
- *
- *     devices: [{name: s1, profile: tofino1, budget: tight}, {name: s2, budget: {leaves_sum: 129}}]
- *
- * What an entry leaves out comes from profile and budget; names default to s1, s2 ... Errors:
- * DUNE_E_INPUT or DUNE_E_FORMAT with the line. *out (dune_devices_free) has *n devices.
- */
-int dune_topology_parse(struct dune_plan_device **out, uint32_t *n, const char *name, const char *text,
-                        size_t len, const char *profile, const struct dune_budget *budget,
-                        struct dune_diag *d) DUNE_MUST_USE;
-int dune_topology_read(struct dune_plan_device **out, uint32_t *n, const char *path, const char *profile,
-                       const struct dune_budget *budget, struct dune_diag *d) DUNE_MUST_USE;
 void dune_devices_free(struct dune_plan_device *devices, uint32_t n);
 
 #endif

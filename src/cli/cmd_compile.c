@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dunectl compile: ordered sub-models to a placed and verified plan. */
-#include "cli/cli.h"
+#include "cli/place_report.h"
 
 #include <string.h>
 
 #include "dune/submodel_set.h"
 
 struct config {
-    const char *out, *topology, *budget, *profile, *name, *syn_timeout;
+    const char *out, *topology, *budget, *profile, *name, *syn_timeout, *placement;
     uint32_t devices, early_exit, generation;
-    unsigned claim, fallback;
+    unsigned claim, fallback, objective;
     struct cli_list min_confidence;
 };
 
 static const struct cli_option options[] = {
     {"output", 'o', CLI_STR, offsetof(struct config, out), "FILE", NULL, "the plan (plan.json)", true},
     {"topology", 't', CLI_STR, offsetof(struct config, topology), "FILE", NULL,
-     "the row of devices (YAML); without it as many as there are sub-models"},
+     "the row of devices, or the network (YAML); without it as many as there are sub-models"},
+    {"objective", 0, CLI_CHOICE, offsetof(struct config, objective), "devices|resources|latency", "devices",
+     "what the placement on a network minimises"},
+    {"placement", 0, CLI_STR, offsetof(struct config, placement), "FILE", NULL,
+     "write which device of the network holds what, and the bound (JSON)"},
     {"devices", 'd', CLI_U32, offsetof(struct config, devices), "K", NULL,
      "instead of a topology: this many equal devices, filled first to last", .min = 1, .max = DUNE_MAX_DEVICES},
     {"budget", 'b', CLI_STR, offsetof(struct config, budget), "BUDGET", NULL,
@@ -93,26 +97,63 @@ static void replace_devices(struct dune_plan *p, struct dune_plan_device *dev, u
     p->n_devices = n;
 }
 
+/* On a network the devices of the plan are positions, which several devices may hold. */
+static int place_network(const struct config *cfg, struct dune_plan *p, const struct dune_topology *t, struct dune_diag *d)
+{
+    struct dune_placement x;
+    struct dune_buf b = {0};
+    int rc = dune_place_plan(p, t, (enum dune_place_goal)cfg->objective, &x, d);
+
+    if (rc == 0 && cfg->placement) {
+        place_report_json(&b, p, t, &x, NULL);
+        dune_buf_puts(&b, "\n");
+        rc = dune_file_write(cfg->placement, b.data, b.len, d);
+    }
+    dune_buf_fini(&b);
+    dune_placement_fini(&x);
+    return rc;
+}
+
+static int place_by_file(const struct config *cfg, struct dune_plan *p, const struct dune_budget *budget,
+                         const char *profile, struct dune_diag *d)
+{
+    struct dune_topology *t;
+    struct dune_plan_device *dev;
+    uint32_t n;
+    int rc = dune_network_read(&t, cfg->topology, profile, budget, d);
+
+    if (rc)
+        return rc;
+    if (!t->row) {
+        rc = place_network(cfg, p, t, d);
+    } else if (cfg->placement) {
+        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "--placement is for networks; the plan of a row says it all");
+    } else {
+        rc = dune_network_row(t, &dev, &n, d);
+        if (rc == 0) {
+            replace_devices(p, dev, n);
+            rc = dune_place_linear(p, d);
+        }
+    }
+    dune_network_free(t);
+    return rc;
+}
+
 /* Devices by --topology or --devices; with neither each sub-model keeps the one it has. */
 static int place(const struct config *cfg, struct dune_plan *p, const struct dune_budget *budget,
                  const char *profile, struct dune_diag *d)
 {
     struct dune_plan_device *dev;
     uint32_t n = cfg->devices;
-    int rc;
 
-    if (cfg->topology) {
-        rc = dune_topology_read(&dev, &n, cfg->topology, profile, budget, d);
-        if (rc)
-            return rc;
-    } else if (n) {
-        dev = DUNE_NEW_N(struct dune_plan_device, n);
-        for (uint32_t i = 0; i < n; i++)
-            dev[i] = (struct dune_plan_device){.name = dune_mem_printf("s%u", i + 1),
-                                               .profile = dune_mem_strdup(profile), .budget = *budget};
-    } else {
+    if (cfg->topology)
+        return place_by_file(cfg, p, budget, profile, d);
+    if (n == 0)
         return 0;
-    }
+    dev = DUNE_NEW_N(struct dune_plan_device, n);
+    for (uint32_t i = 0; i < n; i++)
+        dev[i] = (struct dune_plan_device){.name = dune_mem_printf("s%u", i + 1), .profile = dune_mem_strdup(profile),
+                                           .budget = *budget};
     replace_devices(p, dev, n);
     return dune_place_linear(p, d);
 }
@@ -255,6 +296,8 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     struct dune_plan *p = NULL;
     int rc;
 
+    if ((cfg->placement || cli_given(ctx, "objective")) && !cfg->topology)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "--objective and --placement need --topology");
     if (cfg->topology && cfg->devices)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "either --topology or --devices");
     rc = dune_submodels_read(&s, &seq, ctx->args[0], d);
@@ -288,7 +331,9 @@ const struct cli_command cmd_compile = {
         "    devices: [{name: s1, profile: tofino1, budget: tight}, {name: s2}]\n"
         "\n"
         "Sub-models keep their order; several share a device where its budget allows, the first devices are\n"
-        "filled first. Exit status 4: a sub-model fits nowhere; the message names device, budget and number.\n",
+        "filled first. With links or a generator it is a network (dunectl place --help): then every way through it\n"
+        "meets all sub-models, the devices of the plan are positions, and --placement says who holds which. Exit\n"
+        "status 4: a sub-model fits nowhere; the message names device, budget and number.\n",
     .examples = "dunectl compile sequence.json -o plan.json\n"
                 "dunectl compile sequence.json --topology row.yaml --claim best --fallback best -o plan.json\n"
                 "dunectl compile sequence.json --devices 2 --budget loose -o plan.json\n",

@@ -6,6 +6,7 @@
 
 #include "dune/dataset.h"
 #include "dune/pareto.h"
+#include "dune/placement.h"
 #include "dune/solution.h"
 
 struct config {
@@ -76,11 +77,16 @@ static int fill_job(struct cli_ctx *ctx, const struct config *cfg, struct dune_s
 static int read_devices(const struct config *cfg, struct dune_solution_job *job, struct dune_plan_device **dev,
                         uint32_t *n, struct dune_diag *d)
 {
+    struct dune_topology *t;
     int rc;
 
     if (!cfg->topology)
         return 0;
-    rc = dune_topology_read(dev, n, cfg->topology, cfg->profile, &job->cfg.budget, d);
+    rc = dune_network_read(&t, cfg->topology, cfg->profile, &job->cfg.budget, d);
+    if (rc)
+        return rc;
+    rc = dune_network_row(t, dev, n, d);
+    dune_network_free(t);
     if (rc == 0 && *n > DUNE_MAX_BLOCKS)
         rc = dune_diag_set(d, DUNE_E_USAGE, cfg->topology, "%u devices: at most %d can be planned for", *n,
                            DUNE_MAX_BLOCKS);

@@ -157,3 +157,12 @@ int dune_place_linear(struct dune_plan *p, struct dune_diag *d)
     dune_mem_free(cost);
     return rc;
 }
+
+void dune_devices_free(struct dune_plan_device *devices, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        dune_mem_free(devices[i].name);
+        dune_mem_free(devices[i].profile);
+    }
+    dune_mem_free(devices);
+}

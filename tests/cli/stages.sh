@@ -104,9 +104,23 @@ expect 4 "too few devices" "$D" compile sequence.json --devices 1 --budget leave
 has "device, budget and number" err 'with it s1 would hold [0-9]+ leaves and [0-9]+ features, the budget is leaves_sum 140'
 expect 4 "a budget below a sub-model" "$D" compile sequence.json --budget leaves_sum=2 -o bad.json
 has "is named" err 'devices\[[0-9]\].*[0-9]+ leaves, the budget is 2'
-printf 'devices: [{name: a}, {name: b}]\nlinks: [[a, b]]\n' >tree.yaml
-expect 3 "links" "$D" compile sequence.json --topology tree.yaml -o bad.json
-has "are not supported" err 'tree.yaml:2: links is not supported: a topology is a row of devices'
+printf 'devices: [{name: a}, {name: b}, {name: c}]\nlinks: [[a, c], [b, c]]\n' >tree.yaml
+expect 0 "a network" "$D" compile sequence.json --topology tree.yaml --budget none --placement where.json -o net.json
+has "one device is enough" where.json '"devices": 1,'
+has "which is where all ways meet" where.json '"name": "c", .*"positions": \[1\]'
+has "and nothing is better" where.json '"optimal": true'
+expect 0 "its plan" "$D" verify net.json
+expect 0 "the same plan placed again" "$D" place net.json tree.yaml --budget none --traffic --json
+has "with the load of a device" out '"busy": 0.[0-9]+'
+expect 0 "as text" "$D" place net.json tree.yaml --budget none --objective resources --traffic
+has "with its proof" out 'proved: no placement has less'
+printf 'fat_tree: {pods: 2, leafs: 2}\nlayers: {leaf: {budget: leaves_sum=2}, spine: {plain: true}, super_spine: {plain: true}, egress_spine: {plain: true}, egress_leaf: {plain: true}}\n' >fat.yaml
+expect 4 "a fat tree without room" "$D" place net.json fat.yaml
+has "names a path and the budget" err 'path p1-leaf1 - p1-spine1 - super1 - espine1 - eleaf1 meets 0 of .* its budget is leaves_sum 2'
+expect 2 "--placement of a row" "$D" compile sequence.json --topology row.yaml --placement where.json -o bad.json
+printf 'devices: [{name: a}, {name: b}]\nlinks: [[a, b], [b, a]]\n' >circle.yaml
+expect 3 "a circle" "$D" compile sequence.json --topology circle.yaml -o bad.json
+has "is named" err 'circle.yaml: the links go in a circle near device a'
 printf 'devices: [{name: a}, {name: a}]\n' >twice.yaml
 expect 3 "a name twice" "$D" compile sequence.json --topology twice.yaml -o bad.json
 printf 'devices: [{profile: abacus}]\n' >prof.yaml

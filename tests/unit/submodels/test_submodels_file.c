@@ -3,6 +3,7 @@
 #include "testing.h"
 
 #include "../features/random_dataset.h"
+#include "dune/placement.h"
 #include "dune/submodel_set.h"
 
 static const char blocks_text[] = "{\"blocks\": [{\"classes\": [\"A\", \"D\"], \"features\": [\"ip.len\", \"ttl\"]},"
@@ -223,31 +224,31 @@ static void test_topology(void **state)
                {"devices:\n - {profile: abacus}", 2},
                {"devices:\n - {budget: {leaves_sum: -3}}", 2},
                {"devices:\n - {budget: [1]}", 2},
-               {"devices:\n - {name: a}\nlinks: []", 3},
+               {"devices:\n - {name: a}\nlinks: [[a, b]]", 3},
                {"devices: [{name: ''}]", 1}};
     const struct dune_budget tight = {129, 6};
-    struct dune_plan_device *dev;
+    struct dune_topology *t;
     struct dune_diag d = {0};
-    uint32_t n;
 
     (void)state;
-    assert_ok(dune_topology_parse(&dev, &n, "t", good, sizeof(good) - 1, "engine", &tight, &d), d);
-    assert_int_equal(n, 3);
-    assert_string_equal(dev[0].name, "a");
-    assert_string_equal(dev[1].name, "s2");
-    assert_string_equal(dev[0].profile, "engine");
-    assert_string_equal(dev[1].profile, "bmv2");
-    assert_int_equal(dev[0].budget.leaves_sum, 41);
-    assert_int_equal(dev[1].budget.features_distinct, 6);
-    assert_int_equal(dev[2].budget.leaves_sum, 7);
-    assert_int_equal(dev[2].budget.features_distinct, 0);
-    dune_devices_free(dev, n);
+    assert_ok(dune_network_parse(&t, "t", good, sizeof(good) - 1, "engine", &tight, &d), d);
+    assert_int_equal(t->n, 3);
+    assert_true(t->row);
+    assert_string_equal(t->dev[0].name, "a");
+    assert_string_equal(t->dev[1].name, "s2");
+    assert_string_equal(t->dev[0].profile, "engine");
+    assert_string_equal(t->dev[1].profile, "bmv2");
+    assert_int_equal(t->dev[0].budget.leaves_sum, 41);
+    assert_int_equal(t->dev[1].budget.features_distinct, 6);
+    assert_int_equal(t->dev[2].budget.leaves_sum, 7);
+    assert_int_equal(t->dev[2].budget.features_distinct, 0);
+    dune_network_free(t);
     for (size_t i = 0; i < DUNE_ARRAY_LEN(bad); i++) {
         memset(&d, 0, sizeof(d));
-        assert_int_equal(dune_topology_parse(&dev, &n, "t", bad[i].text, strlen(bad[i].text), "engine", &tight, &d),
+        assert_int_equal(dune_network_parse(&t, "t", bad[i].text, strlen(bad[i].text), "engine", &tight, &d),
                          DUNE_E_INPUT);
         assert_int_equal(d.line, bad[i].line);
-        assert_null(dev);
+        assert_null(t);
     }
 }
 
