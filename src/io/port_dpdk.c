@@ -41,14 +41,14 @@ static int eal_state; /* 0: not yet, 1: up, negative: -errno of the attempt, whi
 static void start_eal(void)
 {
     const char *text = getenv("DUNE_DPDK_EAL");
-    static char *words; /* DPDK keeps pointers into it */
+    static char words[2048]; /* DPDK keeps pointers into it */
     char *save = NULL, *w;
     char *argv[MAX_ARGS + 1] = {(char *)(uintptr_t)"dune"};
     cpu_set_t where;
     bool had = sched_getaffinity(0, sizeof(where), &where) == 0;
     int argc = 1;
 
-    words = dune_mem_strdup(text && *text ? text : DEFAULT_EAL);
+    snprintf(words, sizeof(words), "%s", text && *text ? text : DEFAULT_EAL);
     for (w = strtok_r(words, " ", &save); w && argc < MAX_ARGS; w = strtok_r(NULL, " ", &save))
         argv[argc++] = w;
     eal_state = rte_eal_init(argc, argv) < 0 ? -(rte_errno ? rte_errno : EINVAL) : 1;
