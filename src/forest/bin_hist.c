@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { BLOCK = 512, LANES = 4 };
+enum { BLOCK = 256, LANES = 4 };
 
 void dune_bin_hist_init(struct dune_bin_hist *h, const struct dune_grow_job *job)
 {
@@ -76,7 +76,7 @@ struct dune_bin_hist *dune_bin_hist_split(struct dune_bin_hist *h, const struct 
 {
     struct dune_bin_hist *s = dune_bin_hist_like(h, job);
 
-    dune_bin_hist_add(s, job, small, n);
+    dune_bin_hist_add(s, job, small, n, NULL);
     dune_bin_hist_subtract(h, s);
     return s;
 }
@@ -98,12 +98,12 @@ void dune_bin_hist_free(struct dune_bin_hist *h)
 
 /*
  * Several columns at a time: neighbouring rows often fall into the same place of a histogram, and four
- * columns are four chains of dependent additions instead of one.
+ * columns are four chains of dependent additions instead of one. Codes are those of the items' rows, or lie in the order
+ * of the items.
  */
-static inline __attribute__((always_inline)) void add_lanes(struct dune_bin_hist *h,
-                                                            const struct dune_grow_job *job,
-                                                            const struct dune_item *item, size_t n,
-                                                            uint32_t from, const uint32_t lanes)
+static inline __attribute__((always_inline)) void add_lanes(struct dune_bin_hist *h, const struct dune_grow_job *job,
+                                                            const struct dune_item *item, size_t n, uint32_t from,
+                                                            const uint32_t lanes, const uint16_t *gathered, size_t ld)
 {
     const uint16_t *code[LANES] = {0};
     uint64_t *data[LANES] = {0};
@@ -111,14 +111,14 @@ static inline __attribute__((always_inline)) void add_lanes(struct dune_bin_hist
     size_t stride = h->stride, row_stride = job->codes.stride;
 
     for (uint32_t j = 0; j < lanes; j++) {
-        code[j] = job->codes.code + job->code_col[h->col[from + j]];
+        code[j] = gathered ? gathered + (from + j) * ld : job->codes.code + job->code_col[h->col[from + j]];
         data[j] = h->data + h->offset[from + j];
     }
     for (size_t i = 0; i < n; i++) {
-        size_t at = item[i].row * row_stride, local = item[i].local;
+        size_t at = gathered ? i : item[i].row * row_stride, local = item[i].local;
         uint64_t w = item[i].w;
 
-        if (from == 0 && i + DUNE_AHEAD < n)
+        if (!gathered && from == 0 && i + DUNE_AHEAD < n)
             __builtin_prefetch(job->codes.code + item[i + DUNE_AHEAD].row * row_stride);
 #pragma GCC unroll 4
         for (uint32_t j = 0; j < lanes; j++) {
@@ -130,21 +130,74 @@ static inline __attribute__((always_inline)) void add_lanes(struct dune_bin_hist
     }
 }
 
+static inline __attribute__((always_inline)) void add_block(struct dune_bin_hist *h, const struct dune_grow_job *job,
+                                                            const struct dune_item *item, size_t n,
+                                                            const uint16_t *gathered, size_t ld)
+{
+    uint32_t c = 0;
+
+    for (; c + LANES <= h->n_cols; c += LANES)
+        add_lanes(h, job, item, n, c, LANES, gathered, ld);
+    if (h->n_cols - c == 3)
+        add_lanes(h, job, item, n, c, 3, gathered, ld);
+    else if (h->n_cols - c == 2)
+        add_lanes(h, job, item, n, c, 2, gathered, ld);
+    else if (h->n_cols - c == 1)
+        add_lanes(h, job, item, n, c, 1, gathered, ld);
+}
+
+static inline __attribute__((always_inline)) void gather_lanes(const struct dune_bin_hist *h, const struct dune_grow_job *job,
+                                                               const struct dune_item *item, size_t n, uint32_t from,
+                                                               const uint32_t lanes, uint16_t *to, size_t ld)
+{
+    const uint16_t *code[LANES] = {0};
+    uint16_t *out[LANES] = {0};
+    size_t row_stride = job->codes.stride;
+
+    for (uint32_t j = 0; j < lanes; j++) {
+        code[j] = job->codes.code + job->code_col[h->col[from + j]];
+        out[j] = to + (from + j) * ld;
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t at = item[i].row * row_stride;
+
+#pragma GCC unroll 4
+        for (uint32_t j = 0; j < lanes; j++)
+            out[j][i] = code[j][at];
+    }
+}
+
+/* Each row is fetched once, later passes read on and on. `to` has ld places per column; len rows of the n left. */
+static void gather(const struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_item *item, size_t len,
+                   size_t n, uint16_t *to, size_t ld)
+{
+    size_t row_stride = job->codes.stride, last = row_stride * sizeof(uint16_t) - 1;
+    uint32_t c = 0;
+
+    for (size_t i = len; i < DUNE_MIN(len + BLOCK, n); i++) { /* the next block */
+        const char *far = (const char *)(job->codes.code + item[i].row * row_stride);
+
+        __builtin_prefetch(far);
+        __builtin_prefetch(far + last);
+    }
+    for (; c + LANES <= h->n_cols; c += LANES)
+        gather_lanes(h, job, item, len, c, LANES, to, ld);
+    for (; c < h->n_cols; c++)
+        gather_lanes(h, job, item, len, c, 1, to, ld);
+}
+
 /* A block of rows at a time, so that their codes are read from memory once for all columns. */
 void dune_bin_hist_add(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_item *item,
-                       size_t n)
+                       size_t n, uint16_t *gathered)
 {
     for (size_t i = 0; i < n; i += BLOCK) {
         size_t len = DUNE_MIN(n - i, (size_t)BLOCK);
-        uint32_t c = 0;
 
-        for (; c + LANES <= h->n_cols; c += LANES)
-            add_lanes(h, job, item + i, len, c, LANES);
-        if (h->n_cols - c == 3)
-            add_lanes(h, job, item + i, len, c, 3);
-        else if (h->n_cols - c == 2)
-            add_lanes(h, job, item + i, len, c, 2);
-        else if (h->n_cols - c == 1)
-            add_lanes(h, job, item + i, len, c, 1);
+        if (gathered) {
+            gather(h, job, item + i, len, n - i, gathered + i, n);
+            add_block(h, job, item + i, len, gathered + i, n);
+        } else {
+            add_block(h, job, item + i, len, NULL, 0);
+        }
     }
 }

@@ -25,8 +25,8 @@ void dune_bin_hist_fini(struct dune_bin_hist *h);
 /* An empty one for other rows of the same columns and classes; a minus b, where b's rows are some of a's. */
 struct dune_bin_hist *dune_bin_hist_like(const struct dune_bin_hist *h, const struct dune_grow_job *job);
 void dune_bin_hist_subtract(struct dune_bin_hist *a, const struct dune_bin_hist *b);
-/* Adds rows, whose local classes are set. */
+/* Adds rows, whose local classes are set. Not NULL: their codes are left in gathered[n_cols][n]. */
 void dune_bin_hist_add(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_item *item,
-                       size_t n);
+                       size_t n, uint16_t *gathered);
 
 #endif

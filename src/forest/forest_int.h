@@ -64,6 +64,7 @@ void dune_codes_fini(struct dune_codes *c, uint32_t n_cols);
 struct dune_tuning {
     uint32_t max_bins; /* per column, 256 */
     uint32_t few_rows; /* nodes of up to so many rows are sorted instead of binned, at most 64 */
+    uint32_t near_bytes; /* codes of so many bytes are read where they are, 256 KiB */
     bool plain;        /* neither: sort values only */
 };
 int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
@@ -123,6 +124,21 @@ static inline uint32_t dune_value(const struct dune_grow_job *job, uint32_t col,
 {
     return job->col[col][job->global ? job->global[row] : row];
 }
+/* near_rows.c: copies of the codes of a node's rows, shared by the nodes below it. */
+struct dune_near {
+    uint16_t *code;   /* [n][stride] */
+    uint32_t *global; /* [n] rows of the table */
+    size_t n;
+    uint32_t users;
+};
+/* Whether n rows of `from` (NULL: the table) are few enough for a copy of their own. */
+bool dune_near_pays(const struct dune_near *from, size_t n, const struct dune_grow_job *job);
+/* From now on the items speak of rows of the copy. */
+struct dune_near *dune_near_new(const struct dune_near *from, const uint16_t *table, const struct dune_grow_job *job,
+                                struct dune_item *item, size_t n);
+struct dune_near *dune_near_share(struct dune_near *k); /* NULL is fine */
+void dune_near_drop(struct dune_near *k);
+
 /* tree_grow.c: DUNE_E_INTERRUPTED or 0. */
 int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job);
 void dune_tree_fini(struct dune_tree *tr);
@@ -153,7 +169,11 @@ bool dune_search_rows(struct dune_row_search *s, const struct dune_part *p, uint
 /* search_bins.c: histograms over bins, values only where a bound says so. Weights below 2^52. */
 #define DUNE_BIN_WEIGHT (UINT64_C(1) << 52)
 struct dune_bin_search;
-struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uint64_t *key, uint64_t *tmp);
+/* key and tmp have a place for each of n_items rows; searches look at `want` columns as a rule. */
+struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uint64_t *key, uint64_t *tmp, size_t n_items,
+                                            uint32_t want);
+/* The codes of a column in the order of the rows of the node that was searched last, or NULL. */
+const uint16_t *dune_bin_search_codes(const struct dune_bin_search *s, int32_t col);
 void dune_bin_search_free(struct dune_bin_search *s);
 /* The best cut of n columns; false where none of them can be cut. */
 /* Whether a node of n rows should keep its histograms for its children: the smaller child's are counted,

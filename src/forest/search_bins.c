@@ -21,7 +21,7 @@
 typedef double v4d __attribute__((vector_size(32), aligned(8)));
 typedef uint64_t v4u __attribute__((vector_size(32), aligned(8)));
 
-enum { BINS = DUNE_BINS };
+enum { BINS = DUNE_BINS, GATHER = 16 };
 /* Relative slack of every bound: far above the rounding of sums over thousands of classes. */
 #define SLACK 1e-10
 
@@ -29,6 +29,7 @@ struct column { /* what is known about one searched column */
     uint32_t col;
     const struct dune_coded *coded;
     const uint16_t *code; /* of row r: code[r * stride of the codes] */
+    const uint16_t *gathered; /* the same in the order of the node's rows, or NULL */
     const uint64_t *hist; /* [bin][stride] */
     uint32_t n_seen;
     uint8_t seen[BINS]; /* bins with rows in the node, ascending */
@@ -46,10 +47,14 @@ struct dune_bin_search {
     double squares;             /* of the node's class weights */
     v4d *all, *left;            /* [stride / 4] class weights of the node, and left of a place */
     uint64_t *exact;            /* [3][n_local] */
+    uint16_t *gathered;         /* codes of the node's rows, column after column */
+    uint32_t n_gathered;        /* columns in it now */
+    uint32_t room;              /* columns it is for, all rows of the tree; 0: none */
     bool avx2;
 };
 
-struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uint64_t *key, uint64_t *tmp)
+struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uint64_t *key, uint64_t *tmp, size_t n_items,
+                                            uint32_t want)
 {
     struct dune_bin_search *s = DUNE_NEW(struct dune_bin_search);
     size_t vectors = (job->n_classes + 3) / 4;
@@ -63,6 +68,8 @@ struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uin
     s->all = dune_mem_alloc(vectors, sizeof(v4d));
     s->left = dune_mem_alloc(vectors, sizeof(v4d));
     s->exact = DUNE_NEW_N(uint64_t, 3 * job->n_classes);
+    s->room = want < job->n_cols && want <= GATHER ? want : 0;
+    s->gathered = s->room ? dune_mem_alloc_big(n_items, s->room * sizeof(*s->gathered)) : NULL;
 #ifdef __x86_64__
     s->avx2 = __builtin_cpu_supports("avx2");
 #endif
@@ -79,6 +86,7 @@ void dune_bin_search_free(struct dune_bin_search *s)
     dune_mem_free(s->all);
     dune_mem_free(s->left);
     dune_mem_free(s->exact);
+    dune_mem_free(s->gathered);
     dune_mem_free(s);
 }
 
@@ -111,7 +119,8 @@ static bool is_empty(const struct column *k, uint32_t bin, uint32_t stride)
     return !any;
 }
 
-static void set_column(struct dune_bin_search *s, const struct dune_bin_hist *h, uint32_t i, bool kept)
+static void set_column(struct dune_bin_search *s, const struct dune_part *p, const struct dune_bin_hist *h, uint32_t i,
+                       bool kept)
 {
     const struct dune_codes *codes = &s->job->codes;
     const uint8_t *has = h->has + (size_t)i * BINS;
@@ -120,6 +129,7 @@ static void set_column(struct dune_bin_search *s, const struct dune_bin_hist *h,
     k->col = h->col[i];
     k->coded = &codes->col[s->job->code_col[k->col]];
     k->code = codes->code + s->job->code_col[k->col];
+    k->gathered = s->n_gathered ? s->gathered + i * p->n : NULL;
     k->hist = h->data + h->offset[i];
     k->n_seen = 0;
     for (uint32_t b = 0; b < k->coded->n_bins; b += 8) { /* eight flags at a time, most are 0 */
@@ -138,12 +148,15 @@ static void set_column(struct dune_bin_search *s, const struct dune_bin_hist *h,
 /* Leaves the histograms zero for the next node. */
 static void clear(struct dune_bin_search *s, uint32_t n)
 {
+    const v4u zero = {0};
+
     for (uint32_t c = 0; c < n; c++) {
         const struct column *k = &s->column[c];
         uint64_t *data = s->fresh.data + s->fresh.offset[c];
 
         for (uint32_t i = 0; i < k->n_seen; i++)
-            memset(data + (size_t)k->seen[i] * s->stride, 0, s->stride * sizeof(*data));
+            for (uint32_t j = 0; j < s->stride; j += 4) /* too short for memset */
+                *(v4u *)(void *)(data + (size_t)k->seen[i] * s->stride + j) = zero;
     }
 }
 
@@ -451,6 +464,11 @@ static bool search_values(struct dune_bin_search *s, const struct dune_part *p, 
     return found;
 }
 
+static inline uint32_t code_at(const struct column *k, const struct dune_part *p, size_t i, size_t stride)
+{
+    return k->gathered ? k->gathered[i] : k->code[p->item[i].row * stride];
+}
+
 /* Rows of the opened bins, sorted by value: by code where that says the same. */
 static size_t sort_open(struct dune_bin_search *s, const struct dune_part *p, const struct column *k,
                         const uint8_t *open)
@@ -458,12 +476,12 @@ static size_t sort_open(struct dune_bin_search *s, const struct dune_part *p, co
     size_t n = 0, stride = s->job->codes.stride;
 
     for (size_t i = 0; i < p->n; i++) {
-        uint32_t row = p->item[i].row, code = k->code[row * stride];
+        uint32_t code = code_at(k, p, i, stride);
 
-        if (i + DUNE_AHEAD < p->n)
+        if (!k->gathered && i + DUNE_AHEAD < p->n)
             __builtin_prefetch(k->code + p->item[i + DUNE_AHEAD].row * stride);
         if (open[code >> 8])
-            s->key[n++] = (uint64_t)(k->coded->exact ? code : dune_value(s->job, k->col, row)) << 32 | i;
+            s->key[n++] = (uint64_t)(k->coded->exact ? code : dune_value(s->job, k->col, p->item[i].row)) << 32 | i;
     }
     dune_sort_u64(s->key, s->tmp, n, UINT64_C(0xffffffff) << 32);
     return n;
@@ -485,7 +503,7 @@ static bool search_inside(struct dune_bin_search *s, const struct dune_part *p, 
         size_t to = from;
 
         if (open[k->seen[i]]) {
-            while (to < n && k->code[p->item[(uint32_t)s->key[to]].row * stride] >> 8 == k->seen[i])
+            while (to < n && code_at(k, p, (uint32_t)s->key[to], stride) >> 8 == k->seen[i])
                 to++;
             if (s->key[from] >> 32 != s->key[to - 1] >> 32)
                 found |= search_values(s, p, k, s->key + from, to - from, k->seen[i], before, best);
@@ -503,6 +521,7 @@ static struct dune_bin_hist *histograms(struct dune_bin_search *s, const struct 
 {
     struct dune_bin_hist *h = p->kept ? *p->kept : NULL;
 
+    s->n_gathered = 0;
     if (h) {
         set_local(s, p, h);
         return h;
@@ -510,7 +529,8 @@ static struct dune_bin_hist *histograms(struct dune_bin_search *s, const struct 
     h = &s->fresh;
     dune_bin_hist_plan(h, s->job, p, col, n);
     set_local(s, p, h);
-    dune_bin_hist_add(h, s->job, p->item, p->n);
+    s->n_gathered = h->n_cols <= s->room ? h->n_cols : 0;
+    dune_bin_hist_add(h, s->job, p->item, p->n, s->n_gathered ? s->gathered : NULL);
     if (p->kept && dune_bin_hist_pays(h, p->n, p->n_tree)) { /* hands them over, begins new ones */
         *p->kept = dune_mem_alloc(1, sizeof(*h));
         **p->kept = *h;
@@ -530,7 +550,7 @@ bool dune_search_bins(struct dune_bin_search *s, const struct dune_part *p, cons
     for (uint32_t i = 0; i < h->n_cols; i++) {
         struct column *k = &s->column[i];
 
-        set_column(s, h, i, h != &s->fresh);
+        set_column(s, p, h, i, h != &s->fresh);
         if (k->n_seen == 1 && !k->coded->multi[k->seen[0]] && k->col < 64)
             *p->constant |= UINT64_C(1) << k->col;
         scan(s, k, (double)p->all);
@@ -541,4 +561,12 @@ bool dune_search_bins(struct dune_bin_search *s, const struct dune_part *p, cons
     if (h == &s->fresh)
         clear(s, h->n_cols);
     return found;
+}
+
+const uint16_t *dune_bin_search_codes(const struct dune_bin_search *s, int32_t col)
+{
+    for (uint32_t i = 0; i < s->n_gathered; i++)
+        if ((int32_t)s->column[i].col == col)
+            return s->column[i].gathered;
+    return NULL;
 }

@@ -29,6 +29,8 @@ int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t
     tr->tune = *tune;
     if (!tr->tune.few_rows || tr->tune.few_rows > DUNE_FEW_ROWS)
         tr->tune.few_rows = DUNE_FEW_ROWS;
+    if (!tr->tune.near_bytes)
+        tr->tune.near_bytes = 256 * 1024;
     dune_codes_make(&tr->codes, t, tune->max_bins ? tune->max_bins : 256, threads);
     *out = tr;
     return 0;
@@ -108,23 +110,48 @@ static int choose_columns(struct fit *fit, const struct dune_trainer *tr, dune_f
     return 0;
 }
 
-/* Weights of a bootstrap sample: as many draws as rows in use. */
+/* dune_rng_below for many draws below the same n < 2^32, without its divisions. */
+struct draws {
+    uint64_t n, limit, inverse;
+};
+
+static struct draws draws_below(uint64_t n)
+{
+    return (struct draws){n, UINT64_MAX - UINT64_MAX % n, UINT64_MAX / n};
+}
+
+static uint64_t draw(const struct draws *k, struct dune_rng *r)
+{
+    uint64_t x, rest;
+
+    do
+        x = dune_rng_u64(r);
+    while (x >= k->limit);
+    rest = x - (uint64_t)((dune_u128)x * k->inverse >> 64) * k->n; /* the quotient is too small by 2 at most */
+    while (rest >= k->n)
+        rest -= k->n;
+    return rest;
+}
+
+/* Weights of a bootstrap sample: as many draws as rows in use. Draws are counted first: their places are random, and counts
+ * of all rows stay in a cache. */
 static int draw_sample(const struct fit *fit, uint64_t tree, uint64_t *w)
 {
+    uint32_t *drawn = DUNE_NEW_N(uint32_t, fit->n_used);
+    const struct draws below = draws_below(fit->n_used);
     struct dune_rng rng;
-    uint64_t sum = 0;
+    dune_u128 sum = 0;
 
     memset(w, 0, fit->job.n_rows * sizeof(*w));
     dune_rng_init(&rng, fit->cfg.seed, tree, 0, 1);
+    for (size_t i = 0; i < fit->n_used; i++)
+        drawn[draw(&below, &rng)]++;
     for (size_t i = 0; i < fit->n_used; i++) {
-        uint32_t r = fit->used[dune_rng_below(&rng, fit->n_used)];
-
-        if (fit->job.w[r] > DUNE_MAX_WEIGHT - sum)
-            return DUNE_E_INPUT;
-        sum += fit->job.w[r];
-        w[r] += fit->job.w[r];
+        sum += (dune_u128)fit->job.w[fit->used[i]] * drawn[i];
+        w[fit->used[i]] = fit->job.w[fit->used[i]] * drawn[i];
     }
-    return 0;
+    dune_mem_free(drawn);
+    return sum > DUNE_MAX_WEIGHT ? DUNE_E_INPUT : 0;
 }
 
 static void grow_tree(void *ctx, size_t i)

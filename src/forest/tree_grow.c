@@ -11,6 +11,8 @@ struct pending {
     uint64_t path;     /* key of its random draws */
     uint64_t constant; /* columns known to have one value, see struct dune_part */
     struct dune_bin_hist *kept; /* owned; NULL: none */
+    struct dune_near *near;     /* where the codes of its rows are; NULL: in the table */
+    uint16_t *code;  /* owned: codes of the column of the cut, in the order of the rows; NULL: look at the rows */
     struct dune_cut cut;
     struct dune_gain gain;
     uint32_t same;  /* the node of an earlier growth with the same rows, or DUNE_NO_NODE */
@@ -29,11 +31,7 @@ struct grow {
     uint32_t *draw;               /* [n_cols] the same while nothing is drawn */
     uint32_t *try;                /* [n_cols] drawn and not known to be constant */
     uint32_t want;                /* columns looked at per node */
-    /* Depth-first growth: the subtree in hand, when it is small, works on a copy of its codes. */
     struct dune_codes table;      /* codes of the whole table */
-    uint16_t *near_code;          /* [near_rows][stride] */
-    uint32_t *near_global;        /* [near_rows] rows of the table */
-    size_t near_rows, near_begin, near_end;
     const struct dune_grown_tree *from; /* the earlier growth, or NULL */
     const struct dune_tree *from_tree;
 };
@@ -102,6 +100,18 @@ static bool search(struct grow *g, const struct dune_part *part, const uint32_t 
     return found;
 }
 
+/* What the search has read of the column of the cut, for the partition. */
+static void keep_codes(const struct grow *g, struct pending *p)
+{
+    const uint16_t *code = dune_bin_search_codes(g->bins, p->cut.feat);
+    size_t n = p->end - p->begin;
+
+    if (!code)
+        return;
+    p->code = dune_mem_alloc(n, sizeof(*p->code));
+    memcpy(p->code, code, n * sizeof(*p->code));
+}
+
 /* Fills p->cut; feat stays -1 where the node has to stay a leaf. */
 static void find_cut(struct grow *g, struct pending *p)
 {
@@ -139,8 +149,11 @@ static void find_cut(struct grow *g, struct pending *p)
         found = n && search(g, &part, g->try, n, &p->cut);
         done = want++;
     }
-    if (found)
-        dune_gain_make(&p->gain, &p->cut, part.squares);
+    if (!found)
+        return;
+    dune_gain_make(&p->gain, &p->cut, part.squares);
+    if (g->bins && part.n > job->tune.few_rows && p->cut.edge >= 0)
+        keep_codes(g, p);
 }
 
 /* a is to be split before b. */
@@ -198,10 +211,10 @@ static size_t partition_codes(struct grow *g, const struct pending *p, struct bo
 
     for (size_t i = p->begin; i < p->end; i++) {
         struct dune_item it = g->item[i];
-        int32_t c = code[it.row * stride], l, r;
+        int32_t c = p->code ? p->code[i - p->begin] : code[it.row * stride], l, r;
         bool goes_left = c <= edge;
 
-        if (i + DUNE_AHEAD < p->end)
+        if (!p->code && i + DUNE_AHEAD < p->end)
             __builtin_prefetch(code + g->item[i + DUNE_AHEAD].row * stride);
 
         l = goes_left ? c : -1;
@@ -304,7 +317,7 @@ static void make_children(struct grow *g, const struct pending *p, size_t middle
         child[s] = (struct pending){.id = new_node(g, p->id), .depth = p->depth + 1,
                                     .begin = s ? middle : p->begin, .end = s ? p->end : middle,
                                     .path = dune_mix64(p->path, s + 1), .constant = p->constant,
-                                    .same = DUNE_NO_NODE};
+                                    .near = dune_near_share(p->near), .same = DUNE_NO_NODE};
 }
 
 static void note_split(struct grow *g, const struct pending *p, const struct pending child[2])
@@ -331,6 +344,13 @@ static void repeat_split(struct grow *g, struct pending *p, struct pending child
     note_split(g, p, child);
 }
 
+/* Searches and partitions read codes through the job: those near the node's rows, or the table. */
+static void look_near(struct grow *g, const struct pending *p)
+{
+    g->job->codes.code = p->near ? p->near->code : g->table.code;
+    g->job->global = p->near ? p->near->global : NULL;
+}
+
 static void split(struct grow *g, struct pending *p, struct pending child[2])
 {
     size_t middle;
@@ -338,15 +358,20 @@ static void split(struct grow *g, struct pending *p, struct pending child[2])
 
     if (p->same_cut && g->from_tree->node[p->same].feat >= 0) {
         repeat_split(g, p, child);
+        dune_near_drop(p->near);
         return;
     }
+    look_near(g, p);
     middle = partition(g, p);
+    dune_mem_free(p->code);
+    p->code = NULL;
     small = middle - p->begin > p->end - middle;
 
     make_children(g, p, middle, child);
     count_children(g, p->id, child, small);
     hand_down(g, p, child, small);
     note_split(g, p, child);
+    dune_near_drop(p->near);
 }
 
 /* The best cut among more columns is the best among fewer, if its column is still there; and where there
@@ -366,17 +391,47 @@ static bool known_cut(const struct grow *g, struct pending *p)
     return p->same_cut || old->cut.feat < 0;
 }
 
+static void come_near(struct grow *g, struct pending *p)
+{
+    struct dune_near *from = p->near;
+
+    look_near(g, p);
+    if (!g->bins || !dune_near_pays(from, p->end - p->begin, g->job))
+        return;
+    p->near = dune_near_new(from, g->table.code, g->job, g->item + p->begin, p->end - p->begin);
+    dune_near_drop(from);
+    look_near(g, p);
+}
+
+/* A node that stays a leaf. */
+static void leave(struct grow *g, struct pending *p)
+{
+    if (p->near && g->job->note) /* rows are handed on as rows of the table */
+        for (size_t i = p->begin; i < p->end; i++)
+            g->item[i].row = p->near->global[g->item[i].row];
+    dune_near_drop(p->near);
+    dune_bin_hist_free(p->kept);
+    dune_mem_free(p->code);
+    p->near = NULL;
+    p->kept = NULL;
+    p->code = NULL;
+}
+
 /* Looks for the cut of a node; false where it has to stay a leaf. */
 static bool open_node(struct grow *g, struct pending *p)
 {
-    if (!known_cut(g, p))
+    if (!known_cut(g, p)) {
+        come_near(g, p);
         find_cut(g, p);
+    }
     if (g->job->note)
         dune_grown_note(g->job->note, p->id, p->begin, p->end, &p->cut, &p->gain);
     if (p->kept && (p->cut.feat < 0 || !dune_bin_hist_pays(p->kept, p->end - p->begin, g->n_items))) {
         dune_bin_hist_free(p->kept);
         p->kept = NULL;
     }
+    if (p->cut.feat < 0)
+        leave(g, p);
     return p->cut.feat >= 0;
 }
 
@@ -399,40 +454,13 @@ static int grow_best_first(struct grow *g, struct pending *root)
         for (int s = 0; s < 2 && leaves < g->job->cfg->max_leaves; s++)
             if (open_node(g, &child[s]))
                 heap_push(g, &child[s]);
-        for (int s = 0; s < 2 && leaves == g->job->cfg->max_leaves && g->job->note; s++)
-            dune_grown_note(g->job->note, child[s].id, child[s].begin, child[s].end, NULL, NULL);
+        for (int s = 0; s < 2 && leaves == g->job->cfg->max_leaves; s++) {
+            if (g->job->note)
+                dune_grown_note(g->job->note, child[s].id, child[s].begin, child[s].end, NULL, NULL);
+            leave(g, &child[s]);
+        }
     }
     return 0;
-}
-
-/*
- * Brings the codes of p's rows together: all of its subtree is grown before any other node, and reads
- * them again at every level. Items then speak of rows of the copy; nobody needs them afterwards.
- */
-static void come_near(struct grow *g, const struct pending *p)
-{
-    size_t n = p->end - p->begin, stride = g->table.stride;
-
-    if (p->begin >= g->near_begin && p->end <= g->near_end)
-        return;
-    g->job->codes.code = g->table.code;
-    g->job->global = NULL;
-    g->near_begin = g->near_end = 0;
-    if (n > g->near_rows || n < g->job->tune.few_rows)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        struct dune_item *it = &g->item[p->begin + i];
-
-        if (i + DUNE_AHEAD < n)
-            __builtin_prefetch(g->table.code + it[DUNE_AHEAD].row * stride);
-        memcpy(g->near_code + i * stride, g->table.code + it->row * stride, stride * sizeof(uint16_t));
-        g->near_global[i] = it->row;
-        it->row = (uint32_t)i;
-    }
-    g->job->codes.code = g->near_code;
-    g->job->global = g->near_global;
-    g->near_begin = p->begin;
-    g->near_end = p->end;
 }
 
 static int grow_depth_first(struct grow *g, struct pending *root)
@@ -445,8 +473,6 @@ static int grow_depth_first(struct grow *g, struct pending *root)
         if (dune_interrupted())
             return DUNE_E_INTERRUPTED;
         p = g->open.data[--g->open.len];
-        if (g->near_rows)
-            come_near(g, &p);
         split(g, &p, child);
         for (int s = 1; s >= 0; s--) /* the left one is split first */
             if (open_node(g, &child[s]))
@@ -454,8 +480,6 @@ static int grow_depth_first(struct grow *g, struct pending *root)
     }
     return 0;
 }
-
-enum { NEAR_BYTES = 512 * 1024 };
 
 static void take_rows(struct grow *g)
 {
@@ -497,12 +521,7 @@ static void start(struct grow *g)
         .tmp = dune_mem_alloc(g->n_items, sizeof(uint64_t)), .left = DUNE_NEW_N(uint64_t, job->n_classes),
         .right = DUNE_NEW_N(uint64_t, job->n_classes)};
     if (all < DUNE_BIN_WEIGHT && !job->tune.plain)
-        g->bins = dune_bin_search_new(job, g->rows.key, g->rows.tmp);
-    if (g->bins && !job->cfg->max_leaves) {
-        g->near_rows = DUNE_MIN(NEAR_BYTES / (job->codes.stride * sizeof(uint16_t)), g->n_items / 2);
-        g->near_code = dune_mem_alloc(g->near_rows, job->codes.stride * sizeof(uint16_t));
-        g->near_global = dune_mem_alloc(g->near_rows, sizeof(*g->near_global));
-    }
+        g->bins = dune_bin_search_new(job, g->rows.key, g->rows.tmp, g->n_items, draws_wanted(job));
     g->want = draws_wanted(job);
     g->column = DUNE_NEW_N(uint32_t, job->n_cols);
     g->draw = DUNE_NEW_N(uint32_t, job->n_cols);
@@ -520,13 +539,9 @@ static void stop(struct grow *g)
     dune_mem_free(g->rows.left);
     dune_mem_free(g->rows.right);
     dune_bin_search_free(g->bins);
-    dune_mem_free(g->near_code);
-    dune_mem_free(g->near_global);
     dune_mem_free(g->column);
     dune_mem_free(g->draw);
     dune_mem_free(g->try);
-    for (size_t i = 0; i < g->open.len; i++)
-        dune_bin_hist_free(g->open.data[i].kept);
     DUNE_VEC_FREE(&g->open);
 }
 
@@ -548,6 +563,8 @@ int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job)
     add_rows(&g, 0, 0, g.n_items);
     root.end = g.n_items;
     rc = job->cfg->max_leaves ? grow_best_first(&g, &root) : grow_depth_first(&g, &root);
+    for (size_t i = 0; i < g.open.len; i++)
+        leave(&g, &g.open.data[i]);
     if (rc == 0)
         leave_rows(&g);
     stop(&g);

@@ -231,7 +231,8 @@ static void test_same_as_naive(void **state)
     for (int k = 0; k < 4000; k++) {
         uint64_t max_weight = k % 3 ? MAX_W : 1;
         struct dune_tuning tune = {.max_bins = 1u << dune_rng_below(&r, 9),
-                                   .few_rows = 1u << dune_rng_below(&r, 8)};
+                                   .few_rows = 1u << dune_rng_below(&r, 8),
+                                   .near_bytes = dune_rng_below(&r, 2) ? 1 : 0};
 
         random_table(&t, &r, MAX_ROWS, 7, 5, max_weight);
         random_cfg(&cfg, &r, max_weight);
@@ -332,7 +333,8 @@ static void test_threads(void **state)
 /* Larger tables, where bins hold many values: every way to search gives the tree of plain sorting. */
 static void test_tunings(void **state)
 {
-    static const struct dune_tuning tune[] = {{.plain = true}, {0}, {.max_bins = 7}, {.max_bins = 60, .few_rows = 1}};
+    static const struct dune_tuning tune[] = {{.plain = true}, {0}, {.max_bins = 7}, {.max_bins = 60, .few_rows = 1},
+                                                {.near_bytes = 1}, {.max_bins = 60, .few_rows = 2, .near_bytes = 1}};
     struct dune_rng r;
     struct dune_diag d = {0};
 
@@ -467,9 +469,11 @@ static void test_regrowth(void **state)
         struct dune_trainer *tr;
         struct dune_diag d = {0};
 
+        const struct dune_tuning near = {.few_rows = 4, .near_bytes = 1}, usual = {0};
+
         random_table(&t, &r, round % 3 ? 120 : 1500, 12, 6, 500);
         random_cfg(&cfg, &r, 500);
-        assert_ok(dune_trainer_new(&tr, &t, 1, &d), d);
+        assert_ok(dune_trainer_new_tuned(&tr, &t, 1, round % 2 ? &near : &usual, &d), d);
         check_regrowth(tr, &t, &cfg, &r, &taken);
         dune_trainer_free(tr);
         free_table(&t);
