@@ -78,6 +78,15 @@ cp "$ROOT/tests/fuzz/corpus/p4_report/resources.txt" run/p4/s1/s1.out/logs/mau.r
 expect 0 "with what the P4 compiler said" "$D" report run --text
 has "stages beside each other" out '^s1 +stages +[0-9]+ +2 '
 has "and cycles" out '^s1 +cycles of the ingress +[0-9]+ +290 '
+# The same from summaries as the compiler's own scripts write them: more columns, a table of shares, a list of tables.
+cp "$ROOT/tests/golden/p4/compiled/metrics.json" run/p4/s1/s1.out/logs/metrics.json
+cp "$ROOT/tests/golden/p4/compiled/mau.resources.txt" run/p4/s1/s1.out/logs/mau.resources.log
+expect 0 "with a compiler's whole summaries" "$D" report run --text
+has "its stages, of those in use" out '^s1 +stages +[0-9]+ +3 '
+has "its SRAM" out '^s1 +SRAM blocks +[0-9]+ +13 '
+has "its TCAM" out '^s1 +TCAM blocks +[0-9]+ +4 '
+has "its map RAMs" out '^s1 +map RAMs +[0-9]+ +5 '
+has "its cycles" out '^s1 +cycles of the ingress +[0-9]+ +96 '
 rm -r run/p4/s1
 expect 0 "without it" "$D" report run --text
 has "is said" out "the compiler's numbers: no metrics.json"

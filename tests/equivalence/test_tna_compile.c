@@ -46,7 +46,7 @@ static const struct shape shapes[] = {
     {"tight-ipv6-32k", "tofino1", 32768, 1, 1, 1, 129, TIGHT, .ipv6 = true},
     {"two-generations-16k", "tofino1", 16384, 2, 1, 1, 129, TIGHT},
     {"two-submodels-32k", "tofino1", 32768, 1, 2, 1, 65, TIGHT, .refused = true},
-    {"two-submodels-16k", "tofino1", 16384, 1, 2, 1, 65, TIGHT, .flags = NO_EXIT},
+    {"two-submodels-32k-no-exit", "tofino1", 32768, 1, 2, 1, 65, TIGHT, .flags = NO_EXIT},
     {"loose-32k", "tofino1", 32768, 1, 1, 1, 400, LOOSE},
     {"ipv6-64k-t2", "tofino2", 65536, 1, 1, 1, 129, TIGHT, .ipv6 = true},
     {"two-generations-32k-t2", "tofino2", 32768, 2, 1, 1, 129, TIGHT, .ipv6 = true},

@@ -508,10 +508,8 @@ static void action_rows(struct p4_entries *e, const struct p4_shape *s, uint32_t
             r.any = c->action_any;
             r.action = c->action == DUNE_ACTION_DROP ? "do_drop" : "do_mirror";
             act_row(e, s, g, &r, &priority);
-            if (c->action == DUNE_ACTION_MIRROR) {
+            if (c->action == DUNE_ACTION_MIRROR)
                 p4_value(e, "session", 10, i + 1);
-                p4_value(e, "cls", 8, i + 1);
-            }
         } else if (last && c->action == DUNE_ACTION_MARK) {
             r.action = "do_mark";
             act_row(e, s, g, &r, &priority);
