@@ -150,7 +150,7 @@ def main():
             print(f"update {done + 1}, {name}: {e}")
             return 1
         done += 1
-    print(f"{done} updates of {len(set(k[0] for k in used))} tables agree")
+    print(f"# {done} updates of {len(set(k[0] for k in used))} tables agree")
     return 0 if done else 1
 
 
