@@ -47,6 +47,7 @@ struct dune_planner_cfg {
     unsigned threads;
     double time_limit_s;   /* the search stops here, and the best so far is judged and planned; 0: by effort */
     const struct dune_plan_device *device; /* [devices] with budgets and profiles of their own; NULL: all alike */
+    uint64_t search_rows;  /* rows of train that choices are made on, a drawn part beyond that; 0: by effort */
     const char *log;       /* file with the scores of a search, to go on from where it was interrupted; or NULL */
     double want_precision; /* min_confidence per class is set to reach it on folds; 0: none is set */
     bool open_world;       /* the notes also have false claims on classes that were left out */

@@ -38,6 +38,7 @@ struct dune_space {
     uint16_t *item_cls;
     uint64_t *item_w;    /* flow level: DUNE_WEIGHT_ONE per flow in total */
     uint64_t *item_pkts; /* packet level: packets this item stands for */
+    uint32_t *weight;    /* [n_classes] of a flow, in 1/65536, or NULL: all 1; see dune_space_weigh */
     struct dune_space_view *view[16][DUNE_N_MODES]; /* [n][mode], made by dune_space_view */
 };
 
@@ -45,6 +46,8 @@ struct dune_space {
 int dune_space_new(struct dune_space **out, const struct dune_dataset *ds, enum dune_split split,
                    const uint8_t *use, unsigned max_n, unsigned threads, struct dune_diag *d) DUNE_MUST_USE;
 void dune_space_free(struct dune_space *s);
+/* Flows of class c weigh weight[c] / 65536, in training and at flow level; right after dune_space_new. */
+void dune_space_weigh(struct dune_space *s, const uint32_t *weight);
 /* The validation split of train as flow masks of the space, [n_flows] each (dune_validation_make). */
 void dune_space_validation(const struct dune_space *s, uint8_t *train, uint8_t *valid);
 /* Makes the table and trainer of (n, mode) once; not thread-safe, call before going parallel. */

@@ -13,7 +13,7 @@ struct config {
     const char *out, *budget, *profile, *features, *solution, *choice;
     const char *open_world, *background, *pareto, *topology, *syn_timeout;
     double want_precision, want_f1, time_limit;
-    uint32_t devices;
+    uint32_t devices, search_rows;
     bool tuned, explain;
 };
 
@@ -27,6 +27,9 @@ static const struct cli_option options[] = {
      "the devices, each with its own budget and profile, in place of --devices"},
     {"time-limit", 0, CLI_DOUBLE, offsetof(struct config, time_limit), "SECONDS", NULL,
      "stop searching then, and plan with the best so far", false, 0, 1e9},
+    {"search-rows", 0, CLI_U32, offsetof(struct config, search_rows), "N", NULL,
+     "choose on so many rows, drawn by class, and fit to all (default: quick 60000, default 120000, full all)", false,
+     1000, UINT32_MAX},
     {"solution", 's', CLI_STR, offsetof(struct config, solution), "NAME", "dune",
      "none, mousika, jewel, flowrest, votes, dune-paper or dune"},
     {"profile", 'p', CLI_STR, offsetof(struct config, profile), "NAME", "engine", "device profile"},
@@ -69,6 +72,7 @@ static int fill_job(struct cli_ctx *ctx, const struct config *cfg, struct dune_s
     job->cfg.open_world = cfg->open_world != NULL;
     job->cfg.background = cfg->background;
     job->cfg.time_limit_s = cfg->time_limit;
+    job->cfg.search_rows = cfg->search_rows;
     job->tuned = cfg->tuned;
     return rc;
 }

@@ -190,7 +190,8 @@ static int open_log(struct dune_search *s, const struct dune_dataset *ds, struct
 
     if (!s->cfg->log)
         return 0;
-    identity = dune_mem_printf("%s seed %llu packets %u", ds->hash, (unsigned long long)s->cfg->seed, s->space->max_n);
+    identity = dune_mem_printf("%s seed %llu packets %u flows %u", ds->hash, (unsigned long long)s->cfg->seed,
+                               s->space->max_n, s->space->n_flows);
     rc = dune_search_log_open(&s->log, s->cfg->log, identity, d);
     dune_mem_free(identity);
     return rc;
@@ -208,7 +209,7 @@ int dune_search_open(struct dune_search *s, const struct dune_planner_cfg *cfg, 
     if (cfg->time_limit_s > 0)
         s->until_ns = dune_now_ns() + (uint64_t)(cfg->time_limit_s * 1e9);
     list_devices(s);
-    rc = dune_space_new(&s->space, ds, DUNE_SPLIT_TRAIN, NULL, max_n, cfg->threads, d);
+    rc = dune_search_sample(s, ds, max_n, d);
     if (rc)
         return rc;
     s->n_cls = dune_present_classes(s->space, s->cls);
@@ -516,6 +517,18 @@ static int choose_chain(struct dune_search *s, const struct dune_solution_job *j
     return rc;
 }
 
+static int fit_to_all(const struct dune_search *s, const struct dune_solution_job *job, const struct dune_chain_spec *spec,
+                      struct dune_solution_result *out, struct dune_diag *d)
+{
+    struct dune_search whole;
+    int rc = dune_search_whole(&whole, s, d);
+
+    if (rc == 0)
+        rc = finish(&whole, job, spec, out, d);
+    dune_search_whole_close(&whole, s);
+    return rc;
+}
+
 /* Thresholds where they are wanted, the plan, and the notes. */
 static int conclude(struct dune_search *s, const struct dune_solution_job *job, struct dune_chain_spec *chosen,
                     const struct dune_chain_spec *one, struct dune_solution_result *out, struct dune_diag *d)
@@ -537,7 +550,7 @@ static int conclude(struct dune_search *s, const struct dune_solution_job *job, 
     if (rc == 0)
         out->train_macro = f1.macro;
     if (rc == 0)
-        rc = finish(s, job, chosen, out, d);
+        rc = fit_to_all(s, job, chosen, out, d);
     if (rc == 0)
         rc = dune_search_explain(s, chosen, one, &saving, &notes, d);
     if (rc)

@@ -391,11 +391,21 @@ static int fit_blocks(struct explain *e, struct dune_diag *d)
     return rc;
 }
 
+static void put_flows(struct explain *e)
+{
+    dune_jsonw_key(&e->w, "flows");
+    dune_jsonw_obj_inline(&e->w);
+    dune_jsonw_put_uint(&e->w, "searched", e->s->space->n_flows);
+    dune_jsonw_put_uint(&e->w, "train", e->s->n_train);
+    dune_jsonw_end(&e->w);
+}
+
 static int put_all(struct explain *e, struct dune_diag *d)
 {
     int rc;
 
     dune_jsonw_obj(&e->w);
+    put_flows(e);
     rc = put_distribution(e, d);
     if (rc)
         return rc;

@@ -139,6 +139,7 @@ int dune_explain_text(const char *notes, struct dune_buf *out, struct dune_diag 
     json_t *root = json_loads(notes, 0, &err);
     const json_t *dist = json_object_get(root, "distribution"), *score = json_object_get(root, "score"), *b;
     const json_t *blocks = json_object_get(root, "blocks");
+    const json_t *flows = json_object_get(root, "flows");
     size_t i;
 
     if (!root || !dist || !json_is_array(blocks)) {
@@ -149,6 +150,9 @@ int dune_explain_text(const char *notes, struct dune_buf *out, struct dune_diag 
     dune_buf_printf(out, "out of fold: macro F1 %.4f, weighted %.4f, micro %.4f, coverage %.4f\n",
                     number(score, "macro"), number(score, "weighted"), number(score, "micro"),
                     number(score, "coverage"));
+    if (number(flows, "searched") < number(flows, "train"))
+        dune_buf_printf(out, "chosen on %.0f of %.0f training flows, fitted to all\n", number(flows, "searched"),
+                        number(flows, "train"));
     put_candidates(out, root);
     put_work(out, json_object_get(root, "work"));
     json_array_foreach(blocks, i, b)

@@ -32,7 +32,8 @@ struct dune_variants {
 };
 struct dune_search {
     const struct dune_planner_cfg *cfg;
-    struct dune_space *space;
+    struct dune_space *space;                   /* what the search looks at; see sample.c */
+    size_t n_train;                             /* training flows there are */
     struct dune_cv *cv;
     struct dune_cv *searched;                   /* folds that the search sees */
     struct dune_cv *judge[DUNE_JUDGES];         /* layouts it does not see: see dune_search_change_folds */
@@ -70,6 +71,14 @@ struct dune_search {
 int dune_search_open(struct dune_search *s, const struct dune_planner_cfg *cfg, const struct dune_dataset *ds,
                      unsigned max_n, struct dune_diag *d) DUNE_MUST_USE;
 void dune_search_close(struct dune_search *s);
+/* --- sample.c: what the search looks at ------------------------------------------------------------ */
+int dune_search_sample(struct dune_search *s, const struct dune_dataset *ds, unsigned max_n,
+                       struct dune_diag *d) DUNE_MUST_USE;
+/* The search with all training flows, to fit what was chosen; s itself where it has them all. Close it also after
+ * an error. */
+int dune_search_whole(struct dune_search *whole, const struct dune_search *s, struct dune_diag *d) DUNE_MUST_USE;
+void dune_search_whole_close(struct dune_search *whole, const struct dune_search *s);
+
 /* Where the search for settings starts. */
 struct dune_fit_cfg dune_search_base_cfg(const struct dune_search *s);
 /* Paired bootstrap of macro F1, a minus b (b NULL: a alone). */

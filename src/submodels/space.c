@@ -76,6 +76,19 @@ int dune_space_new(struct dune_space **out, const struct dune_dataset *ds, enum 
     return 0;
 }
 
+static uint64_t weighed(const struct dune_space *s, uint16_t cls, uint64_t w)
+{
+    return DUNE_MAX((uint64_t)((__uint128_t)w * s->weight[cls] >> 16), UINT64_C(1));
+}
+
+void dune_space_weigh(struct dune_space *s, const uint32_t *weight)
+{
+    s->weight = dune_mem_alloc(s->n_classes, sizeof(*weight));
+    memcpy(s->weight, weight, s->n_classes * sizeof(*weight));
+    for (size_t i = 0; i < s->n_items; i++)
+        s->item_w[i] = weighed(s, s->item_cls[i], s->item_w[i]);
+}
+
 void dune_space_validation(const struct dune_space *s, uint8_t *train, uint8_t *valid)
 {
     uint8_t *part = dune_mem_alloc(s->ds->n_flows, 1);
@@ -113,6 +126,7 @@ void dune_space_free(struct dune_space *s)
     dune_mem_free(s->item_cls);
     dune_mem_free(s->item_w);
     dune_mem_free(s->item_pkts);
+    dune_mem_free(s->weight);
     dune_mem_free(s);
 }
 
@@ -161,6 +175,8 @@ int dune_space_prepare(struct dune_space *s, unsigned n, enum dune_mode mode, st
     spec.flow_use = use;
     v = DUNE_NEW(struct dune_space_view);
     rc = dune_table_build(&v->table, s->ds, &spec, d);
+    for (size_t r = 0; rc == 0 && s->weight && r < v->table.n_rows; r++)
+        v->table.w[r] = weighed(s, v->table.cls[r], v->table.w[r]);
     if (rc == 0) {
         index_rows(s, v);
         rc = dune_trainer_new(&v->trainer, &v->table, s->threads, d);
