@@ -192,7 +192,7 @@ int dune_file_write(const char *path, const void *data, size_t len, struct dune_
 
     if (rc)
         return rc;
-    if (len && fwrite(data, 1, len, o.f) != len) {
+    if (len && dune_spill_fwrite(data, len, o.f) != len) {
         rc = output_error(d, path);
         dune_outfile_abort(&o);
         return rc;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/ranks.h"
+#include "base/spill.h"
 
 void cli_out(struct cli_ctx *ctx, const char *fmt, ...)
 {
@@ -45,7 +46,7 @@ void cli_warn(struct cli_ctx *ctx, const char *fmt, ...)
 void cli_write_json(struct cli_ctx *ctx, const struct dune_buf *text)
 {
     (void)ctx;
-    fwrite(text->data, 1, text->len, stdout);
+    dune_spill_fwrite(text->data, text->len, stdout);
     if (text->len && text->data[text->len - 1] != '\n')
         putchar('\n');
 }

@@ -105,6 +105,20 @@ static int close_stdout(int status)
     return status ? status : dune_err_exit_code(DUNE_E_IO);
 }
 
+/* Offline commands work on files and arrays; what meets the network gives its buffers to the kernel. */
+static bool is_offline(const char *name)
+{
+    static const char *const also[] = {"replay", "emit", "drift", "report"};
+    bool ok = false;
+
+    for (size_t i = 0; i < cli_n_entries; i++)
+        if (strcmp(cli_entries[i].name, name) == 0)
+            ok = cli_entries[i].group == CLI_JOB || cli_entries[i].group == CLI_STAGE || cli_entries[i].group == CLI_DATA;
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(also); i++)
+        ok |= strcmp(also[i], name) == 0;
+    return ok;
+}
+
 static int bound_memory(const struct cli_ctx *ctx, struct dune_diag *d)
 {
     uint64_t bytes;
@@ -112,8 +126,20 @@ static int bound_memory(const struct cli_ctx *ctx, struct dune_diag *d)
 
     if (!ctx->memory)
         return 0;
+    if (!is_offline(ctx->cmd->name))
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "--memory bounds offline commands; run %s in a control group with "
+                             "MemoryMax", ctx->cmd->name);
     rc = dune_bytes_parse(ctx->memory, &bytes, d);
     return rc ? rc : dune_spill_start(bytes, NULL, d);
+}
+
+static void say_if_passed(struct cli_ctx *ctx)
+{
+    uint64_t peak = dune_spill_passed();
+
+    if (peak)
+        cli_warn(ctx, "%llu MiB were resident, more than --memory %s: what is small and many does not wait in files",
+                 (unsigned long long)(peak >> 20), ctx->memory);
 }
 
 /* Joins the other processes of an MPI job; only the first prints. */
@@ -158,6 +184,7 @@ static int run_command(struct cli_ctx *ctx, const struct cli_command *cmd, int a
         rc = bound_memory(ctx, &d);
         if (rc == 0)
             rc = cmd->run(ctx, config, &d);
+        say_if_passed(ctx);
     }
     if (rc != 0)
         status = print_error(cmd->name, rc, &d);

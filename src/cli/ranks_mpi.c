@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/lazy.h"
+#include "base/spill.h"
 #include "cli/ranks_join.h"
 
 #ifdef OPEN_MPI
@@ -36,7 +37,28 @@ static int load(struct dune_diag *d)
 }
 #endif
 
-enum { PIECE = 1 << 28 }; /* bytes at a time: counts of MPI are ints */
+enum {
+    PIECE = 1 << 28,      /* bytes at a time: counts of MPI are ints */
+    COPIED = 1 << 20,     /* where arrays may be closed to the kernel (base/spill.h) */
+};
+
+/* The part of all that process r has, to everybody. */
+static void share(uint8_t *part, size_t len, int r, bool mine)
+{
+    size_t step = dune_spill_on() ? COPIED : PIECE;
+    uint8_t *copy = dune_spill_on() ? malloc(COPIED) : NULL;
+
+    for (size_t at = 0; at < len; at += step) {
+        size_t n = DUNE_MIN(len - at, step);
+
+        if (copy && mine)
+            memcpy(copy, part + at, n);
+        CALL(MPI_Bcast)(copy ? copy : part + at, (int)n, A_BYTE, r, WORLD);
+        if (copy && !mine)
+            memcpy(part + at, copy, n);
+    }
+    free(copy);
+}
 
 static void gather(const void *mine, size_t len, uint8_t **all, size_t *offset)
 {
@@ -51,8 +73,7 @@ static void gather(const void *mine, size_t len, uint8_t **all, size_t *offset)
     if (len)
         memcpy(*all + offset[me], mine, len);
     for (int r = 0; r < n; r++)
-        for (size_t at = offset[r]; at < offset[r + 1]; at += PIECE)
-            CALL(MPI_Bcast)(*all + at, (int)DUNE_MIN(offset[r + 1] - at, (size_t)PIECE), A_BYTE, r, WORLD);
+        share(*all + offset[r], offset[r + 1] - offset[r], r, r == me);
     dune_mem_free(each);
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/spill.h"
+
 /* --- helpers of the kinds ------------------------------------------------------------------------------ */
 
 bool recipe_is_capture(const char *path)
@@ -187,7 +189,7 @@ static int append(struct dune_outfile *o, const char *path, struct dune_buf *hea
         }
     }
     if (rc == 0 && m.len > skip)
-        (void)fwrite(m.data + skip, 1, m.len - skip, o->f); /* commit says when it failed */
+        (void)dune_spill_fwrite(m.data + skip, m.len - skip, o->f); /* commit says when it failed */
     if (rc == 0 && m.len && m.data[m.len - 1] != '\n')
         (void)fputc('\n', o->f);
     dune_map_close(&m);
@@ -204,7 +206,7 @@ static int write_labels(const struct dune_recipe *r, const char *path, struct du
         return rc;
     if (r->file_labels.len) {
         (void)fputs("file,label\n", o.f);
-        (void)fwrite(r->file_labels.data, 1, r->file_labels.len, o.f);
+        (void)dune_spill_fwrite(r->file_labels.data, r->file_labels.len, o.f);
     }
     for (size_t i = 0; i < r->label_files.len && rc == 0; i++)
         rc = append(&o, r->label_files.data[i], r->kind->labels_have_header ? &head : NULL, d);

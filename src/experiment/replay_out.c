@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/spill.h"
+
 static const char header[] =
     "packet,capture,class,final,tentative,settled,phase,device,submodel,confidence\n";
 
@@ -34,7 +36,7 @@ static void put_field(FILE *f, const char *text)
         return;
     }
     dune_csv_put(&b, text);
-    fwrite(b.data, 1, b.len, f);
+    dune_spill_fwrite(b.data, b.len, f);
     dune_buf_fini(&b);
 }
 

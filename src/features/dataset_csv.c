@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/spill.h"
 #include "features/dataset_int.h"
 
 #define WEIGHT_DECIMALS 100000000u /* finer than 2^-24: the integer weight comes back */
@@ -84,12 +85,12 @@ int dune_dataset_csv_write_parts(const struct dune_dataset *ds, const struct dun
     for (size_t i = 0; i < t.n_rows && rc == 0; i++) {
         put_row(&b, ds, &t, i, part);
         if (b.len > 1 << 16) {
-            fwrite(b.data, 1, b.len, o.f); /* commit looks for errors */
+            dune_spill_fwrite(b.data, b.len, o.f); /* commit looks for errors */
             b.len = 0;
         }
     }
     if (rc == 0) {
-        fwrite(b.data, 1, b.len, o.f);
+        dune_spill_fwrite(b.data, b.len, o.f);
         rc = dune_outfile_commit(&o, d);
     }
     dune_buf_fini(&b);

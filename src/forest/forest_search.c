@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/spill.h"
 #include "dune/metrics.h"
 #include "forest/forest_int.h"
 
@@ -201,7 +202,7 @@ static int append_results(const struct search *s, const struct batch *b, struct 
         return 0;
     put_batch(s, b, &text);
     f = fopen(s->cfg->csv, "a");
-    ok = f && fwrite(text.data, 1, text.len, f) == text.len;
+    ok = f && dune_spill_fwrite(text.data, text.len, f) == text.len;
     if (f)
         ok &= fclose(f) == 0;
     dune_buf_fini(&text);

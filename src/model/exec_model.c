@@ -211,7 +211,12 @@ static bool take_output(int fd, struct dune_buf *b, bool last_only)
 /* A program that has read enough may close its stdin: that is no error here. */
 static void give_input(struct process *p, const struct dune_buf *rows, size_t *at)
 {
-    ssize_t n = write(p->in, rows->data + *at, rows->len - *at);
+    char piece[16384]; /* the kernel cannot read from an array that is closed (base/spill.h) */
+    size_t len = DUNE_MIN(rows->len - *at, sizeof(piece));
+    ssize_t n;
+
+    memcpy(piece, rows->data + *at, len);
+    n = write(p->in, piece, len);
 
     if (n > 0)
         *at += (size_t)n;

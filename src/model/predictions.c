@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/spill.h"
+
 enum { MAX_CLASSES = 4096 };
 
 struct row_key {
@@ -200,7 +202,7 @@ int dune_predictions_write(const struct dune_model *m, const struct dune_table *
             dune_buf_printf(&b, ",%.9g", (double)p[r * m->n_classes + c]);
         dune_buf_append(&b, "\n", 1);
         if (b.len > 1u << 20 || r + 1 == t->n_rows) {
-            (void)fwrite(b.data, 1, b.len, o.f); /* commit says when it failed */
+            (void)dune_spill_fwrite(b.data, b.len, o.f); /* commit says when it failed */
             b.len = 0;
         }
     }

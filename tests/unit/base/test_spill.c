@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Arrays in files: the contents of ordinary ones, also while their pages are given back. */
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/spill.h"
@@ -53,6 +54,78 @@ static void assert_filled(const uint32_t *p, size_t n, uint32_t key)
             fail_msg("word %zu", i);
 }
 
+struct readers {
+    uint32_t *a[8];
+    uint64_t sum[4];
+};
+
+static void add_up(void *ctx, size_t i)
+{
+    struct readers *r = ctx;
+
+    for (size_t w = i; w < BIG / 4; w += 64) /* all arrays in turn: chunks close under the other threads */
+        for (int k = 0; k < 8; k++) {
+            r->sum[i] += r->a[k][w];
+            if (w % 4096 == i)
+                r->a[k][w] = 0;
+        }
+}
+
+static void check_threads(void)
+{
+    struct readers r = {0};
+    uint64_t want[4] = {0}, opened = dune_spill_opened();
+
+    assert_true(dune_spill_on());
+    for (uint32_t k = 0; k < 8; k++) {
+        r.a[k] = dune_mem_alloc(BIG / 4, 4);
+        fill(r.a[k], BIG / 4, k);
+        for (size_t i = 0; i < 4; i++)
+            for (size_t w = i; w < BIG / 4; w += 64)
+                want[i] += (uint32_t)w * 2654435761u + k;
+    }
+    dune_parallel_for(4, 4, add_up, &r);
+    assert_memory_equal(r.sum, want, sizeof(want));
+    for (uint32_t k = 0; k < 8; k++) {
+        for (size_t i = 0; i < 4; i++)
+            assert_int_equal(r.a[k][4096 + i], 0);
+        dune_mem_free(r.a[k]);
+    }
+    assert_true(dune_spill_opened() > opened);
+}
+
+/* The kernel sees no closed part: what is written goes in pieces. */
+static void check_write(void)
+{
+    struct dune_diag d = {0};
+    char path[] = "/tmp/dune-spill-XXXXXX";
+    uint32_t *a = dune_mem_alloc(BIG, 4);
+    struct dune_map m;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    close(fd);
+    fill(a, BIG, 3);
+    assert_ok(dune_file_write(path, a, (size_t)BIG * 4, &d), d);
+    assert_ok(dune_map_open(&m, path, &d), d);
+    assert_int_equal(m.len, (size_t)BIG * 4);
+    assert_memory_equal(m.data, a, m.len);
+    dune_map_close(&m);
+    unlink(path);
+    dune_mem_free(a);
+}
+
+/* After all of that, 120 MB and more: the bound was never passed. Sanitizers need much memory themselves. */
+static void check_bound(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    print_message("# the size of this process is not its own under a sanitizer\n");
+#else
+    assert_int_equal(dune_spill_passed(), 0);
+#endif
+}
+
+/* One test: cmocka puts its own handler of faults in place before every test. */
 static void test_on(void **state)
 {
     (void)state;
@@ -86,6 +159,9 @@ static void test_on(void **state)
     dune_mem_free(grown);
     for (uint32_t k = 0; k < N; k++)
         dune_mem_free(a[k]);
+    check_threads();
+    check_write();
+    check_bound();
     assert_int_equal(dune_spill_bytes(), 0);
 }
 
