@@ -42,7 +42,8 @@ struct dune_experiment {
     uint64_t seed;
     enum dune_effort effort;
     bool tuned;                          /* monoliths in tuned form */
-    char *model;                         /* the unconstrained model of dune-paper; NULL: the published forest */
+    char *model;                         /* the unconstrained model of dune-paper and dune; NULL: forests of ours */
+    enum dune_distil distil;             /* soft labels of dune */
 };
 /* Every default of the design; free with dune_experiment_free. */
 struct dune_experiment *dune_experiment_new(void);

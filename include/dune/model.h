@@ -118,6 +118,32 @@ int dune_model_xgb_parse(struct dune_model **out, const char *name, const char *
                          const struct dune_model_cfg *cfg, const struct dune_dataset *ds,
                          struct dune_diag *d) DUNE_MUST_USE;
 
+/* --- what it tells the planners ------------------------------------------------------------------------ */
+/* "xgboost": a model that is trained here. */
+bool dune_model_is_trained_here(const char *spec);
+/* The model of a spec as it is; one that is trained here learns the flows with train[flow] nonzero, at mc's n, mode and
+ * features, which only it reads. */
+int dune_model_for_planning(struct dune_model **out, const char *spec, const struct dune_model_cfg *mc, uint64_t seed,
+                            const struct dune_dataset *ds, const uint8_t *train, struct dune_diag *d) DUNE_MUST_USE;
+/* W (by the method of its kind) and f on the flows with use[flow] nonzero. */
+int dune_model_explain(struct dune_importance **w, struct dune_scores **f, const struct dune_model *m, uint64_t seed,
+                       const struct dune_dataset *ds, const uint8_t *use, struct dune_diag *d) DUNE_MUST_USE;
+/*
+ * What a model holds of the first packets of every flow: the strongest class besides the flow's own, and its share of the
+ * two; DUNE_NO_CLASS: it was not asked, or there is none. Packet i of flow f is at f * DUNE_TOLD_PACKETS + i - 1.
+ */
+enum { DUNE_TOLD_PACKETS = 15 };
+struct dune_told {
+    uint16_t *rival; /* classes of the data set */
+    float *share;    /* 0..1 */
+};
+void dune_told_init(struct dune_told *told, const struct dune_dataset *ds);
+void dune_told_fini(struct dune_told *told);
+uint64_t dune_told_hash(const struct dune_told *told, const struct dune_dataset *ds);
+/* Asks m about the flows with use[flow] nonzero. Packets beyond its last row of a flow get what it said there. */
+int dune_model_tell(const struct dune_model *m, const struct dune_dataset *ds, const uint8_t *use, struct dune_told *told,
+                    struct dune_diag *d) DUNE_MUST_USE;
+
 /* --- files ------------------------------------------------------------------------------------------- */
 /* scikit-learn's trees as a forest of ours; units of thresholds are those of `extract --csv`. */
 int dune_sklearn_parse(struct dune_forest **out, const char *name, const char *text, size_t len,

@@ -37,6 +37,14 @@ struct dune_chain_spec {
 
 enum dune_effort { DUNE_EFFORT_QUICK, DUNE_EFFORT_DEFAULT, DUNE_EFFORT_FULL };
 
+/* Soft labels, from the unconstrained model where one is given, else from a forest of our own. */
+enum dune_distil {
+    DUNE_DISTIL_AUTO,  /* a candidate of the last steps, taken where the folds say so */
+    DUNE_DISTIL_OFF,   /* labels as they are */
+    DUNE_DISTIL_MODEL  /* always, and from the model */
+};
+int dune_distil_find(const char *name); /* "auto", "off", "model"; -1: unknown */
+
 struct dune_planner_cfg {
     struct dune_budget budget;
     unsigned devices;
@@ -51,6 +59,9 @@ struct dune_planner_cfg {
     const char *log;       /* file with the scores of a search, to go on from where it was interrupted; or NULL */
     double want_precision; /* min_confidence per class is set to reach it on folds; 0: none is set */
     bool open_world;       /* the notes also have false claims on classes that were left out */
+    const char *model;     /* unconstrained model: a spec of dune/model.h, or xgboost, which is trained; NULL: ours.
+                              dune-paper: W and f; dune: a partition to start from and soft labels */
+    enum dune_distil distil;
     const char *background;/* class of unlabelled traffic, left out in the notes in any case; or NULL */
 };
 

@@ -13,8 +13,6 @@ struct dune_solution_job {
     const struct dune_dataset *all;     /* every packet (packet-level baselines); NULL: use ds */
     struct dune_planner_cfg cfg;
     bool tuned;                         /* monoliths: our search and folds instead of the paper's form */
-    const char *model;                  /* unconstrained model of dune-paper: a spec of dune/model.h, or xgboost, which
-                                           is trained; NULL: the published forest */
     uint64_t evaluations;               /* tuned: candidate evaluations allowed; 0: by effort */
 };
 

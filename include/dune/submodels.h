@@ -67,6 +67,10 @@ int dune_space_prepare_soft(struct dune_space *s, unsigned n, enum dune_mode mod
  * forests that have seen neither part i nor the row's own part. n_parts + 1 to free, also after an error. */
 int dune_soft_make(struct dune_soft *out, struct dune_space *s, unsigned n, enum dune_mode mode, const uint8_t *part,
                    unsigned n_parts, uint64_t seed, struct dune_diag *d) DUNE_MUST_USE;
+/* The same of a model that was asked before (dune_model_tell), alike for everybody. */
+struct dune_told;
+int dune_soft_told(struct dune_soft *out, struct dune_space *s, unsigned n, enum dune_mode mode, unsigned n_parts,
+                   const struct dune_told *told, struct dune_diag *d) DUNE_MUST_USE;
 void dune_soft_fini(struct dune_soft *soft);
 
 /* --- fitting -------------------------------------------------------------------------------------- */

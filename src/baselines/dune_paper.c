@@ -58,48 +58,22 @@ static uint8_t *flows_of(const struct dune_space *s, const uint8_t *mask)
     return use;
 }
 
-static int train_model(struct paper *p, const struct dune_model_cfg *mc, struct dune_model **m, struct dune_diag *d)
-{
-    unsigned n = DUNE_MIN(3, p->b.space->max_n);
-    const struct dune_xgb_cfg xc = {.seed = p->b.job->cfg.seed};
-    uint8_t *use = flows_of(p->b.space, p->b.train);
-    char *text;
-    size_t len;
-    int rc = dune_xgb_train(&text, &len, p->b.space->ds, n, DUNE_MODE_PUBLISHED, dune_baseline_features(p->b.job, "paper", n),
-                            &xc, use, d);
-
-    if (rc == 0)
-        rc = dune_model_xgb_parse(m, "xgboost", text, len, mc, p->b.space->ds, d);
-    dune_mem_free(text);
-    dune_mem_free(use);
-    return rc;
-}
-
 /* W and f from a model of the user's, on the validation flows. */
 static int big_model(struct paper *p, struct dune_diag *d)
 {
-    const struct dune_model_cfg mc = {.threads = p->b.job->cfg.threads};
-    const struct dune_permute_cfg pc = {.seed = p->b.job->cfg.seed};
-    enum dune_model_method method = DUNE_MODEL_NATIVE;
-    uint8_t *use = flows_of(p->b.space, p->b.valid);
+    const struct dune_solution_job *job = p->b.job;
+    unsigned n = DUNE_MIN(3, p->b.space->max_n);
+    const struct dune_model_cfg mc = {.threads = job->cfg.threads, .n = n, .mode = DUNE_MODE_PUBLISHED + 1,
+                                      .features = dune_baseline_features(job, "paper", n)};
+    uint8_t *train = flows_of(p->b.space, p->b.train), *valid = flows_of(p->b.space, p->b.valid);
     struct dune_model *m = NULL;
-    struct dune_table t = {0};
-    int rc;
+    int rc = dune_model_for_planning(&m, job->cfg.model, &mc, job->cfg.seed, p->b.space->ds, train, d);
 
-    if (strcmp(p->b.job->model, "xgboost") == 0)
-        rc = train_model(p, &mc, &m, d);
-    else
-        rc = dune_model_open(&m, p->b.job->model, &mc, p->b.space->ds, d);
     if (rc == 0)
-        rc = dune_model_table(&t, m, p->b.space->ds, use, NULL, d);
-    if (rc == 0)
-        rc = dune_model_scores(&p->f, m, &t, d);
-    if (rc == 0)
-        rc = dune_model_importance(&p->w, m, &t, &method, &pc, NULL, d);
-    if (t.feat)
-        dune_table_fini(&t);
+        rc = dune_model_explain(&p->w, &p->f, m, job->cfg.seed, p->b.space->ds, valid, d);
     dune_model_free(m);
-    dune_mem_free(use);
+    dune_mem_free(train);
+    dune_mem_free(valid);
     return rc;
 }
 
@@ -234,7 +208,7 @@ static int solve_paper(const struct dune_solution_job *job, struct dune_solution
     memset(&p, 0, sizeof(p));
     rc = dune_baseline_open(&p.b, job, job->ds, max_n, d);
     if (rc == 0)
-        rc = job->model ? big_model(&p, d) : big_forest(&p, d);
+        rc = job->cfg.model ? big_model(&p, d) : big_forest(&p, d);
     if (rc == 0)
         rc = make_blocks(&p, d);
     for (unsigned i = 0; rc == 0 && i < p.n_blocks; i++)

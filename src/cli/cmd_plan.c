@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dunectl plan: the whole planner in one call, data set to plan. */
 #include "cli/cli.h"
+#include "cli/model_cli.h"
 
 #include <string.h>
 
@@ -11,9 +12,10 @@
 
 struct config {
     const char *out, *budget, *profile, *features, *solution, *choice;
-    const char *open_world, *background, *pareto, *topology, *syn_timeout;
+    const char *open_world, *background, *pareto, *topology, *syn_timeout, *model;
     double want_precision, want_f1, time_limit;
     uint32_t devices, search_rows;
+    unsigned distil;
     bool tuned, explain;
 };
 
@@ -35,6 +37,9 @@ static const struct cli_option options[] = {
     {"profile", 'p', CLI_STR, offsetof(struct config, profile), "NAME", "engine", "device profile"},
     {"features", 'f', CLI_STR, offsetof(struct config, features), "SET", "all",
      "candidate features: a set, names, or both"},
+    {"model", 0, CLI_STR, offsetof(struct config, model), "MODEL", NULL,
+     "unconstrained model: dune tries its partition and its soft labels, dune-paper takes its W and f"},
+    CLI_DISTIL(offsetof(struct config, distil)),
     {"explain", 0, CLI_FLAG, offsetof(struct config, explain), NULL, NULL,
      "print why these blocks, features and devices (solution dune)"},
     {"want-precision", 0, CLI_DOUBLE, offsetof(struct config, want_precision), "P", NULL,
@@ -73,6 +78,8 @@ static int fill_job(struct cli_ctx *ctx, const struct config *cfg, struct dune_s
     job->cfg.background = cfg->background;
     job->cfg.time_limit_s = cfg->time_limit;
     job->cfg.search_rows = cfg->search_rows;
+    job->cfg.model = cfg->model;
+    job->cfg.distil = (enum dune_distil)cfg->distil;
     job->tuned = cfg->tuned;
     return rc;
 }
@@ -305,6 +312,7 @@ const struct cli_command cmd_plan = {
                    "gives the same plan.\n",
     .examples = "dunectl plan rows.dset --budget tight --devices 5 -o plan.json\n"
                 "dunectl plan rows.dset --topology row.yaml --explain -o plan.json\n"
+                "dunectl plan rows.dset --model xgboost --distill model -o plan.json\n"
                 "dunectl plan rows.dset --solution jewel -o jewel.json\n",
     .run = run,
 };

@@ -90,6 +90,8 @@ static int load(struct cli_ctx *ctx, const struct cli_run_config *cfg, struct du
     set_text(&e->unlabelled, cfg->unlabelled);
     set_text(&e->split, cfg->split);
     set_text(&e->model, cfg->model);
+    if (cli_given(ctx, "distill"))
+        e->distil = (enum dune_distil)cfg->distil;
     if (cli_given(ctx, "min-flows"))
         e->min_flows = cfg->min_flows;
     set_text(&e->profile, cfg->profile);

@@ -26,6 +26,11 @@ struct cli_model_config {
     {"batch-rows", 0, CLI_U32, (at) + offsetof(struct cli_model_config, batch_rows), "N",         \
      "400000", "exec: rows per run of the program", false, 1, 0}
 
+/* In the order of enum dune_distil. */
+#define CLI_DISTIL(at)                                                                            \
+    {"distill", 0, CLI_CHOICE, at, "auto|off|model", "auto",                                      \
+     "soft labels in dune: a candidate (of --model, else of a forest of ours), never, or always of --model"}
+
 #define CLI_MODEL_HELP                                                                            \
     "MODEL is a file (a forest, XGBoost's JSON, trees of scikit-learn), exec:COMMAND (a program\n"  \
     "that reads rows as CSV and writes class probabilities; exec-npy: a NumPy array instead) or\n"   \

@@ -5,6 +5,7 @@
 
 #include "cli/dash_open.h"
 #include "cli/labels_cli.h"
+#include "cli/model_cli.h"
 #include "cli/run_table.h"
 
 struct cli_run_config {
@@ -13,6 +14,7 @@ struct cli_run_config {
         *unlabelled, *engine, *split, *model;
     struct cli_list train, test, solutions;
     uint32_t devices, max_n, min_flows;
+    unsigned distil; /* enum dune_distil */
     bool tuned, verdicts, final, ablation;
     struct cli_dash_config dash;
     bool quick; /* effort quick, where neither file nor command line says another */
@@ -49,7 +51,8 @@ struct cli_run_config {
      "idle gap that ends a flow, or none"},                                                       \
     {"max-n", 0, CLI_U32, CLI_RUN_AT(max_n), "N", NULL, "packets kept per flow", false, 2, 15},   \
     {"model", 0, CLI_STR, CLI_RUN_AT(model), "MODEL", NULL,                                       \
-     "unconstrained model of dune-paper: xgboost, a file, exec:COMMAND or predictions:FILE (docs/models.md)"}, \
+     "unconstrained model: xgboost, a file, exec:COMMAND or predictions:FILE (docs/models.md)"},  \
+    CLI_DISTIL(CLI_RUN_AT(distil)),                                                               \
     {"tuned", 0, CLI_FLAG, CLI_RUN_AT(tuned), NULL, NULL, "monoliths in tuned form"},             \
     {"ablation", 0, CLI_FLAG, CLI_RUN_AT(ablation), NULL, NULL,                                   \
      "dune again with robust features, and without each feature that may be a shortcut"},         \

@@ -164,6 +164,16 @@ static int read_effort(const struct ctx *c, const struct dune_yaml *y)
     return bad(c, y, "quick, default or full is expected");
 }
 
+static int read_distil(const struct ctx *c, const struct dune_yaml *y)
+{
+    int v = y->kind == DUNE_YAML_SCALAR ? dune_distil_find(y->text) : -1;
+
+    if (v < 0)
+        return bad(c, y, "auto, off or model is expected");
+    c->e->distil = (enum dune_distil)v;
+    return 0;
+}
+
 static int read_bool(const struct ctx *c, const struct dune_yaml *y, bool *out)
 {
     if (y->kind == DUNE_YAML_SCALAR && (!strcmp(y->text, "true") || !strcmp(y->text, "false"))) {
@@ -197,6 +207,8 @@ static int read_key(const struct ctx *c, const struct dune_yaml *y)
         return read_u32(c, y, 15, &e->max_n);
     if (strcmp(y->key, "model") == 0)
         return read_text(c, y, &e->model, y->kind == DUNE_YAML_SCALAR && !strchr(y->text, ':') && strcmp(y->text, "xgboost"));
+    if (strcmp(y->key, "distill") == 0)
+        return read_distil(c, y);
     if (strcmp(y->key, "seed") == 0)
         return read_number(c, y, UINT64_MAX, &e->seed);
     if (strcmp(y->key, "effort") == 0)
@@ -204,7 +216,7 @@ static int read_key(const struct ctx *c, const struct dune_yaml *y)
     if (strcmp(y->key, "tuned") == 0)
         return read_bool(c, y, &e->tuned);
     return bad(c, y, "unknown key; known are name, data, solutions, devices, budget, profile, features, "
-                     "timeout, max_n, model, seed, effort, tuned");
+                     "timeout, max_n, model, distill, seed, effort, tuned");
 }
 
 struct dune_experiment *dune_experiment_new(void)

@@ -33,7 +33,7 @@ static int plan_key(const struct job *j, const struct dune_run_solution *s, char
 {
     const struct dune_solution_ops *ops = s->ops;
     const struct dune_experiment *e = j->r->e;
-    const char *model = ops == &dune_solution_dune_paper ? e->model : NULL;
+    const char *model = ops == &dune_solution_dune_paper || ops == &dune_solution_dune ? e->model : NULL;
     const char *file = model && strcmp(model, "xgboost") ? dune_model_file(model) : NULL;
     struct dune_run_key k;
     int rc;
@@ -56,6 +56,8 @@ static int plan_key(const struct job *j, const struct dune_run_solution *s, char
     dune_run_key_u64(&k, e->tuned && ops != &dune_solution_dune ? j->evaluations : 0);
     if (model)
         dune_run_key_text(&k, model);
+    if (ops == &dune_solution_dune)
+        dune_run_key_u64(&k, e->distil);
     rc = file ? dune_run_key_file(&k, file, d) : 0;
     dune_run_key_finish(&k, out);
     return rc;
@@ -121,7 +123,7 @@ static int solve(const struct job *j, struct dune_run_solution *s, const char *p
 {
     const struct dune_experiment *e = j->r->e;
     struct dune_solution_job job = {.ds = j->r->ds, .all = j->r->all, .tuned = e->tuned,
-                                    .evaluations = j->evaluations, .model = e->model};
+                                    .evaluations = j->evaluations};
     struct dune_solution_result res = {0};
     char *log = dune_mem_printf("%s/choice/%s.search", j->dir, s->label);
     uint64_t start = dune_now_ns();
@@ -130,7 +132,10 @@ static int solve(const struct job *j, struct dune_run_solution *s, const char *p
     job.cfg = (struct dune_planner_cfg){.budget = e->budget, .devices = e->devices, .profile = e->profile,
                                         .effort = s->effort, .features = s->features, .seed = e->seed, .threads = j->o->threads,
                                         .background = e->unlabelled, .log = log,
+                                        .distil = s->ops == &dune_solution_dune ? e->distil : DUNE_DISTIL_AUTO,
                                         .open_world = s->effort != DUNE_EFFORT_QUICK};
+    if (s->ops == &dune_solution_dune || s->ops == &dune_solution_dune_paper)
+        job.cfg.model = e->model;
     rc = dune_solution_solve(s->ops, &job, &res, d);
     if (rc == 0) {
         s->train_macro = res.train_macro;

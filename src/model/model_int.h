@@ -4,6 +4,7 @@
  *
  *   model.c          opening, tables, probabilities, whatever the kind
  *   model_explain.c  importance and scores
+ *   model_advice.c   what the planners ask for
  *   model_units.c    values and thresholds of other programs
  *   sklearn_json.c   scikit-learn's trees -> a forest of ours
  *   boost_json.c     XGBoost's JSON, and the margins of its trees

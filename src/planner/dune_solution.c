@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "base/ranks.h"
+#include "dune/model.h"
 #include "dune/solution.h"
 #include "planner/planner_int.h"
 
-enum { N_FOLDS = 4, MAX_STARTS = 12 };
+enum { N_FOLDS = 4, MAX_STARTS = 12, ADVISED = MAX_STARTS };
 #define BLOCK_GAIN 0.001 /* settings of one block: gains below this are noise */
 
 /* The tables that the sub-models of a chain learn from, and soft labels where they are wanted. */
@@ -69,6 +70,12 @@ int dune_search_score(struct dune_search *s, const struct dune_chain_spec *spec,
     if (rc == 0 && note)
         dune_search_log_add(s->log, key, f1->macro);
     return rc;
+}
+
+void dune_search_note(struct dune_search *s, const char *what, unsigned n_blocks, double macro)
+{
+    if (s->n_steps < DUNE_ARRAY_LEN(s->step))
+        s->step[s->n_steps++] = (struct dune_step){what, n_blocks, macro};
 }
 
 bool dune_search_late(const struct dune_search *s)
@@ -138,6 +145,8 @@ static int make_folds(const struct dune_search *s, uint64_t seed, struct dune_cv
     for (uint32_t k = 0; k < s->space->n_flows; k++)
         mine[k] = fold[s->space->flow[k]];
     rc = dune_cv_new(out, s->space, mine, N_FOLDS, d);
+    if (rc == 0)
+        dune_cv_listen(*out, dune_advice_told(s->advice));
     dune_mem_free(fold);
     dune_mem_free(mine);
     return rc;
@@ -182,16 +191,18 @@ static void list_devices(struct dune_search *s)
         s->budget[i] = dev[s->device[i]].budget;
 }
 
-/* What scores depend on besides the chain: the rows, the seed of the folds, the packets looked at. */
+/* What scores depend on besides the chain: the rows, the seed of the folds, the packets looked at, the teacher. */
 static int open_log(struct dune_search *s, const struct dune_dataset *ds, struct dune_diag *d)
 {
+    const struct dune_told *told = dune_advice_told(s->advice);
     char *identity;
     int rc;
 
     if (!s->cfg->log)
         return 0;
-    identity = dune_mem_printf("%s seed %llu packets %u flows %u", ds->hash, (unsigned long long)s->cfg->seed,
-                               s->space->max_n, s->space->n_flows);
+    identity = dune_mem_printf("%s seed %llu packets %u flows %u%s%.0llx", ds->hash, (unsigned long long)s->cfg->seed,
+                               s->space->max_n, s->space->n_flows, told ? " taught " : "",
+                               told ? (unsigned long long)dune_told_hash(told, ds) : 0);
     rc = dune_search_log_open(&s->log, s->cfg->log, identity, d);
     dune_mem_free(identity);
     return rc;
@@ -218,9 +229,11 @@ int dune_search_open(struct dune_search *s, const struct dune_planner_cfg *cfg, 
     if (!s->candidates)
         rc = dune_feature_set_parse("all", 0, &s->candidates, d);
     if (rc == 0)
-        rc = open_log(s, ds, d);
-    if (rc == 0)
         rc = make_folds(s, cfg->seed ? cfg->seed : 1, &s->searched, d);
+    if (rc == 0)
+        rc = dune_advice_take(s, d);
+    if (rc == 0)
+        rc = open_log(s, ds, d);
     s->cv = s->searched;
     return rc;
 }
@@ -267,6 +280,7 @@ void dune_search_close(struct dune_search *s)
     dune_cv_free(s->searched);
     for (unsigned i = 0; i < DUNE_JUDGES; i++)
         dune_cv_free(s->judge[i]);
+    dune_advice_free(s->advice);
     dune_space_free(s->space);
     dune_search_log_close(s->log);
 }
@@ -325,14 +339,22 @@ static int confusion_of(struct dune_search *s, const struct dune_chain_spec *spe
     return rc;
 }
 
-/* Partition starts for k blocks: confused together, apart, then random ones. */
-static void make_start(struct dune_search *s, const struct dune_confusion *conf, unsigned i,
-                       struct dune_chain_spec *spec)
+/* Partition starts for k blocks: confused together, apart, then random ones; what a model from elsewhere advises. */
+static int make_start(struct dune_search *s, const struct dune_confusion *conf, unsigned i,
+                      struct dune_chain_spec *spec, struct dune_diag *d)
 {
+    if (i == ADVISED)
+        return dune_advice_partition(s, spec->n_blocks, spec->block, d);
     if (i < 2)
         dune_partition_confused(conf, s->cls, s->n_cls, spec->n_blocks, i == 0, spec->block);
     else
         dune_partition_random(s->cls, s->n_cls, spec->n_blocks, s->cfg->seed + i, spec->block);
+    return 0;
+}
+
+static const char *start_name(unsigned i)
+{
+    return i == 0 ? "confused together" : i == 1 ? "confused apart" : "random";
 }
 
 /* The best of the first starts for k blocks with the settings of `like`. */
@@ -340,16 +362,20 @@ static int best_start(struct dune_search *s, const struct dune_confusion *conf, 
                       const struct dune_chain_spec *like, struct dune_chain_spec *best, double *score,
                       struct dune_diag *d)
 {
+    unsigned n = n_starts + (s->advice ? 1 : 0);
     int rc = 0;
 
-    for (unsigned i = 0; rc == 0 && i < n_starts && !dune_search_late(s); i++) {
+    for (unsigned i = 0; rc == 0 && i < n && !dune_search_late(s); i++) {
         struct dune_chain_spec spec = *like;
-        struct dune_f1 f1;
+        struct dune_f1 f1 = {0};
 
         dune_search_init_spec(s, &spec, k, &like->cfg[0]);
         spec.rule = like->rule;
-        make_start(s, conf, i, &spec);
-        rc = dune_search_score(s, &spec, &f1, d);
+        rc = make_start(s, conf, i < n_starts ? i : (unsigned)ADVISED, &spec, d);
+        if (rc == 0)
+            rc = dune_search_score(s, &spec, &f1, d);
+        if (rc == 0)
+            dune_search_note(s, i < n_starts ? start_name(i) : "by the model", k, f1.macro);
         if (rc == 0 && f1.macro > *score) {
             *best = spec;
             *score = f1.macro;
@@ -399,21 +425,27 @@ static int plan_blocks(struct dune_search *s, const struct dune_chain_spec *one,
 
     memset(out, 0, sizeof(*out));
     dune_search_init_spec(s, &tuned, k, &cfg);
+    if (rc == 0)
+        rc = make_start(s, &conf, 2, &tuned, d);
     if (rc == 0) {
-        make_start(s, &conf, 2, &tuned);
         rc = dune_tune_common(s, &tuned, &score, 1, d);
         best = tuned;
+        dune_search_note(s, "settings", k, score);
     }
     for (unsigned b = k; rc == 0 && b >= 2; b--)
         rc = best_start(s, &conf, b, b == k ? n_starts[s->cfg->effort] : 2, &tuned, &best, &score, d);
     if (rc == 0)
         rc = dune_local_search(s, &best, &score, 2000, k, d);
+    dune_search_note(s, "classes moved", best.n_blocks, score);
     if (rc == 0)
         rc = dune_refine_features(s, &best, &score, d);
+    dune_search_note(s, "features", best.n_blocks, score);
     if (rc == 0)
         rc = dune_choose_spare(s, &best, &score, d);
+    dune_search_note(s, "leaves merged back", best.n_blocks, score);
     if (rc == 0)
         rc = choose_fallback(s, &best, &score, d);
+    dune_search_note(s, "fallback", best.n_blocks, score);
     if (rc == 0)
         rc = dune_variants_add(s, out, "elimination", &best, score, d);
     if (rc == 0)

@@ -281,6 +281,8 @@ static int put_block(struct explain *e, unsigned b, struct dune_diag *d)
     dune_notes_settings(&e->w, &e->spec->cfg[b]);
     rc = put_drop(e, b, d);
     put_resolved(e, b);
+    if (rc == 0)
+        rc = dune_notes_sizes(e->s, e->spec, b, &e->w, d);
     dune_jsonw_end(&e->w);
     return rc;
 }
@@ -409,6 +411,7 @@ static int put_all(struct explain *e, struct dune_diag *d)
     rc = put_distribution(e, d);
     if (rc)
         return rc;
+    dune_notes_search(e->s, &e->w);
     put_candidates(e);
     put_saving(e);
     dune_jsonw_key(&e->w, "blocks");
@@ -419,6 +422,9 @@ static int put_all(struct explain *e, struct dune_diag *d)
         return rc;
     dune_jsonw_end(&e->w);
     put_features(e);
+    rc = dune_notes_importance(e->s, e->fit, e->spec->n_blocks, &e->w, d);
+    if (rc)
+        return rc;
     put_classes(e);
     dune_jsonw_key(&e->w, "shortcuts");
     rc = dune_search_shortcuts(e->s, e->spec, dune_f1_score(&e->of_spec, DUNE_WEIGHT_ONE, NULL).macro, &e->w, d);

@@ -70,17 +70,20 @@ int dune_variants_add(struct dune_search *s, struct dune_variants *v, const char
     return 0;
 }
 
-/* The best so far once more, with the labels softened by what a large forest holds of every row. */
+/* The best so far once more, with the labels softened by what a large model holds of every row: beside what there is, or
+ * in its place where soft labels are asked for. */
 int dune_variants_add_distilled(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
 {
     static const double share[] = {0.5, 1};
     unsigned from = dune_variants_best(v);
     struct dune_chain_spec best = v->spec[from];
-    double score = v->score[from];
-    bool any = false;
+    bool always = s->cfg->distil == DUNE_DISTIL_MODEL, any = false;
+    double score = always ? -1 : v->score[from];
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < DUNE_ARRAY_LEN(share) && !dune_search_late(s); i++) {
+    if (s->cfg->distil == DUNE_DISTIL_OFF)
+        return 0;
+    for (size_t i = 0; rc == 0 && i < DUNE_ARRAY_LEN(share) && (!dune_search_late(s) || (always && i == 0)); i++) {
         struct dune_chain_spec next = v->spec[from];
         struct dune_f1 f1;
 
@@ -93,7 +96,11 @@ int dune_variants_add_distilled(struct dune_search *s, struct dune_variants *v, 
             any = true;
         }
     }
-    return rc || !any ? rc : dune_variants_add(s, v, "soft labels", &best, score, d);
+    if (rc || !any)
+        return rc;
+    if (always)
+        v->n = 0;
+    return dune_variants_add(s, v, s->advice ? "soft labels of the model" : "soft labels", &best, score, d);
 }
 
 unsigned dune_variants_best(const struct dune_variants *v)

@@ -25,6 +25,7 @@ struct dune_cv {
     uint8_t *scored;           /* [n_flows] in any fold */
     struct entry *bucket[N_BUCKETS];
     struct dune_soft *soft[16][DUNE_N_MODES]; /* [k + 1] per view, made when first wanted */
+    const struct dune_told *told;             /* what they are made of; NULL: of forests of our own */
     uint64_t n_columns;
     uint64_t work;
 };
@@ -134,7 +135,14 @@ int dune_cv_prepare_soft(struct dune_cv *cv, struct dune_space *s, const struct 
     if (cfg->distil <= 0 || *at)
         return 0;
     *at = DUNE_NEW_N(struct dune_soft, cv->k + 1);
+    if (cv->told)
+        return dune_soft_told(*at, s, cfg->n, cfg->mode, cv->k, cv->told, d);
     return dune_soft_make(*at, s, cfg->n, cfg->mode, cv->fold, cv->k, cfg->seed, d);
+}
+
+void dune_cv_listen(struct dune_cv *cv, const struct dune_told *told)
+{
+    cv->told = told;
 }
 
 /* One fold of one column per item: column i / k, fold i % k. */

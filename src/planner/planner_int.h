@@ -18,9 +18,13 @@ const uint8_t *dune_cv_fold(const struct dune_cv *cv);
 int dune_cv_prepare_soft(struct dune_cv *cv, struct dune_space *s, const struct dune_fit_cfg *cfg,
                          struct dune_diag *d) DUNE_MUST_USE;
 const struct dune_soft *dune_cv_soft(const struct dune_cv *cv, const struct dune_fit_cfg *cfg, unsigned without);
+/* From now on soft labels are those of a model; told is borrowed. */
+struct dune_told;
+void dune_cv_listen(struct dune_cv *cv, const struct dune_told *told);
 uint64_t dune_cv_work(const struct dune_cv *cv); /* in eighths of a column with elimination of features */
 
 /* --- a search: what all its steps share -------------------------------------------------------- */
+struct dune_advice;
 enum { DUNE_JUDGES = 3, DUNE_WORK_COLUMN = 8, DUNE_MAX_VARIANTS = 6 };
 /* Ways to use the same number of devices, with their scores on the folds of the search. */
 struct dune_variants {
@@ -40,6 +44,7 @@ struct dune_search {
     uint16_t cls[DUNE_CLASS_WORDS * 64]; /* classes present, ascending */
     unsigned n_cls;
     dune_feature_mask candidates; /* features to choose from */
+    struct dune_advice *advice; /* of a model from elsewhere, or NULL */
     const struct dune_chain_spec *rival; /* the best chain over several devices where one was kept, or NULL */
     unsigned n_devices;
     unsigned device[DUNE_MAX_BLOCKS];           /* of block b; large ones first where they differ */
@@ -49,6 +54,12 @@ struct dune_search {
     unsigned layout;                            /* of the folds in use: 0 of the search, else 1 + which judge */
     struct dune_search_log *log;                /* or NULL */
     uint64_t until_ns;                          /* 0: no limit of time */
+    unsigned n_steps;
+    struct dune_step { /* of the search for blocks, in its order, on its folds */
+        const char *what;
+        unsigned n_blocks;
+        double macro;
+    } step[128];
     unsigned n_candidates;
     struct dune_candidate { /* the finalists, as they were judged */
         const char *name;
@@ -92,12 +103,25 @@ int dune_search_columns(struct dune_search *s, const struct dune_chain_spec *spe
 /* May set only macro: see search_log.c. */
 int dune_search_score(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_f1 *f1,
                       struct dune_diag *d) DUNE_MUST_USE;
+/* Notes a step of the search for blocks. */
+void dune_search_note(struct dune_search *s, const char *what, unsigned n_blocks, double macro);
 /* To the folds of the search (layout 0) or of judge layout - 1. */
 int dune_search_change_folds(struct dune_search *s, unsigned layout, struct dune_diag *d) DUNE_MUST_USE;
 /* How many layouts judge: fewer when time is over. */
 unsigned dune_search_n_judges(const struct dune_search *s);
 /* Candidate sub-models that the search evaluated. */
 uint64_t dune_search_evaluations(const struct dune_search *s);
+
+/* --- advice.c: a model from elsewhere -------------------------------------------------------------------- */
+struct dune_importance;
+/* Asks the model of the settings, if there is one; after the folds of the search are made. */
+int dune_advice_take(struct dune_search *s, struct dune_diag *d) DUNE_MUST_USE;
+const struct dune_told *dune_advice_told(const struct dune_advice *a); /* NULL: no soft labels of it are wanted */
+const struct dune_importance *dune_advice_w(const struct dune_advice *a);
+void dune_advice_free(struct dune_advice *a);
+/* k blocks by W and f of the model, greedily, as published. */
+int dune_advice_partition(const struct dune_search *s, unsigned k, struct dune_class_set *block,
+                          struct dune_diag *d) DUNE_MUST_USE;
 
 /* --- finalists.c: the finalists, on folds that the search has not seen --------------------------------- */
 /* Every sub-model gets the features that it has when fitted to all train flows, as in the plan. */
@@ -216,6 +240,13 @@ int dune_search_explain(struct dune_search *s, const struct dune_chain_spec *cho
 /* The value of "shortcuts" in the notes; macro: score of the choice. */
 int dune_search_shortcuts(struct dune_search *s, const struct dune_chain_spec *spec, double macro,
                           struct dune_jsonw *w, struct dune_diag *d) DUNE_MUST_USE;
+/* explain_search.c: keys "model", "distill", "search"; "importance" (Gini decrease of the class in the sub-model that
+ * claims it); "sizes" of block b (the chain with fewer leaves there), each with its value. */
+void dune_notes_search(const struct dune_search *s, struct dune_jsonw *w);
+int dune_notes_importance(const struct dune_search *s, struct dune_fit *const *fit, unsigned n, struct dune_jsonw *w,
+                          struct dune_diag *d) DUNE_MUST_USE;
+int dune_notes_sizes(struct dune_search *s, const struct dune_chain_spec *spec, unsigned b, struct dune_jsonw *w,
+                     struct dune_diag *d) DUNE_MUST_USE;
 /* Key "settings" and its value. */
 void dune_notes_settings(struct dune_jsonw *w, const struct dune_fit_cfg *c);
 /* Macro F1 out of fold when only a share (0..1) of each class outside the fold is trained on: whole

@@ -111,6 +111,8 @@ int dune_search_whole(struct dune_search *whole, const struct dune_search *s, st
 
 void dune_search_whole_close(struct dune_search *whole, const struct dune_search *s)
 {
-    if (whole->space != s->space)
-        dune_search_close(whole);
+    if (whole->space == s->space)
+        return;
+    whole->advice = NULL; /* lent */
+    dune_search_close(whole);
 }

@@ -117,6 +117,13 @@ static int solve_tuned(const struct dune_monolith *m, const struct dune_solution
 int dune_solution_solve(const struct dune_solution_ops *ops, const struct dune_solution_job *job,
                         struct dune_solution_result *out, struct dune_diag *d)
 {
+    bool takes_model = ops == &dune_solution_dune || ops == &dune_solution_dune_paper;
+
+    if (job->cfg.model && !takes_model)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "%s has no use for an unconstrained model: dune and dune-paper have",
+                             ops->name);
+    if (job->cfg.distil != DUNE_DISTIL_AUTO && ops != &dune_solution_dune)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "%s learns the labels as they are: soft labels are for dune", ops->name);
     for (size_t i = 0; job->tuned && i < DUNE_ARRAY_LEN(monoliths); i++)
         if (monoliths[i].ops == ops)
             return solve_tuned(&monoliths[i], job, out, d);

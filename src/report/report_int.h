@@ -102,6 +102,9 @@ void report_comparison(const struct report *r, struct report_doc *d);
 void report_devices(const struct report *r, struct report_doc *d);
 void report_classes(const struct report *r, struct report_doc *d);
 void report_blocks(const struct report *r, struct report_doc *d);
+void report_search(const struct report *r, struct report_doc *d);
+/* The heat map of W, {"classes", "features", "w"} (section_steps.c). */
+void report_importance(const json_t *im, const char *caption, struct report_doc *d);
 void report_steps(const struct report *r, struct report_doc *d);
 void report_features(const struct report *r, struct report_doc *d);
 void report_open_world(const struct report *r, struct report_doc *d);

@@ -14,6 +14,7 @@ static const struct {
     {{"devices", "Devices: who decides, and what it takes"}, report_devices},
     {{"classes", "Classes"}, report_classes},
     {{"blocks", "Blocks of the chain and their order"}, report_blocks},
+    {{"search", "The search: what was tried, and why this"}, report_search},
     {{"features", "Features"}, report_features},
     {{"open-world", "Coverage against precision"}, report_open_world},
     {{"trust", "What the result hangs on"}, report_trust},

@@ -26,7 +26,7 @@ static size_t live_columns(const json_t *w, size_t n_cols, size_t *col)
     return n;
 }
 
-static void importance_figure(const json_t *im, struct report_doc *d)
+void report_importance(const json_t *im, const char *caption, struct report_doc *d)
 {
     const json_t *classes = json_object_get(im, "classes"), *feats = json_object_get(im, "features"), *w = json_object_get(im, "w");
     size_t which[MAX_FEATS], n_rows = DUNE_MIN(json_array_size(classes), (size_t)REPORT_MANY);
@@ -50,8 +50,7 @@ static void importance_figure(const json_t *im, struct report_doc *d)
     chart_heat_svg(&svg, &(struct chart_heat){.title = "Importance W: what explains each class, %", .unit = "of the class's importance",
                    .desc = "Rows are classes, columns features; dark cells explain the class most.", .n_rows = n_rows, .n_cols = n_cols,
                    .row = row, .col = col, .v = v, .root = true, .percent = 1});
-    report_figure(d, "importance", "Importance of each feature for each class in a large forest (rows sum to 100 %); features below 1 % for "
-                                   "every class are left out.", &svg);
+    report_figure(d, "importance", caption, &svg);
     dune_mem_free(v);
 }
 
@@ -290,7 +289,9 @@ void report_steps(const struct report *r, struct report_doc *d)
     }
     report_row(d, true);
     if (json_object_get(notes, "importance"))
-        importance_figure(json_object_get(notes, "importance"), d);
+        report_importance(json_object_get(notes, "importance"),
+                          "Importance of each feature for each class in a large model (rows sum to 100 %); features below 1 % for every class are "
+                          "left out.", d);
     if (json_array_size(json_object_get(notes, "levels")) > 1)
         levels_figure(notes, d);
     if (json_array_size(json_object_get(notes, "confusion")) > 1)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "dune/model.h"
 #include "submodels/submodels_int.h"
 
 enum { TEACHER_TREES = 15, MAX_PARTS = 16 };
@@ -132,6 +133,30 @@ int dune_soft_make(struct dune_soft *out, struct dune_space *s, unsigned n, enum
     dune_mem_free(sc.pair);
     dune_mem_free(sc.diag);
     return rc;
+}
+
+int dune_soft_told(struct dune_soft *out, struct dune_space *s, unsigned n, enum dune_mode mode, unsigned n_parts,
+                   const struct dune_told *told, struct dune_diag *d)
+{
+    const struct dune_table *t;
+    int rc;
+
+    memset(out, 0, (n_parts + 1) * sizeof(*out));
+    rc = dune_space_prepare_soft(s, n, mode, d);
+    if (rc)
+        return rc;
+    t = &s->view[n][mode]->table;
+    for (unsigned i = 0; i <= n_parts; i++) {
+        out[i].rival = dune_mem_alloc(t->n_rows, sizeof(*out[i].rival));
+        out[i].share = DUNE_NEW_N(float, t->n_rows);
+        for (size_t r = 0; r < t->n_rows; r++) {
+            size_t at = (size_t)t->flow[r] * DUNE_TOLD_PACKETS + DUNE_MIN(t->pos[r], (uint32_t)DUNE_TOLD_PACKETS) - 1;
+
+            out[i].rival[r] = told->rival[at];
+            out[i].share[r] = told->share[at];
+        }
+    }
+    return 0;
 }
 
 void dune_soft_fini(struct dune_soft *soft)

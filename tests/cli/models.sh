@@ -144,6 +144,28 @@ has "with the numbers" err '3 leaves and 2 features do not fit a budget of 2 and
 expect 3 "predictions have no trees" "$D" import predictions:p.csv -o x.json
 check "no plan of a failed import" test ! -e x.json
 
+# A model in the planner: a partition to start from, and soft labels.
+PLAN="$D plan rows.dset --effort quick --devices 2 --budget leaves_sum=20,features_distinct=3 -q"
+expect 0 "a plan with a model" $PLAN --model predictions:p.csv --distill model -o taught.json --choice taught.choice
+check "whose partition was tried, and whose soft labels were taken" python3 - <<'P'
+import json
+n = json.load(open("taught.choice"))
+assert n["model"] == "predictions:p.csv" and n["distill"] == "model", n
+assert [s for s in n["search"] if s["step"] == "by the model"], n["search"]
+for c in n["candidates"]:
+    assert c["candidate"] == "votes" or [v["step"] for v in c["variants"]] == ["soft labels of the model"], c
+assert all(b["settings"]["distil"] > 0 for b in n["blocks"]) or n["distribution"]["claim"] == "votes", n["blocks"]
+P
+expect 0 "and without soft labels" $PLAN --model predictions:p.csv --distill off -o hard.json --choice hard.choice
+check "there are none" sh -c "! grep -q 'soft labels' hard.choice && grep -q 'by the model' hard.choice"
+expect 2 "soft labels of no model" $PLAN --distill model -o x.json
+has "names the option" err '--model MODEL'
+expect 2 "a model in a baseline" $PLAN --solution jewel --model forest.json -o x.json
+has "says who takes one" err 'dune and dune-paper'
+expect 2 "soft labels in a baseline" $PLAN --solution jewel --distill off -o x.json
+expect 3 "a model that does not know all classes" $PLAN --model hand.json -o x.json
+check "no plan of these" test ! -e x.json
+
 # XGBoost
 if ! "$D" version | grep -q xgboost; then
     expect 5 "XGBoost is not in this build" "$D" train rows.dset --model xgboost -o x.json
