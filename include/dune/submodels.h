@@ -95,6 +95,7 @@ struct dune_fit_cfg {
     double spare;               /* share of leaves grown beyond max_leaves and merged back */
     double distil;              /* share of a row's weight that follows its soft label, 0..1 */
     double smooth;              /* pseudo-flows of the block's prior added to every leaf */
+    double shrink;              /* flows at which a node counts as much as what is above it; 0: leaves as they are */
     bool sqrt_features;
     bool bootstrap;             /* also set by itself for several trees without sqrt_features */
     uint64_t seed;

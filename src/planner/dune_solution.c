@@ -384,8 +384,22 @@ static int best_start(struct dune_search *s, const struct dune_confusion *conf, 
     return rc;
 }
 
-/* The features that blocks have in the plan, exchanged one for one, and then settings block by block; all of
- * few features, so it is little work and comes on top of the limit. */
+/* The best so far with classes in several blocks; on top of the limit of work, for its columns are of few features. */
+static int add_homes(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
+{
+    static const unsigned rounds[] = {1, 2, 4};
+    unsigned from = dune_variants_best(v);
+    struct dune_chain_spec spec = v->spec[from];
+    double score = v->score[from];
+    int rc;
+
+    s->max_work = dune_cv_work(s->searched) / DUNE_WORK_COLUMN + rounds[s->cfg->effort] * s->n_cls;
+    rc = dune_second_homes(s, &spec, &score, BLOCK_GAIN, rounds[s->cfg->effort], d);
+    return rc || score <= v->score[from] ? rc : dune_variants_add(s, v, "second homes", &spec, score, d);
+}
+
+/* The features that blocks have in the plan, exchanged one for one, then settings block by block, leaves and further
+ * homes of classes; all of few features, so it is little work and comes on top of the limit. */
 static int refine_blocks(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
 {
     static const unsigned rounds[] = {1, 3, 6};
@@ -403,6 +417,10 @@ static int refine_blocks(struct dune_search *s, struct dune_variants *v, struct 
         rc = dune_tune_blocks(s, &spec, &score, BLOCK_GAIN, d);
     if (rc == 0 && score > before)
         rc = dune_variants_add(s, v, "settings by block", &spec, score, d);
+    if (rc == 0)
+        rc = dune_variants_add_shrunk(s, v, d);
+    if (rc == 0)
+        rc = add_homes(s, v, d);
     if (rc == 0)
         rc = dune_variants_add_distilled(s, v, d);
     s->max_work = limit;

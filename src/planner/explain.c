@@ -183,6 +183,7 @@ void dune_notes_settings(struct dune_jsonw *w, const struct dune_fit_cfg *c)
     put_number(w, "other_weight", c->other_weight > 0 ? c->other_weight : 1);
     put_number(w, "leaf_other", c->leaf_other > 0 ? c->leaf_other : 1);
     put_number(w, "smooth", c->smooth);
+    put_number(w, "shrink", c->shrink);
     put_number(w, "spare", c->spare);
     put_number(w, "distil", c->distil);
     dune_jsonw_end(w);

@@ -70,25 +70,24 @@ int dune_variants_add(struct dune_search *s, struct dune_variants *v, const char
     return 0;
 }
 
-/* The best so far once more, with the labels softened by what a large model holds of every row: beside what there is, or
- * in its place where soft labels are asked for. */
-int dune_variants_add_distilled(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
+/* One setting of all blocks of the best so far in other values: a variant if that is better, or in any case, and then
+ * the only one. */
+static int add_with(struct dune_search *s, struct dune_variants *v, const char *step,
+                    void (*set)(struct dune_fit_cfg *c, double value), const double *value, size_t n_values, bool always,
+                    struct dune_diag *d)
 {
-    static const double share[] = {0.5, 1};
     unsigned from = dune_variants_best(v);
     struct dune_chain_spec best = v->spec[from];
-    bool always = s->cfg->distil == DUNE_DISTIL_MODEL, any = false;
     double score = always ? -1 : v->score[from];
+    bool any = false;
     int rc = 0;
 
-    if (s->cfg->distil == DUNE_DISTIL_OFF)
-        return 0;
-    for (size_t i = 0; rc == 0 && i < DUNE_ARRAY_LEN(share) && (!dune_search_late(s) || (always && i == 0)); i++) {
+    for (size_t i = 0; rc == 0 && i < n_values && (!dune_search_late(s) || (always && i == 0)); i++) {
         struct dune_chain_spec next = v->spec[from];
         struct dune_f1 f1;
 
         for (unsigned b = 0; b < next.n_blocks; b++)
-            next.cfg[b].distil = share[i];
+            set(&next.cfg[b], value[i]);
         rc = dune_search_score(s, &next, &f1, d);
         if (rc == 0 && f1.macro > score) {
             best = next;
@@ -100,7 +99,38 @@ int dune_variants_add_distilled(struct dune_search *s, struct dune_variants *v, 
         return rc;
     if (always)
         v->n = 0;
-    return dune_variants_add(s, v, s->advice ? "soft labels of the model" : "soft labels", &best, score, d);
+    return dune_variants_add(s, v, step, &best, score, d);
+}
+
+static void set_distil(struct dune_fit_cfg *c, double share)
+{
+    c->distil = share;
+}
+
+/* Those of our own forest are worth their time only where there is plenty of it (docs/planner.md). */
+int dune_variants_add_distilled(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
+{
+    static const double own[] = {0.25, 0.5}, of_model[] = {0.5, 1};
+    bool always = s->cfg->distil == DUNE_DISTIL_MODEL;
+
+    if (s->cfg->distil == DUNE_DISTIL_OFF || (!s->advice && s->cfg->effort == DUNE_EFFORT_QUICK))
+        return 0;
+    return add_with(s, v, s->advice ? "soft labels of the model" : "soft labels", set_distil, s->advice ? of_model : own, 2,
+                    always, d);
+}
+
+/* Instead of the pseudo-flows of the prior, which do the same with less sense. */
+static void set_shrink(struct dune_fit_cfg *c, double flows)
+{
+    c->shrink = flows;
+    c->smooth = DUNE_MIN(c->smooth, 0.1);
+}
+
+int dune_variants_add_shrunk(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
+{
+    static const double flows[] = {4, 15, 40};
+
+    return add_with(s, v, "shrunk leaves", set_shrink, flows, DUNE_ARRAY_LEN(flows), false, d);
 }
 
 unsigned dune_variants_best(const struct dune_variants *v)

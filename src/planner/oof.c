@@ -108,7 +108,7 @@ static bool same_cfg(const struct dune_fit_cfg *a, const struct dune_fit_cfg *b)
            a->max_leaves == b->max_leaves && a->max_depth == b->max_depth &&
            a->min_leaf == b->min_leaf && a->balance == b->balance &&
            a->other_weight == b->other_weight && a->leaf_other == b->leaf_other &&
-           a->smooth == b->smooth && a->distil == b->distil && a->spare == b->spare && a->sqrt_features == b->sqrt_features &&
+           a->smooth == b->smooth && a->shrink == b->shrink && a->distil == b->distil && a->spare == b->spare && a->sqrt_features == b->sqrt_features &&
            a->bootstrap == b->bootstrap && a->seed == b->seed;
 }
 

@@ -25,7 +25,7 @@ uint64_t dune_cv_work(const struct dune_cv *cv); /* in eighths of a column with 
 
 /* --- a search: what all its steps share -------------------------------------------------------- */
 struct dune_advice;
-enum { DUNE_JUDGES = 3, DUNE_WORK_COLUMN = 8, DUNE_MAX_VARIANTS = 6 };
+enum { DUNE_JUDGES = 3, DUNE_WORK_COLUMN = 8, DUNE_MAX_VARIANTS = 8 };
 /* Ways to use the same number of devices, with their scores on the folds of the search. */
 struct dune_variants {
     unsigned n;
@@ -130,6 +130,9 @@ int dune_search_freeze(struct dune_search *s, struct dune_chain_spec *spec, stru
  * (below 0: it has none). */
 int dune_variants_add(struct dune_search *s, struct dune_variants *v, const char *step,
                       const struct dune_chain_spec *spec, double score, struct dune_diag *d) DUNE_MUST_USE;
+/* The best so far with labels softened by what a large forest holds of every row; with leaves that are shrunk
+ * towards what is above them. */
+int dune_variants_add_shrunk(struct dune_search *s, struct dune_variants *v, struct dune_diag *d) DUNE_MUST_USE;
 int dune_variants_add_distilled(struct dune_search *s, struct dune_variants *v, struct dune_diag *d) DUNE_MUST_USE;
 /* The variant with the best score on the folds of the search. */
 unsigned dune_variants_best(const struct dune_variants *v);
@@ -227,6 +230,9 @@ int dune_tune_blocks(struct dune_search *s, struct dune_chain_spec *spec, double
 struct dune_solution_job;
 int dune_plan_votes(struct dune_search *s, const struct dune_solution_job *job, struct dune_variants *out,
                     struct dune_diag *d) DUNE_MUST_USE;
+/* Classes get homes in further blocks, one by one, where the chain gains more than min_gain. */
+int dune_second_homes(struct dune_search *s, struct dune_chain_spec *spec, double *score, double min_gain,
+                      unsigned rounds, struct dune_diag *d) DUNE_MUST_USE;
 int dune_local_search(struct dune_search *s, struct dune_chain_spec *spec, double *score, unsigned tries,
                       uint64_t key, struct dune_diag *d) DUNE_MUST_USE;
 

@@ -148,9 +148,9 @@ void dune_search_log_key(const struct dune_chain_spec *spec, unsigned layout, ch
 
         for (int w = 0; w < DUNE_CLASS_WORDS; w++)
             dune_buf_printf(&b, " %" PRIx64, spec->block[i].word[w]);
-        dune_buf_printf(&b, " %u %d %" PRIx64 " %u %d %u %u %u %a %a %a %a %a %a %a %d %d %" PRIu64, c->n, (int)c->mode,
+        dune_buf_printf(&b, " %u %d %" PRIx64 " %u %d %u %u %u %a %a %a %a %a %a %a %a %d %d %" PRIu64, c->n, (int)c->mode,
                         (uint64_t)c->features, c->max_features, (int)c->select, c->n_trees, c->max_leaves,
-                        c->max_depth, c->min_leaf, c->balance, c->other_weight, c->leaf_other, c->smooth, c->spare, c->distil,
+                        c->max_depth, c->min_leaf, c->balance, c->other_weight, c->leaf_other, c->smooth, c->shrink, c->spare, c->distil,
                         c->sqrt_features, c->bootstrap, c->seed);
     }
     dune_content_hash(b.data, b.len, key);

@@ -214,6 +214,8 @@ int dune_plan_one(struct dune_search *s, const struct dune_monolith *m, dune_fea
         rc = by_addition(&t, &spec, out, d);
     if (rc == 0 && !dune_search_exhausted(s) && spec.cfg[0].max_features)
         rc = by_exchange(&t, out, d);
+    if (rc == 0 && !dune_search_exhausted(s))
+        rc = dune_variants_add_shrunk(s, out, d);
     if (rc == 0 && (!dune_search_exhausted(s) || s->cfg->distil == DUNE_DISTIL_MODEL))
         rc = dune_variants_add_distilled(s, out, d);
     return rc || !restarts ? rc : from_drawn(&t, out, d);

@@ -8,6 +8,7 @@
 
 enum { GROUPS = 24, WORST = 15, ROWS = 60, SERIES = 6 };
 
+/* A class that several know counts for the first of them in the chain. */
 unsigned report_block_of(const struct report_solution *s, const struct report_confusion *c, int *block)
 {
     const struct dune_plan *p = s->plan;
@@ -16,14 +17,18 @@ unsigned report_block_of(const struct report_solution *s, const struct report_co
         block[i] = -1;
     if (!p || p->n_submodels < 2)
         return 0;
-    for (uint32_t k = 0; k < p->n_submodels; k++)
+    for (uint32_t k = 0; k < p->n_submodels; k++) {
+        bool any = false;
+
         for (uint32_t j = 0; j < p->sub[k].n_classes; j++)
             for (size_t i = 0; i < c->n_classes; i++)
-                if (strcmp(c->name[i], p->cls[p->sub[k].cls[j] - 1].name) == 0) {
-                    if (block[i] >= 0)
-                        return 0;
+                if (block[i] < 0 && strcmp(c->name[i], p->cls[p->sub[k].cls[j] - 1].name) == 0) {
                     block[i] = (int)k;
+                    any = true;
                 }
+        if (!any) /* as under votes: no blocks to speak of */
+            return 0;
+    }
     return p->n_submodels;
 }
 

@@ -340,6 +340,37 @@ static int grow(const struct problem *p, const struct dune_fit_cfg *cfg, struct 
     return rc;
 }
 
+/*
+ * A leaf of few flows knows its shares badly, and the split that made it was the best of many. So every step
+ * down the tree moves the shares only by the part 1 / (1 + shrink / weight of the node that was split): leaves of
+ * small and of large trees, and so sub-models, become comparable.
+ */
+static void shrink_shares(struct dune_tree *t, uint32_t n_classes, double shrink)
+{
+    double *was = DUNE_NEW_N(double, (size_t)t->n_nodes * n_classes); /* shares as grown, then shrunk */
+    double *now = DUNE_NEW_N(double, (size_t)t->n_nodes * n_classes), *total = DUNE_NEW_N(double, t->n_nodes);
+
+    for (uint32_t v = 0; v < t->n_nodes; v++) { /* parents come before children */
+        const uint64_t *h = &t->hist[(size_t)v * n_classes];
+        size_t up = v ? (size_t)t->node[v].parent * n_classes : 0, at = (size_t)v * n_classes;
+        double step;
+
+        for (uint32_t c = 0; c < n_classes; c++)
+            total[v] += (double)h[c];
+        step = v ? 1 / (1 + shrink * (double)DUNE_WEIGHT_ONE / total[t->node[v].parent]) : 1;
+        for (uint32_t c = 0; c < n_classes; c++) {
+            was[at + c] = total[v] > 0 ? (double)h[c] / total[v] : 0;
+            now[at + c] = v ? now[up + c] + (was[at + c] - was[up + c]) * step : was[at + c];
+        }
+    }
+    for (uint32_t v = 0; v < t->n_nodes; v++)
+        for (uint32_t c = 0; c < n_classes; c++)
+            t->hist[(size_t)v * n_classes + c] = (uint64_t)llround(now[(size_t)v * n_classes + c] * total[v]);
+    dune_mem_free(was);
+    dune_mem_free(now);
+    dune_mem_free(total);
+}
+
 /* Scales Other and adds pseudo-flows of the prior in every node, so that leaves are comparable between
  * sub-models whatever their size. */
 static void adjust_shares(struct dune_fit *fit)
@@ -416,6 +447,8 @@ int dune_fit_train_soft(struct dune_fit **out, const struct dune_space *s, const
         dune_tree_merge_leaves(&fit->forest->tree[t], fit->forest->n_classes, cfg->max_leaves);
     fit->used = used_features(fit->forest);
     name_classes(fit, s);
+    for (uint32_t t = 0; cfg->shrink > 0 && t < fit->forest->n_trees; t++)
+        shrink_shares(&fit->forest->tree[t], fit->forest->n_classes, cfg->shrink);
     adjust_shares(fit);
     *out = fit;
     return 0;

@@ -7,6 +7,8 @@
 #include "signal_dataset.h"
 #include "testing.h"
 
+#include <math.h>
+
 static struct dune_dataset *some_data(unsigned noise)
 {
     const struct signal_shape shape = {.classes = 5, .captures = 8, .flows = 400, .noise = noise, .seed = 41};
@@ -209,11 +211,115 @@ static void test_exchange(void **state)
     (void)state;
 }
 
+/* Shares of class c in node v by the definition: from the root down, every step taken in part. */
+static double shrunk_share(const struct dune_fit *f, uint32_t v, uint32_t c, double shrink)
+{
+    const struct dune_tree *t = &f->forest->tree[0];
+    uint32_t n = f->forest->n_classes, path[64], depth = 0;
+    double share = 0, above = 0, weight = 0;
+
+    for (path[depth] = v; path[depth]; depth++)
+        path[depth + 1] = t->node[path[depth]].parent;
+    for (int i = (int)depth; i >= 0; i--) {
+        const uint64_t *h = &t->hist[(size_t)path[i] * n];
+        double sum = 0, mine;
+
+        for (uint32_t k = 0; k < n; k++)
+            sum += (double)h[k];
+        mine = (double)h[c] / sum;
+        share = i == (int)depth ? mine : share + (mine - above) / (1 + shrink * (double)DUNE_WEIGHT_ONE / weight);
+        above = mine;
+        weight = sum;
+    }
+    return share;
+}
+
+/* Shrunk leaves are those of the same tree, and the shares are what the definition says. */
+static void test_shrink(void **state)
+{
+    static const double flows[] = {1, 15, 1e9};
+    struct dune_planner_cfg cfg = some_cfg();
+    struct dune_dataset *ds = some_data(50);
+    struct dune_chain_spec spec;
+    struct dune_fit *plain, *f;
+    struct dune_search s;
+    struct dune_diag d = {0};
+
+    assert_ok(dune_search_open(&s, &cfg, ds, 4, &d), d);
+    spec = two_blocks(&s);
+    spec.cfg[0].smooth = 0;
+    assert_ok(dune_search_prepare(&s, &spec, &d), d);
+    assert_ok(dune_search_fit(&s, &spec, 0, &plain, &d), d);
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(flows); i++) {
+        const struct dune_tree *t;
+        uint32_t n = plain->forest->n_classes;
+
+        spec.cfg[0].shrink = flows[i];
+        assert_ok(dune_search_fit(&s, &spec, 0, &f, &d), d);
+        assert_true(same_trees(plain, f));
+        t = &f->forest->tree[0];
+        for (uint32_t v = 0; v < t->n_nodes; v++) {
+            double sum = 0;
+
+            for (uint32_t c = 0; c < n; c++)
+                sum += (double)t->hist[(size_t)v * n + c];
+            for (uint32_t c = 0; c < n; c++)
+                assert_true(fabs((double)t->hist[(size_t)v * n + c] / sum - shrunk_share(plain, v, c, flows[i])) < 1e-6);
+        }
+        dune_fit_free(f);
+    }
+    dune_fit_free(plain);
+    dune_search_close(&s);
+    dune_dataset_free(ds);
+    (void)state;
+}
+
+static unsigned n_homes(const struct dune_search *s, const struct dune_chain_spec *spec)
+{
+    unsigned n = 0;
+
+    for (unsigned b = 0; b < spec->n_blocks; b++)
+        for (unsigned i = 0; i < s->n_cls; i++)
+            n += dune_class_set_has(&spec->block[b], s->cls[i]);
+    return n;
+}
+
+/* Further homes never make the score worse and take no class away from where it was. */
+static void test_homes(void **state)
+{
+    struct dune_planner_cfg cfg = some_cfg();
+    struct dune_dataset *ds = some_data(50);
+    struct dune_chain_spec spec, was;
+    struct dune_search s;
+    struct dune_f1 before, after;
+    struct dune_diag d = {0};
+    double score;
+
+    assert_ok(dune_search_open(&s, &cfg, ds, 4, &d), d);
+    was = spec = two_blocks(&s);
+    assert_ok(dune_search_score(&s, &spec, &before, &d), d);
+    score = before.macro;
+    assert_ok(dune_second_homes(&s, &spec, &score, 1, 2, &d), d);
+    assert_int_equal(n_homes(&s, &spec), s.n_cls); /* nothing gains so much */
+    assert_ok(dune_second_homes(&s, &spec, &score, 0, 2, &d), d);
+    assert_ok(dune_search_score(&s, &spec, &after, &d), d);
+    assert_true(after.macro == score);
+    assert_true(score > before.macro);
+    assert_true(n_homes(&s, &spec) > s.n_cls);
+    for (unsigned b = 0; b < 2; b++)
+        for (unsigned i = 0; i < s.n_cls; i++)
+            assert_true(dune_class_set_has(&spec.block[b], s.cls[i]) || !dune_class_set_has(&was.block[b], s.cls[i]));
+    dune_search_close(&s);
+    dune_dataset_free(ds);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_freeze), cmocka_unit_test(test_layouts),  cmocka_unit_test(test_pick),
         cmocka_unit_test(test_votes),  cmocka_unit_test(test_exchange),
+        cmocka_unit_test(test_shrink), cmocka_unit_test(test_homes),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
