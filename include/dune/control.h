@@ -93,6 +93,9 @@ void dune_counters_json(const struct dune_counters *c, struct dune_jsonw *w);
 /* Names of devices go into subjects and file names: letters, digits, '-' and '_'. */
 bool dune_ctl_name_ok(const char *name);
 
+/* A plan may need fewer devices than the chain has: those behind pass on what they get. */
+void dune_plan_stretch(struct dune_plan *p, uint32_t n_devices);
+
 /* --- devices that are alive ------------------------------------------------------------------------ */
 /*
  * One running device as its agent sees it, whatever runs it. Plans are borrowed from load to unload.

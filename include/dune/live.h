@@ -13,6 +13,7 @@
 #include "dune/controller.h"
 #include "dune/labels.h"
 #include "dune/metrics.h"
+#include "dune/trace.h"
 
 /* --- one switch --------------------------------------------------------------------------------------- */
 struct dune_switch_port {
@@ -29,6 +30,7 @@ struct dune_switch_cfg { /* zero: the default */
     struct dune_switch_port out;
     bool back;             /* what comes in at out leaves by in[0] as it is; shims are dropped */
     bool fix;              /* MTU and offloads that are wrong are set, and restored at the end */
+    const char *trace;     /* file: what became of every packet (dune/trace.h); NULL: none. bmv2 refuses it */
     bool confine;          /* once set up, refuse system calls that forwarding never needs, for the whole process */
     struct dune_chain_opts opts; /* slots, ways, keep_shim, drop_edge_shim, rules_max, digest_rate */
     void (*note)(void *ctx, const char *text);
@@ -111,6 +113,7 @@ struct dune_testbed_run_cfg { /* zero: the default */
     bool strip;                  /* the last device strips; verdicts then come from the digests alone */
     bool no_rules;
     const char *record;          /* capture of what arrived; NULL: none */
+    const char *trace;           /* directory for a trace per switch, judged in the end; NULL: none */
     struct dune_chain_opts opts; /* of the switches */
     void (*note)(void *ctx, const char *text);
     void *note_ctx;
@@ -140,6 +143,8 @@ struct dune_testbed_result {
         struct dune_counters counters;
     } device[DUNE_TESTBED_DEVICES];
     struct dune_controller_stats controller;
+    bool traced;
+    struct dune_judgement judgement; /* when traced */
 };
 /* Runs switches, controller, source and sink on a testbed that is up. Interrupted: DUNE_E_INTERRUPTED, with
  * nothing left running. */

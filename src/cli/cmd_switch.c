@@ -10,7 +10,7 @@
 
 struct config {
     const char *bus, *creds, *ca;
-    const char *engine, *out, *feed;
+    const char *engine, *out, *feed, *trace;
     struct cli_list in;
     uint32_t slots, ways, rules_max, digest_rate;
     unsigned edge_shim;
@@ -39,6 +39,8 @@ static const struct cli_option options[] = {
      "keep all privileges and system calls (done by itself for dpdk ports)"},
     {"feed", 0, CLI_STR, offsetof(struct config, feed), "json:FILE|csv:FILE", NULL,
      "append a line for every flow that is settled here (docs/feeds.md); FILE may be a pipe or /dev/stdout"},
+    {"trace", 0, CLI_STR, offsetof(struct config, trace), "FILE", NULL,
+     "write what became of every packet, for `dunectl judge`; for tests, it slows the device down"},
     {"slots", 0, CLI_U32, offsetof(struct config, slots), "N", NULL, "flow table slots instead of the plan's", false, 1, 0},
     {"ways", 0, CLI_U32, offsetof(struct config, ways), "N", NULL, "ways instead of the plan's", false, 1, 8},
     {"rules-max", 0, CLI_U32, offsetof(struct config, rules_max), "N", NULL, "rules it holds (65536)", false, 1, 0},
@@ -102,7 +104,7 @@ static void feed_digest(void *ctx, const struct dune_digest *dg, const char *cls
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
-    struct dune_switch_cfg s = {.name = ctx->args[0], .engine = cfg->engine, .back = cfg->back, .fix = cfg->fix,
+    struct dune_switch_cfg s = {.name = ctx->args[0], .engine = cfg->engine, .back = cfg->back, .fix = cfg->fix, .trace = cfg->trace,
                                 .note = note, .note_ctx = ctx};
     struct feeding feeding = {.ctx = ctx, .device = ctx->args[0]};
     struct dune_bus *bus = NULL;

@@ -4,10 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/judge.h"
 #include "dune/live.h"
 
 struct config {
-    const char *plan, *labels, *engine, *target, *record, *name;
+    const char *plan, *labels, *engine, *target, *record, *name, *trace;
     struct cli_list pcaps;
     double seconds, speed, pps;
     const char *out;
@@ -32,6 +33,8 @@ static const struct cli_option options[] = {
      "run: the last device strips the shim; then only digests are scored"},
     {"no-rules", 0, CLI_FLAG, offsetof(struct config, no_rules), NULL, NULL, "run: no known-flow rules"},
     {"record", 0, CLI_STR, offsetof(struct config, record), "PCAP", NULL, "run: write what arrives at the sink"},
+    {"trace", 0, CLI_STR, offsetof(struct config, trace), "DIR", NULL,
+     "run: a trace of every packet per switch, judged by the reference; exit 1 when a verdict differs"},
     {"slots", 0, CLI_U32, offsetof(struct config, slots), "N", NULL, "run: slots instead of the plan's", false, 1, 0},
     {"ways", 0, CLI_U32, offsetof(struct config, ways), "N", NULL, "run: ways instead of the plan's", false, 1, 8},
     {"rules-max", 0, CLI_U32, offsetof(struct config, rules_max), "N", NULL, "run: rules a device holds", false, 1, 0},
@@ -78,6 +81,8 @@ static void print_json(struct cli_ctx *ctx, const struct dune_testbed_result *r)
     put_f1(&w, "flow", &r->flow);
     put_f1(&w, "packet", &r->packet);
     put_f1(&w, "digest", &r->digest);
+    if (r->traced)
+        judge_json(&w, &r->judgement);
     dune_jsonw_key(&w, "rules_sent"), dune_jsonw_big(&w, r->controller.rules_sent);
     dune_jsonw_key(&w, "devices");
     dune_jsonw_arr(&w);
@@ -136,6 +141,12 @@ static void print_text(struct cli_ctx *ctx, const struct dune_testbed_result *r,
     cli_print_table(ctx, &t);
 }
 
+/* Exit status 1: a device said something else than the reference. */
+static int check_judgement(const struct dune_testbed_result *r, struct dune_diag *d)
+{
+    return r->traced ? judge_verdict(&r->judgement, d) : 0;
+}
+
 static int add_pcaps(const struct config *cfg, struct dune_paths *paths, struct dune_diag *d)
 {
     int rc = 0;
@@ -150,7 +161,7 @@ static int run_testbed(struct cli_ctx *ctx, const struct config *cfg, const stru
 {
     struct dune_testbed_run_cfg r = {.engine = cfg->target ? cfg->target : cfg->engine, .seconds = cfg->seconds, .speed = cfg->speed,
                                      .pps = cfg->pps, .top_speed = cfg->top_speed, .tcpreplay = cfg->tcpreplay,
-                                     .strip = cfg->strip, .no_rules = cfg->no_rules, .record = cfg->record,
+                                     .strip = cfg->strip, .no_rules = cfg->no_rules, .record = cfg->record, .trace = cfg->trace,
                                      .opts = {.slots = cfg->slots, .ways = cfg->ways, .rules_max = cfg->rules_max},
                                      .dunectl = "/proc/self/exe", .note = note, .note_ctx = ctx, .tick = on_tick,
                                      .tick_ctx = ctx};
@@ -181,6 +192,10 @@ static int run_testbed(struct cli_ctx *ctx, const struct config *cfg, const stru
         print_json(ctx, out);
     else if (rc == 0)
         print_text(ctx, out, cfg->strip);
+    if (rc == 0 && out->traced && !ctx->json)
+        judge_text(ctx, &out->judgement);
+    if (rc == 0)
+        rc = check_judgement(out, d);
     dune_paths_fini(&paths);
     dune_labels_free(labels);
     dune_plan_free(plan);

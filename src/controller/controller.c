@@ -134,6 +134,20 @@ static void check_rates(struct dune_controller *c, struct ctl_device *dev)
     dev->second_ns = c->now_ns;
 }
 
+/* With the classes that only sub-models of this position claim. */
+static void tell_lost(struct dune_controller *c, const struct ctl_device *dev)
+{
+    const struct dune_plan *p = c->base.plan;
+    struct dune_buf names = {0};
+
+    for (uint32_t s = 0; p && s < p->n_submodels; s++)
+        for (uint32_t k = 0; p->sub[s].device == dev->position && k < p->sub[s].n_classes; k++)
+            dune_buf_printf(&names, "%s%.40s", names.len ? ", " : "", p->cls[p->sub[s].cls[k] - 1].name);
+    dune_ctl_note(c, "alarm: device %s is lost: the classes of its sub-models stay unclaimed: %.300s", dev->name,
+                  names.len ? names.data : "none, it held no sub-model");
+    dune_buf_fini(&names);
+}
+
 static void check_devices(struct dune_controller *c)
 {
     for (uint32_t i = 0; i < c->n_devices; i++) {
@@ -142,7 +156,7 @@ static void check_devices(struct dune_controller *c)
         if (dev->reported && !dev->lost && c->now_ns > dev->heard_ns + c->cfg.lost_ns) {
             dev->lost = true;
             c->stats.alarms++;
-            dune_ctl_note(c, "alarm: device %s is lost: the classes of its sub-models stay unclaimed", dev->name);
+            tell_lost(c, dev);
         }
         if (dev->reported && !dev->lost)
             check_rates(c, dev);

@@ -151,8 +151,7 @@ void dune_ctl_plan_fini(struct ctl_plan *p)
     memset(p, 0, sizeof(*p));
 }
 
-/* A plan may need fewer devices than the chain has: those behind pass on what they get. */
-static void add_devices(struct dune_plan *p, uint32_t n)
+void dune_plan_stretch(struct dune_plan *p, uint32_t n)
 {
     const char *profile = p->n_devices ? p->device[p->n_devices - 1].profile : "engine";
 
@@ -177,7 +176,7 @@ int dune_ctl_plan_init(struct ctl_plan *p, const char *name, const char *text, s
         return rc;
     if (generation)
         plan->generation = generation;
-    add_devices(plan, n_devices);
+    dune_plan_stretch(plan, n_devices);
     rc = dune_plan_format(plan, &p->text, &p->len, d);
     if (rc == 0 && p->len > DUNE_CTL_PLAN_MAX)
         rc = dune_diag_set(d, DUNE_E_INFEASIBLE, name, "a plan of %zu bytes, devices take up to %u", p->len,

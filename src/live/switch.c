@@ -23,6 +23,8 @@ struct lsw {
     struct dune_agent *agent;
     struct live_hist hop;
     uint64_t lost, last_agent_ns, last_hop_ns;
+    struct dune_trace_writer *trace;
+    uint64_t traced;
     uint8_t *buf; /* frames of a burst on their way out */
     size_t buf_cap;
 };
@@ -115,6 +117,23 @@ static void reserve(struct lsw *s, size_t len)
     s->buf = dune_mem_realloc(s->buf, s->buf_cap, 1);
 }
 
+static void trace_packet(struct lsw *s, const struct dune_device_in *in, const struct dune_device_trace *t)
+{
+    struct dune_live_status now;
+    struct dune_live_record r = {
+        .serial = s->traced++, .tick = in->tick, .count = t->count, .wire_len = in->wire_len,
+        .slot_index = t->slot_index, .cap_len = (uint16_t)DUNE_MIN(in->cap_len, (uint32_t)DUNE_TRACE_FRAME),
+        .generation = t->generation, .in_port = (uint8_t)in->port, .out_port = (uint8_t)in->out_port, .fate = t->fate,
+        .reason = t->reason, .slot = t->slot, .way = t->way, .has_shim = t->has_shim, .digest = t->digest,
+        .became_final = t->became_final, .dropped = t->dropped, .shim_flags = t->shim.flags,
+        .shim_submodel = t->shim.submodel, .shim_cls = t->shim.cls, .shim_conf = t->shim.conf};
+
+    s->live->ops->status(s->live, &now);
+    r.position = now.position;
+    memcpy(r.frame, in->data, r.cap_len);
+    dune_trace_put(s->trace, &r);
+}
+
 /* The device lends one frame at a time: a burst is copied together. */
 static unsigned process(struct lsw *s, uint32_t port, const struct dune_frame *f, unsigned n, struct dune_frame *to_send)
 {
@@ -134,6 +153,8 @@ static unsigned process(struct lsw *s, uint32_t port, const struct dune_frame *f
         if (p->kind == DUNE_PORT_EDGE)
             dune_agent_shadow(s->agent, &copy);
         dune_live_ref_process(s->live, &in, &o);
+        if (s->trace)
+            trace_packet(s, &in, &o.trace);
         if (!o.data)
             continue;
         memcpy(s->buf + at, o.data, o.cap_len);
@@ -255,6 +276,17 @@ static int check_cfg(const struct dune_switch_cfg *cfg, struct dune_diag *d)
     return 0;
 }
 
+static int open_trace(struct lsw *s, struct dune_diag *d)
+{
+    struct dune_trace_head head = {.slots = s->cfg->opts.slots, .ways = s->cfg->opts.ways,
+                                   .drop_edge_shim = s->cfg->opts.drop_edge_shim};
+
+    if (!s->cfg->trace)
+        return 0;
+    snprintf(head.device, sizeof(head.device), "%s", s->cfg->name);
+    return dune_trace_create(&s->trace, s->cfg->trace, &head, d);
+}
+
 static void close_ports(struct lsw *s)
 {
     for (uint32_t i = 0; i < s->cfg->n_in; i++)
@@ -272,6 +304,8 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
 
     if (rc)
         return rc;
+    if (cfg->trace && cfg->engine && strcmp(cfg->engine, "bmv2") == 0)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "bmv2 writes no trace of packets");
     if (cfg->engine && strcmp(cfg->engine, "bmv2") == 0)
         return dune_live_switch_bmv2(cfg, bus, d);
     if (cfg->engine && strcmp(cfg->engine, "xdp") == 0)
@@ -280,6 +314,8 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
     s->cfg = cfg;
     s->live = dune_live_ref_new(&cfg->opts);
     rc = open_ports(s, d);
+    if (rc == 0)
+        rc = open_trace(s, d);
     if (rc == 0)
         rc = dune_agent_new(&s->agent, &agent, s->live, bus, d);
     if (rc == 0 && cfg->confine)
@@ -290,6 +326,8 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
         rc = loop(s, bus, d);
     if (rc == 0 && s->out)
         rc = dune_port_finish(s->out, d);
+    if (dune_trace_close(s->trace, 0, rc ? NULL : d) && rc == 0)
+        rc = d->code;
     close_ports(s);
     dune_agent_free(s->agent);
     s->live->ops->close(s->live);

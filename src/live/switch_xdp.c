@@ -26,6 +26,7 @@ struct xsw {
     struct dune_iface saved[DUNE_SWITCH_PORTS + 1];
     uint32_t n_saved;
     struct dune_agent *agent;
+    struct dune_trace_writer *trace;
 };
 
 static struct xsw *xsw_of(struct dune_live *l)
@@ -107,6 +108,19 @@ static void drop_digest(void *ctx, const struct dune_digest *dg)
     (void)ctx, (void)dg;
 }
 
+static void keep_record(void *ctx, const struct dune_live_record *r)
+{
+    dune_trace_put(ctx, r);
+}
+
+static void fetch_trace(struct xsw *s)
+{
+    struct dune_diag ignored = {0};
+
+    if (s->trace && dune_xdp_poll_trace(s->x, keep_record, s->trace, &ignored) && s->cfg->note)
+        s->cfg->note(s->cfg->note_ctx, ignored.msg);
+}
+
 static void poll_live(struct dune_live *l, uint64_t now)
 {
     struct xsw *s = xsw_of(l);
@@ -114,6 +128,7 @@ static void poll_live(struct dune_live *l, uint64_t now)
 
     if (dune_xdp_poll(s->x, 0, s->fn ? s->fn : drop_digest, s->ctx, &ignored) < 0 && s->cfg->note)
         s->cfg->note(s->cfg->note_ctx, ignored.msg);
+    fetch_trace(s);
     if (now - s->swept >= DUNE_DIGEST_REPEAT) {
         s->swept = now;
         dune_xdp_sweep_rules(s->x);
@@ -194,11 +209,35 @@ static int open_device(struct xsw *s, struct dune_diag *d)
     const struct dune_chain_opts *c = &s->cfg->opts;
     struct dune_xdp_opts o = {.slots = c->slots, .ways = c->ways, .rules_max = c->rules_max,
                               .digest_rate = c->digest_rate, .digest_burst = c->digest_burst,
-                              .drop_edge_shim = c->drop_edge_shim, .keep_shim = c->keep_shim};
+                              .drop_edge_shim = c->drop_edge_shim, .keep_shim = c->keep_shim,
+                              .trace = s->cfg->trace != NULL};
 
     if (dune_xdp_available())
         return dune_diag_set(d, DUNE_E_ENV, NULL, "engine xdp: %s", dune_xdp_available());
     return dune_xdp_open(&s->x, &o, d);
+}
+
+static int open_trace(struct xsw *s, struct dune_diag *d)
+{
+    struct dune_trace_head head = {.slots = s->cfg->opts.slots, .ways = s->cfg->opts.ways,
+                                   .drop_edge_shim = s->cfg->opts.drop_edge_shim};
+
+    if (!s->cfg->trace)
+        return 0;
+    snprintf(head.device, sizeof(head.device), "%s", s->cfg->name);
+    return dune_trace_create(&s->trace, s->cfg->trace, &head, d);
+}
+
+static int close_trace(struct xsw *s, struct dune_diag *d)
+{
+    struct dune_counters c;
+    struct dune_xdp_more more;
+
+    if (!s->trace)
+        return 0;
+    fetch_trace(s);
+    dune_xdp_counters(s->x, &c, &more);
+    return dune_trace_close(s->trace, more.events_lost, d);
 }
 
 /* --- the loop ------------------------------------------------------------------------------------------------ */
@@ -224,6 +263,8 @@ int dune_live_switch_xdp(const struct dune_switch_cfg *cfg, struct dune_bus *bus
     s->cfg = cfg;
     rc = check_ports(s, d);
     if (rc == 0)
+        rc = open_trace(s, d);
+    if (rc == 0)
         rc = open_device(s, d);
     if (rc == 0)
         rc = attach_ports(s, d);
@@ -239,6 +280,8 @@ int dune_live_switch_xdp(const struct dune_switch_cfg *cfg, struct dune_bus *bus
     if (rc == 0)
         loop(s, bus);
     dune_agent_free(s->agent);
+    if (s->x && close_trace(s, rc ? NULL : d) && rc == 0)
+        rc = d->code;
     if (s->x)
         close_live(&s->base);
     for (uint32_t i = 0; i < s->n_saved; i++)

@@ -44,9 +44,14 @@ static void say(struct tb *t, const char *text)
 
 /* --- switches -------------------------------------------------------------------------------------------- */
 
+static void trace_path(const struct tb *t, uint32_t i, char out[512])
+{
+    snprintf(out, 512, "%.400s/s%u.trace", t->run->trace, i + 1);
+}
+
 static int start_switch(struct tb *t, uint32_t i, struct dune_diag *d)
 {
-    char name[16], ns[64], log[192], bus[176], in[DUNE_SWITCH_PORTS][24], slots[16], ways[16], rules[16];
+    char name[16], ns[64], log[192], bus[176], trace[512], in[DUNE_SWITCH_PORTS][24], slots[16], ways[16], rules[16];
     const char *argv[DUNE_SWITCH_PORTS * 2 + 32];
     uint32_t level, next, n_in = 0, a = 0;
     int rc;
@@ -80,6 +85,10 @@ static int start_switch(struct tb *t, uint32_t i, struct dune_diag *d)
         snprintf(ways, sizeof(ways), "%u", t->run->opts.ways), argv[a++] = "--ways", argv[a++] = ways;
     if (t->run->opts.rules_max)
         snprintf(rules, sizeof(rules), "%u", t->run->opts.rules_max), argv[a++] = "--rules-max", argv[a++] = rules;
+    if (t->run->trace) {
+        trace_path(t, i, trace);
+        argv[a++] = "--trace", argv[a++] = trace;
+    }
     argv[a] = NULL;
     rc = dune_netns_spawn(&t->pid[i], ns, log, argv, d);
     return rc ? rc : dune_testbed_note_pid(t->cfg->name, t->pid[i], d);
@@ -536,7 +545,7 @@ static int finish_record(struct tb *t, int rc, struct dune_diag *d)
     return rc;
 }
 
-static void end_all(struct tb *t)
+static void stop_all(struct tb *t)
 {
     int status;
 
@@ -545,8 +554,37 @@ static void end_all(struct tb *t)
         pthread_join(t->source, NULL);
     if (t->sink_runs)
         pthread_join(t->sink, NULL);
-    for (uint32_t i = 0; i < t->n_dev; i++)
+    t->source_runs = t->sink_runs = false;
+    for (uint32_t i = 0; i < t->n_dev; i++) {
         dune_netns_stop(t->pid[i], &status);
+        t->pid[i] = 0;
+    }
+}
+
+/* The switches have ended, so their traces are whole. */
+static int judge(struct tb *t, struct dune_testbed_result *out, struct dune_diag *d)
+{
+    struct dune_trace *trace = DUNE_NEW_N(struct dune_trace, t->n_dev);
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < t->n_dev; i++) {
+        char path[512];
+
+        trace_path(t, i, path);
+        rc = dune_trace_read(&trace[i], path, d);
+    }
+    if (rc == 0)
+        rc = dune_trace_judge(trace, t->n_dev, &t->run->plan, 1, &out->judgement, d);
+    out->traced = rc == 0;
+    for (uint32_t i = 0; i < t->n_dev; i++)
+        dune_trace_fini(&trace[i]);
+    dune_mem_free(trace);
+    return rc;
+}
+
+static void end_all(struct tb *t)
+{
+    stop_all(t);
     dune_controller_free(t->ctl);
     if (t->bus)
         t->bus->ops->close(t->bus);
@@ -576,7 +614,9 @@ int dune_testbed_run(const struct dune_testbed_cfg *cfg, const struct dune_testb
     pthread_mutex_init(&t->lock, NULL);
     dune_testbed_dir(cfg->name, t->dir);
     snprintf(t->socket, sizeof(t->socket), "%s/bus", t->dir);
-    rc = dune_live_traffic_load(&t->traffic, run, cfg->level[0], d);
+    rc = run->trace ? dune_mkdirs(run->trace, d) : 0;
+    if (rc == 0)
+        rc = dune_live_traffic_load(&t->traffic, run, cfg->level[0], d);
     if (rc == 0)
         rc = start_controller(t, d);
     for (uint32_t i = 0; rc == 0 && i < t->n_dev; i++)
@@ -593,6 +633,10 @@ int dune_testbed_run(const struct dune_testbed_cfg *cfg, const struct dune_testb
         rc = dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted");
     if (rc == 0)
         fill_result(t, out);
+    if (rc == 0 && run->trace) {
+        stop_all(t);
+        rc = judge(t, out, d);
+    }
     rc = finish_record(t, rc, d);
     end_all(t);
     dune_mem_free(t);

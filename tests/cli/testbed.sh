@@ -55,9 +55,21 @@ if "$D" testbed run "$T/row.yaml" --engine xdp --plan "$PLAN" --pcap "$T/tr/test
         check "as many are $what" test "$(grep "^  \"$what\"" "$T/out")" = "$(grep "^  \"$what\"" "$T/xdp.json")"
     done
     check "nothing is left of them" nothing_left
+    expect 0 "a trace of XDP switches, judged" "$D" testbed run "$T/row.yaml" --engine xdp --plan "$PLAN" --pcap "$T/tr/test" \
+        --pps 1000 --trace "$T/trace" --json --quiet
+    has "every packet on every device" out "\"records\": $((3 * $(sed -n 's/.*"sent": \([0-9]*\),.*/\1/p' "$T/out"))),"
+    has "none differs" out '"different": 0,'
+    expect 0 "the same traces again" "$D" judge "$T/trace/s1.trace" "$T/trace/s2.trace" "$T/trace/s3.trace" --plan "$PLAN" --json
+    has "whole" out '"complete": true'
+    sed 's/"timeout": [0-9]*/"timeout": 1/' "$PLAN" >"$T/other.json"
+    expect 1 "another plan did not do this" "$D" judge "$T/trace/s1.trace" --plan "$T/other.json" --json
+    has "the first difference is named" err 'judged otherwise than by the reference; device s1, record [0-9]+ .*: [a-z_]+ is'
 else
     skip "XDP switches" "$(tail -n 1 "$T/err")"
 fi
+expect 0 "a trace of reference devices" "$D" testbed run "$T/tree.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 2000 \
+    --trace "$T/trace2" --json --quiet
+has "none differs" out '"different": 0,'
 
 for sig in INT KILL; do
     "$D" testbed run "$T/row.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 50 --quiet >/dev/null 2>&1 &

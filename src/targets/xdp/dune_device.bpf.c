@@ -338,6 +338,65 @@ static __always_inline void write_trace(const struct xdp_pass *p)
     t->shim_came = p->shim_at != 0;
 }
 
+/* --- live trace ------------------------------------------------------------------------------------------- */
+
+static __always_inline void take_snap(struct xdp_md *ctx, struct xdp_pass *p)
+{
+    struct xdp_snap *s = get_snap();
+    uint32_t len;
+
+    p->serial = UINT64_MAX;
+    if (!s)
+        return;
+    len = (uint32_t)bpf_xdp_get_buff_len(ctx);
+    s->len = len;
+    if (len > XDP_EVENT_FRAME)
+        len = XDP_EVENT_FRAME;
+    s->cap = len >= 1 && bpf_xdp_load_bytes(ctx, 0, s->frame, len) == 0 ? len : 0;
+}
+
+__attribute__((noinline)) int write_event(void)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_settings *s = get_settings();
+    struct xdp_counts *n = get_counts();
+    struct xdp_snap *snap = get_snap();
+    struct xdp_event *e;
+
+    if (!p || !s || !n || !snap)
+        return 0;
+    e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+    if (!e) {
+        n->events_lost++;
+        return 0;
+    }
+    __builtin_memset(e, 0, offsetof(struct xdp_event, frame));
+    e->serial = p->serial != UINT64_MAX ? p->serial : __sync_fetch_and_add(&event_serial, 1);
+    e->tick = p->now;
+    e->count = p->count;
+    e->slot_index = p->outcome == XDP_SLOT_NONE ? 0 : p->index;
+    e->generation = p->has_shim ? p->generation : (uint16_t)s->generation[p->key.gen & 1];
+    e->in_kind = p->in_kind;
+    e->out_kind = p->out_kind;
+    e->fate = p->fate;
+    e->reason = p->reason;
+    e->slot = p->outcome;
+    e->way = p->way;
+    e->has_shim = p->has_shim;
+    e->digest = p->digest;
+    e->became_final = p->became_final;
+    e->dropped = p->dropped;
+    e->shim_flags = p->shim.flags;
+    e->shim_submodel = p->shim.submodel;
+    e->shim_cls = p->shim.cls;
+    e->shim_conf = p->shim.conf;
+    e->wire_len = snap->len;
+    e->cap_len = (uint16_t)snap->cap;
+    __builtin_memcpy(e->frame, snap->frame, sizeof(e->frame));
+    bpf_ringbuf_submit(e, 0);
+    return 0;
+}
+
 static __always_inline void note_latency(const struct xdp_pass *p, struct xdp_counts *n)
 {
     uint64_t ns = bpf_ktime_get_ns() - p->started;
@@ -367,10 +426,14 @@ static __always_inline int leave(struct xdp_md *ctx, struct xdp_pass *p, struct 
         n->out++;
         rc = testing ? XDP_TX : forward(p, s, n);
     }
-    if (testing)
+    if (testing) {
         write_trace(p);
-    else if (p->started)
-        note_latency(p, n);
+    } else {
+        if (p->started)
+            note_latency(p, n);
+        if (tracing)
+            write_event();
+    }
     return rc;
 }
 
@@ -455,6 +518,8 @@ static __always_inline int device(struct xdp_md *ctx)
         return XDP_PASS;
     if (!testing && p->plain)
         return pass_plain(ctx, p, n);
+    if (tracing && !testing)
+        take_snap(ctx, p);
     n->in++;
     next = receive(ctx, p, s, n);
     if (next == NEXT)

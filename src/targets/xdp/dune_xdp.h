@@ -13,6 +13,7 @@
 #define DUNE_TARGETS_DUNE_XDP_H
 
 #include "dune/device.h"
+#include "dune/trace.h"
 
 struct dune_xdp; /* opaque */
 
@@ -32,6 +33,8 @@ struct dune_xdp_opts { /* zero: defaults */
     bool drop_edge_shim;     /* forged shims at an edge: drop instead of wrapping */
     bool keep_shim;          /* leave the shim on at edge ports, for a testbed that reads it */
     bool one_cpu;            /* all packets come by one CPU: buckets are not locked */
+    bool trace;              /* every packet leaves a record, for dune_xdp_poll_trace */
+    uint32_t trace_bytes;    /* records not yet fetched; a power of two; 0: 16 MiB */
     unsigned spread;         /* CPUs that packets are spread over by flow; 0: they stay where they arrive */
 };
 
@@ -93,6 +96,8 @@ int dune_xdp_clean(const char *ifname, struct dune_diag *d) DUNE_MUST_USE;
 /* --- digests and rules ------------------------------------------------------------------------------------ */
 /* Calls fn for every digest under way; waits up to timeout_ms for the first. Returns how many, or an error. */
 int dune_xdp_poll(struct dune_xdp *x, int timeout_ms, dune_digest_fn fn, void *ctx, struct dune_diag *d);
+/* Calls fn for every record of the trace that waits; some may be lost, which is counted. */
+int dune_xdp_poll_trace(struct dune_xdp *x, dune_live_record_fn fn, void *ctx, struct dune_diag *d) DUNE_MUST_USE;
 /* For poll(2) in an event loop. */
 int dune_xdp_digest_fd(const struct dune_xdp *x);
 /* A known-flow rule; one of the same flow is replaced. Counted as rules, or rules_full. from: for packets at
@@ -112,6 +117,7 @@ struct dune_xdp_more { /* beyond struct dune_counters */
     uint64_t no_port;       /* came in by an interface that is not a port: passed to the stack */
     uint64_t no_mirror, no_steer; /* the port of the action is not attached */
     uint64_t spread;        /* handed to another CPU */
+    uint64_t events_lost; /* records of the trace that nobody fetched in time */
     uint64_t plain, plain_dropped; /* on the way back; of these dropped for their shim */
 };
 void dune_xdp_counters(const struct dune_xdp *x, struct dune_counters *out, struct dune_xdp_more *more);

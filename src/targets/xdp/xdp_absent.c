@@ -128,6 +128,14 @@ int dune_xdp_poll(struct dune_xdp *x, int timeout_ms, dune_digest_fn fn, void *c
     return missing(d);
 }
 
+int dune_xdp_poll_trace(struct dune_xdp *x, dune_live_record_fn fn, void *ctx, struct dune_diag *d)
+{
+    (void)x;
+    (void)fn;
+    (void)ctx;
+    return missing(d);
+}
+
 int dune_xdp_digest_fd(const struct dune_xdp *x)
 {
     (void)x;

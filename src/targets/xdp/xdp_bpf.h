@@ -21,6 +21,7 @@
 
 /* Set by the host before the program is loaded, constants for the verifier: what is off costs nothing. */
 const volatile bool testing;       /* tick, ports and trace from and to the test */
+const volatile bool tracing;       /* every packet leaves a record */
 const volatile bool locked;        /* several CPUs may meet in a bucket */
 const volatile bool ordered;       /* a plain store releases a lock (x86) */
 const volatile bool uses_crc;      /* crc_table is filled */
@@ -118,6 +119,20 @@ struct { /* filled in test runs only */
     __type(value, struct xdp_trace);
 } traces SEC(".maps");
 
+struct { /* the host sets its size */
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 4096);
+} events SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, uint32_t);
+    __type(value, struct xdp_snap);
+} snaps SEC(".maps");
+
+uint64_t event_serial;
+
 struct { /* port number -> interface */
     __uint(type, BPF_MAP_TYPE_DEVMAP);
     __uint(max_entries, XDP_MAX_PORTS);
@@ -163,6 +178,13 @@ static __always_inline struct xdp_counts *get_counts(void)
     uint32_t zero = 0;
 
     return bpf_map_lookup_elem(&counts, &zero);
+}
+
+static __always_inline struct xdp_snap *get_snap(void)
+{
+    uint32_t zero = 0;
+
+    return bpf_map_lookup_elem(&snaps, &zero);
 }
 
 static __always_inline struct xdp_plan *get_plan(uint32_t gen)

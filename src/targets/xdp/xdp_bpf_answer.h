@@ -458,6 +458,8 @@ static __always_inline void infer(struct xdp_pass *p, struct xdp_plan *plan, str
         answer_next(gen, k);
     if (digest_is_due(p, plan, gen))
         send_digest(gen);
+    if (tracing)
+        p->serial = __sync_fetch_and_add(&event_serial, 1);
     if (locked && got)
         unlock(p->index);
 }

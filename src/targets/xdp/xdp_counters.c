@@ -31,7 +31,7 @@ void dune_xdp_counters(const struct dune_xdp *x, struct dune_counters *out, stru
     out->rules_expired += x->swept;
     if (more)
         *more = (struct dune_xdp_more){c.lock_timeouts, c.ring_full, c.no_room, c.no_port, c.no_mirror, c.no_steer,
-                                       c.spread, c.plain, c.plain_dropped};
+                                       c.spread, c.events_lost, c.plain, c.plain_dropped};
 }
 
 void dune_xdp_latency(const struct dune_xdp *x, uint64_t bin[DUNE_XDP_LATENCY_BINS])

@@ -47,7 +47,9 @@ struct dune_xdp {
     size_t arena_step;             /* from one generation to the other */
     struct xdp_held gen[XDP_GENS];
     uint64_t serial; /* of the plan held last */
-    struct ring_buffer *ring;
+    struct ring_buffer *ring, *trace_ring; /* trace_ring: NULL without trace */
+    dune_live_record_fn trace_fn;
+    void *trace_ctx;
     uint64_t rules, rules_full, swept; /* counted here; those the program expires are in its counters */
     uint64_t live_rules, seen_expired; /* of the simulated controller */
     dune_digest_fn digest_fn;

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { RING_DEFAULT = 1 << 20, ARENA_DEFAULT = 32 << 20, ARENA_LEAST = 64 << 10 };
+enum { RING_DEFAULT = 1 << 20, ARENA_DEFAULT = 32 << 20, ARENA_LEAST = 64 << 10, TRACE_DEFAULT = 16 << 20 };
 #define ARENA_MOST ((uint64_t)256 << 20) /* offsets that a verifier follows end at 512 MiB */
 
 static int no_message(enum libbpf_print_level level, const char *fmt, va_list args)
@@ -110,6 +110,10 @@ static int set_sizes(struct dune_xdp *x, struct dune_diag *d)
         return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "cannot set the sizes of the BPF maps");
     if (x->bench && bpf_map__set_max_entries(s->maps.bench_frames, x->bench))
         return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "cannot set the sizes of the BPF maps");
+    if (x->opts.trace &&
+        bpf_map__set_max_entries(s->maps.events, x->opts.trace_bytes ? x->opts.trace_bytes : TRACE_DEFAULT))
+        return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "cannot set the sizes of the BPF maps");
+    s->rodata->tracing = x->opts.trace;
     s->rodata->bench_n = x->bench;
     s->rodata->arena_mask = (uint32_t)(x->capacity - 64);
     s->rodata->testing = x->testing;
@@ -136,6 +140,37 @@ static int on_digest(void *ctx, void *data, size_t bytes)
     if (x->digest_fn)
         x->digest_fn(x->digest_ctx, &dg);
     return 0;
+}
+
+static int on_event(void *ctx, void *data, size_t bytes)
+{
+    struct dune_xdp *x = ctx;
+    const struct xdp_event *e = data;
+    struct dune_live_record r = {
+        .serial = e->serial, .tick = e->tick, .count = e->count, .wire_len = e->wire_len, .slot_index = e->slot_index,
+        .cap_len = e->cap_len, .generation = e->generation, .position = x->device, .in_port = e->in_kind,
+        .out_port = e->out_kind, .fate = e->fate, .reason = e->reason, .slot = e->slot, .way = e->way,
+        .has_shim = e->has_shim, .digest = e->digest, .became_final = e->became_final, .dropped = e->dropped,
+        .shim_flags = e->shim_flags, .shim_submodel = e->shim_submodel, .shim_cls = e->shim_cls,
+        .shim_conf = e->shim_conf};
+
+    if (bytes < sizeof(*e) || e->cap_len > sizeof(r.frame))
+        return 0;
+    memcpy(r.frame, e->frame, e->cap_len);
+    x->trace_fn(x->trace_ctx, &r);
+    return 0;
+}
+
+int dune_xdp_poll_trace(struct dune_xdp *x, dune_live_record_fn fn, void *ctx, struct dune_diag *d)
+{
+    int n;
+
+    if (!x->trace_ring)
+        return 0;
+    x->trace_fn = fn;
+    x->trace_ctx = ctx;
+    n = ring_buffer__consume(x->trace_ring);
+    return n < 0 ? dune_diag_set(d, DUNE_E_ENV, NULL, "cannot read the trace: %s", strerror(-n)) : 0;
 }
 
 /* Each costs time to verify, so only those that will run are loaded. */
@@ -169,7 +204,9 @@ static int load(struct dune_xdp *x, struct dune_diag *d)
     if (rc)
         return rc;
     x->ring = ring_buffer__new(bpf_map__fd(x->skel->maps.digests), on_digest, x, NULL);
-    if (!x->ring)
+    if (x->opts.trace)
+        x->trace_ring = ring_buffer__new(bpf_map__fd(x->skel->maps.events), on_event, x, NULL);
+    if (!x->ring || (x->opts.trace && !x->trace_ring))
         return dune_diag_set(d, DUNE_E_ENV, NULL, "cannot read the ring buffer: %s", strerror(errno));
     return 0;
 }
@@ -240,6 +277,7 @@ void dune_xdp_close(struct dune_xdp *x, enum dune_xdp_end end)
     if (x->arena)
         munmap(x->arena, page_up(XDP_GENS * x->arena_step));
     ring_buffer__free(x->ring);
+    ring_buffer__free(x->trace_ring);
     dune_device_bpf__destroy(x->skel);
     dune_mem_free(x);
 }

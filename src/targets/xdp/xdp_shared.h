@@ -159,6 +159,7 @@ struct xdp_counts { /* the members of struct dune_counters, in its order */
     uint64_t no_mirror, no_steer; /* port of the action is not attached */
     uint64_t spread;        /* handed to another CPU */
     uint64_t plain, plain_dropped;
+    uint64_t events_lost;   /* records of a live trace that the host did not fetch in time */
     uint64_t latency[XDP_LATENCY_BINS];
 };
 
@@ -180,10 +181,27 @@ struct xdp_trace {
     } answer[XDP_MAX_SUBS];
 };
 
+/* --- live trace: struct dune_live_record without the position in the chain -------------------------------------- */
+enum { XDP_EVENT_FRAME = 256 };
+struct xdp_event {
+    uint64_t serial, tick, count;
+    uint32_t wire_len, slot_index;
+    uint16_t cap_len, generation;
+    uint8_t in_kind, out_kind, fate, reason, slot, way, has_shim, digest, became_final, dropped;
+    uint8_t shim_flags, shim_submodel, shim_cls, shim_conf;
+    uint8_t pad[6];
+    uint8_t frame[XDP_EVENT_FRAME];
+};
+struct xdp_snap { /* the packet as it came in */
+    uint32_t len, cap;
+    uint8_t frame[XDP_EVENT_FRAME];
+};
+
 /* --- one packet on its way through the device; one per CPU -------------------------------------------------- */
 struct xdp_pass {
     uint64_t now;     /* tick */
     uint64_t started; /* ns, of packets that are timed; else 0 */
+    uint64_t serial;  /* of a live trace: taken while the bucket is locked */
     struct xdp_rule_key key; /* key.gen: position of the packet's generation */
     struct dune_core_packet pkt;
     /* from here to l3_off all zero when a packet comes in; multiples of 8 bytes */

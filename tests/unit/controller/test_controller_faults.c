@@ -252,7 +252,13 @@ static void test_device_lost(void **state)
     world_kill_agent(w, 1); /* cabled through: traffic passes it like a wire */
     world_run(w, 4000000000u, 9000000);
     assert_int_equal(world_stats(w).n_lost, 1);
-    assert_non_null(strstr(w->notes, "device s2 is lost"));
+    assert_non_null(strstr(w->notes, "device s2 is lost: the classes of its sub-models stay unclaimed: "));
+    for (uint32_t s = 0; s < w->plans.data[0]->n_submodels; s++) { /* by name */
+        const struct dune_submodel *sm = &w->plans.data[0]->sub[s];
+
+        if (sm->device == 1)
+            assert_non_null(strstr(w->notes, w->plans.data[0]->cls[sm->cls[0] - 1].name));
+    }
     /* an update waits for it, and can be taken back */
     assert_ok(world_apply(w, world_plan(2), DUNE_CTL_SHARE, &d), d);
     world_run(w, 3000000000u, 9000000);
