@@ -262,6 +262,19 @@ static bool edge_allowed(const struct dune_bin_search *s, const struct column *k
     return k->weight[i] >= least && all - k->weight[i] >= least;
 }
 
+static void try_edge(struct dune_bin_search *s, const struct dune_part *p, const struct column *k, uint32_t i,
+                     struct dune_cut *best)
+{
+    struct dune_cut c = {.feat = (int32_t)k->col, .edge = k->seen[i] << 8 | 255,
+                         .pos = (uint64_t)k->seen[i] << 33 | UINT64_C(1) << 32};
+    uint64_t *left, *right;
+
+    exact_before(s, p, k, i + 1, &left, &right);
+    finish_cut(&c, left, right, s->n_local);
+    if (dune_cut_better(&c, best))
+        *best = c;
+}
+
 /* The best edge of a column; only those that floating point cannot tell from the best are exact. */
 static bool search_edges(struct dune_bin_search *s, const struct dune_part *p, struct column *k,
                          struct dune_cut *best)
@@ -277,16 +290,8 @@ static bool search_edges(struct dune_bin_search *s, const struct dune_part *p, s
     if (!found || top < best->score * (1 - SLACK))
         return found;
     for (uint32_t i = 0; i + 1 < k->n_seen; i++) {
-        struct dune_cut c = {.feat = (int32_t)k->col, .edge = k->seen[i] << 8 | 255,
-                             .pos = (uint64_t)k->seen[i] << 33 | UINT64_C(1) << 32};
-        uint64_t *left, *right;
-
-        if (k->lterm[i] + k->rterm[i] < top * (1 - SLACK) || !edge_allowed(s, k, i, all))
-            continue;
-        exact_before(s, p, k, i + 1, &left, &right);
-        finish_cut(&c, left, right, s->n_local);
-        if (dune_cut_better(&c, best))
-            *best = c;
+        if (k->lterm[i] + k->rterm[i] >= top * (1 - SLACK) && edge_allowed(s, k, i, all))
+            try_edge(s, p, k, i, best);
     }
     return found;
 }
@@ -475,7 +480,11 @@ static size_t sort_open(struct dune_bin_search *s, const struct dune_part *p, co
 {
     size_t n = 0, stride = s->job->codes.stride;
 
-    for (size_t i = 0; i < p->n; i++) {
+    for (size_t i = 0; i < p->n && k->gathered && k->coded->exact; i++) { /* without unpredictable branches */
+        s->key[n] = (uint64_t)k->gathered[i] << 32 | i;
+        n += open[k->gathered[i] >> 8];
+    }
+    for (size_t i = 0; i < p->n && !(k->gathered && k->coded->exact); i++) {
         uint32_t code = code_at(k, p, i, stride);
 
         if (!k->gathered && i + DUNE_AHEAD < p->n)
