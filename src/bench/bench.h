@@ -39,6 +39,7 @@ enum bench_better { BENCH_LOWER, BENCH_HIGHER, BENCH_NEITHER }; /* which way is 
 /* --- what a benchmark may ask ------------------------------------------------------------------- */
 struct bench_cfg {
     bool quick;        /* small inputs, few rounds: all benchmarks together in 5 minutes */
+    bool whole;        /* also cases and data sets that say no more about the goals, slow peers to their end: hours */
     unsigned rounds;   /* 0: what each benchmark wants */
     unsigned threads;
     uint64_t seed;

@@ -303,7 +303,7 @@ static int for_sets(struct bench *b, const char *what, int (*fn)(struct bench *,
                     struct dune_diag *d)
 {
     static const char *const sets[] = {"ustc", "aalto16", "aalto21"};
-    size_t n = bench_cfg(b)->quick ? 1 : DUNE_ARRAY_LEN(sets);
+    size_t n = bench_cfg(b)->whole || (fn != full_search && !bench_cfg(b)->quick) ? DUNE_ARRAY_LEN(sets) : 1;
     char title[120], *dset;
     int rc = 0;
 
@@ -322,8 +322,8 @@ static int for_sets(struct bench *b, const char *what, int (*fn)(struct bench *,
 
 static int run_full(struct bench *b, struct dune_diag *d)
 {
-    if (bench_cfg(b)->quick)
-        bench_note(b, "with --quick only the smallest set");
+    if (!bench_cfg(b)->whole)
+        bench_note(b, "without --whole only the smallest set");
     return for_sets(b, "the published search", full_search, d);
 }
 

@@ -194,7 +194,7 @@ void bench_result_markdown(struct dune_buf *out, const struct bench_result *r, c
 static const char intro[] =
     "# Performance\n\n"
     "This file is written by `dunectl bench --report` from the results in bench/results; do not edit it.\n"
-    "`./run bench` measures again, `./run bench --quick` in at most five minutes, `./run bench NAME...` a part\n"
+    "`./run bench` measures again in a quarter of an hour, `./run bench --quick` in at most five minutes, `./run bench NAME...` a part\n"
     "(`./run bench --list` names them). How to read it:\n\n"
     "* Contestants of one table ran in turns, in the same minutes, on the same input. A cell is the median of the rounds\n"
     "  (minimum-maximum), then how many times better the first row is than this one, round by round, likewise.\n"

@@ -144,7 +144,7 @@ int bench_run(struct bench_result **out, const struct bench_entry *e, const stru
 
     r->name = dune_mem_strdup(e->name);
     r->what = dune_mem_strdup(e->what);
-    r->command = dune_mem_printf("./run bench %s%s", e->name, cfg->quick ? " --quick" : "");
+    r->command = dune_mem_printf("./run bench %s%s%s", e->name, cfg->quick ? " --quick" : "", cfg->whole ? " --whole" : "");
     r->machine = machine_text();
     r->build = build_text();
     r->when = now_text();
