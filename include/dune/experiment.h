@@ -74,6 +74,7 @@ struct dune_run_opts {
     unsigned threads;  /* 0: all */
     bool final;        /* also replay the test captures: the only place where test is read */
     bool ablation;     /* dune again, at quick effort: robust features, and without each suspicious one */
+    bool pareto;       /* DIR/pareto.json: dune for 1 to all devices, at quick effort */
     bool verdicts;     /* write DIR/verdicts/<solution>.csv */
     const char *engine;/* NULL: "reference" */
     void (*note)(void *ctx, const char *text); /* one line per finished step, may be NULL */

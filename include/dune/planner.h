@@ -86,7 +86,7 @@ uint64_t dune_cv_n_fits(const struct dune_cv *cv); /* candidate evaluations so f
 struct dune_buf;
 /* The notes as text; DUNE_E_INPUT for notes of other solutions. */
 int dune_explain_text(const char *notes, struct dune_buf *out, struct dune_diag *d) DUNE_MUST_USE;
-/* Coverage against precision as CSV: min_confidence,coverage,precision,macro. */
+/* Coverage against precision as CSV: min_confidence,coverage,precision,macro,false_claims (empty: not measured). */
 int dune_explain_curve_csv(const char *notes, struct dune_buf *out, struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

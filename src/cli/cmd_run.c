@@ -119,7 +119,7 @@ int cli_run_experiment(struct cli_ctx *ctx, const struct cli_run_config *cfg, bo
                        struct dune_diag *d)
 {
     struct dune_run_opts o = {.threads = ctx->threads, .final = final, .verdicts = cfg->verdicts,
-                              .ablation = cfg->ablation,
+                              .ablation = cfg->ablation, .pareto = cfg->pareto,
                               .engine = cfg->engine, .note = cli_run_note, .note_ctx = ctx};
     struct dune_experiment *e = NULL;
     struct cli_dash_run *dash = NULL;

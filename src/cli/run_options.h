@@ -15,7 +15,7 @@ struct cli_run_config {
     struct cli_list train, test, solutions;
     uint32_t devices, max_n, min_flows;
     unsigned distil; /* enum dune_distil */
-    bool tuned, verdicts, final, ablation;
+    bool tuned, verdicts, final, ablation, pareto;
     struct cli_dash_config dash;
     bool quick; /* effort quick, where neither file nor command line says another */
 };
@@ -56,6 +56,8 @@ struct cli_run_config {
     {"tuned", 0, CLI_FLAG, CLI_RUN_AT(tuned), NULL, NULL, "monoliths in tuned form"},             \
     {"ablation", 0, CLI_FLAG, CLI_RUN_AT(ablation), NULL, NULL,                                   \
      "dune again with robust features, and without each feature that may be a shortcut"},         \
+    {"pareto", 0, CLI_FLAG, CLI_RUN_AT(pareto), NULL, NULL,                                       \
+     "DIR/pareto.json: what 1 device, 2, up to all would do, each planned at quick effort"},      \
     {"engine", 0, CLI_STR, CLI_RUN_AT(engine), "NAME", "reference", "replay engine"},             \
     {"verdicts", 0, CLI_FLAG, CLI_RUN_AT(verdicts), NULL, NULL,                                   \
      "write DIR/verdicts/SOLUTION.csv"}

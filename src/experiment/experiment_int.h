@@ -44,6 +44,9 @@ int dune_run_replay(struct dune_run *r, struct dune_run_solution *s, const char 
 
 /* The rows of the ablation, not planned yet; given: candidate features of the experiment. */
 void dune_run_ablation_rows(struct dune_run *r, dune_feature_mask given);
+/* DIR/pareto.json: see dune/pareto.h; made: it was not there yet. */
+int dune_run_pareto(const struct dune_run *r, const char *dir, unsigned threads, dune_feature_mask features, bool *made,
+                    struct dune_diag *d) DUNE_MUST_USE;
 struct dune_jsonw;
 /* Key "ablation" and its value. */
 void dune_run_ablation_json(const struct dune_run *r, struct dune_jsonw *w);

@@ -39,7 +39,7 @@ static int plan_key(const struct job *j, const struct dune_run_solution *s, char
     int rc;
 
     dune_run_key_init(&k);
-    dune_run_key_text(&k, "plan 6");
+    dune_run_key_text(&k, "plan 7");
     dune_run_key_text(&k, ops->name);
     if (ops == &dune_solution_dune_paper)
         dune_run_key_text(&k, "with its steps");
@@ -284,6 +284,19 @@ static int plan_and_replay(struct job *j, struct dune_run_solution *s, size_t n,
     return rc;
 }
 
+static int make_front(const struct job *j, struct dune_diag *d)
+{
+    dune_feature_mask given = 0;
+    bool made = false;
+    int rc = dune_feature_set_parse(j->r->e->features, 0, &given, d);
+
+    if (rc == 0)
+        rc = dune_run_pareto(j->r, j->dir, j->o->threads, given, &made, d);
+    if (rc == 0)
+        note(j, made ? "planned for every number of devices" : "the plans for every number of devices are there already");
+    return rc;
+}
+
 int dune_experiment_run(struct dune_run **out, const struct dune_experiment *e, const char *dir,
                         const struct dune_run_opts *o, struct dune_diag *d)
 {
@@ -300,6 +313,8 @@ int dune_experiment_run(struct dune_run **out, const struct dune_experiment *e, 
         rc = make_dirs(dir, d);
     if (rc == 0)
         rc = prepare_data(&j, d);
+    if (rc == 0 && o->pareto)
+        rc = make_front(&j, d);
     for (int replay = 0; rc == 0 && replay <= o->final; replay++) { /* all choices before test is read */
         rc = plan_and_replay(&j, j.r->sol, j.r->n, replay, d);
         if (rc == 0)

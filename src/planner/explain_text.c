@@ -176,10 +176,14 @@ int dune_explain_curve_csv(const char *notes, struct dune_buf *out, struct dune_
         json_decref(root);
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "these notes have no curve of coverage against precision");
     }
-    dune_buf_puts(out, "min_confidence,coverage,precision,macro\n");
-    json_array_foreach(curve, i, p)
-        dune_buf_printf(out, "%.0f,%.4f,%.4f,%.4f\n", number(p, "min_confidence"), number(p, "coverage"),
+    dune_buf_puts(out, "min_confidence,coverage,precision,macro,false_claims\n");
+    json_array_foreach(curve, i, p) {
+        dune_buf_printf(out, "%.0f,%.4f,%.4f,%.4f,", number(p, "min_confidence"), number(p, "coverage"),
                         number(p, "precision"), number(p, "macro"));
+        if (json_object_get(p, "false_claims"))
+            dune_buf_printf(out, "%.4f", number(p, "false_claims"));
+        dune_buf_puts(out, "\n");
+    }
     json_decref(root);
     return 0;
 }

@@ -135,7 +135,9 @@ static double precision_of(const struct dune_confusion *c)
     return said ? (double)right / (double)said : 0;
 }
 
-static void put_point(struct dune_jsonw *w, const char *key, unsigned at, const struct dune_confusion *c)
+/* false_claims: of classes that nobody learnt; below 0: not known. */
+static void put_point(struct dune_jsonw *w, const char *key, unsigned at, const struct dune_confusion *c,
+                      double false_claims)
 {
     struct dune_f1 f = dune_f1_score(c, DUNE_WEIGHT_ONE, NULL);
 
@@ -147,12 +149,14 @@ static void put_point(struct dune_jsonw *w, const char *key, unsigned at, const 
     put_number(w, "coverage", f.coverage);
     put_number(w, "precision", precision_of(c));
     put_number(w, "macro", f.macro);
+    if (false_claims >= 0)
+        put_number(w, "false_claims", false_claims);
     dune_jsonw_end(w);
 }
 
-/* One threshold for all classes, from none to the highest. */
-static int put_curve(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_jsonw *w,
-                     struct dune_diag *d)
+/* One threshold for all classes, from none to the highest; false_claims: of each point, or NULL. */
+static int put_curve(struct dune_search *s, const struct dune_chain_spec *spec, const double *false_claims,
+                     struct dune_jsonw *w, struct dune_diag *d)
 {
     uint8_t *bar = DUNE_NEW_N(uint8_t, s->space->n_classes + 1);
     struct dune_chain_spec next = *spec;
@@ -167,7 +171,7 @@ static int put_curve(struct dune_search *s, const struct dune_chain_spec *spec, 
         memset(bar, (int)t, s->space->n_classes + 1);
         rc = dune_search_confusion(s, &next, &c, d);
         if (rc == 0)
-            put_point(w, "min_confidence", t, &c);
+            put_point(w, "min_confidence", t, &c, false_claims ? false_claims[t / CURVE_STEP] : -1);
     }
     dune_jsonw_end(w);
     dune_confusion_fini(&c);
@@ -201,7 +205,7 @@ static int put_wanted(struct dune_search *s, const struct dune_chain_spec *spec,
     if (rc == 0) {
         put_number(w, "wanted_precision", precision);
         dune_jsonw_key(w, "reached");
-        put_point(w, NULL, 0, &c);
+        put_point(w, NULL, 0, &c, -1);
         rc = dune_search_thresholds(s, spec, 255, precision, bar, mask, d); /* mask: room for the classes */
     }
     if (rc == 0) {
@@ -253,43 +257,63 @@ static struct dune_chain_spec forget(const struct dune_chain_spec *spec, unsigne
     return out;
 }
 
-/* Weight of class c by the class it is claimed as, [n_classes + 1] (last: not at all). */
+/* A class that was left out: its weight by the class it is claimed as, [n_classes + 1] (last: not at all), and what is
+ * claimed at each point of the curve. */
+struct unknown {
+    unsigned cls;
+    uint64_t *as;
+    uint64_t claimed[LEVELS / CURVE_STEP];
+};
+
 static void count_claims(const struct dune_space *sp, const struct dune_chain_spec *spec,
-                         struct dune_item_answer *const *col, const uint8_t *held, uint64_t *as)
+                         struct dune_item_answer *const *col, const uint8_t *held, struct unknown *u)
 {
-    uint8_t id[DUNE_MAX_BLOCKS];
+    const struct dune_item_answer *const *answer = (const struct dune_item_answer *const *)col;
+    uint8_t *bar = DUNE_NEW_N(uint8_t, sp->n_classes + 1), id[DUNE_MAX_BLOCKS];
+    struct dune_chain_rule at = spec->rule;
 
     for (unsigned b = 0; b < DUNE_MAX_BLOCKS; b++)
         id[b] = (uint8_t)b;
-    memset(as, 0, (sp->n_classes + 1) * sizeof(*as));
-    for (size_t i = 0; i < sp->n_items; i++) {
-        uint16_t said;
+    for (size_t i = 0; i < sp->n_items; i++)
+        if (held[sp->item_flow[i]]) {
+            uint16_t said = dune_chain_decide(answer, i, id, spec->n_blocks, &spec->rule);
 
-        if (!held[sp->item_flow[i]])
-            continue;
-        said = dune_chain_decide((const struct dune_item_answer *const *)col, i, id, spec->n_blocks, &spec->rule);
-        as[DUNE_MIN(said, sp->n_classes)] += sp->item_w[i];
+            u->as[DUNE_MIN(said, sp->n_classes)] += sp->item_w[i];
+        }
+    at.min_confidence = bar;
+    for (unsigned t = 0; t < LEVELS; t += CURVE_STEP) {
+        memset(bar, (int)t, sp->n_classes + 1);
+        for (size_t i = 0; i < sp->n_items; i++)
+            if (held[sp->item_flow[i]] && dune_chain_decide(answer, i, id, spec->n_blocks, &at) != DUNE_NO_CLASS)
+                u->claimed[t / CURVE_STEP] += sp->item_w[i];
     }
+    dune_mem_free(bar);
 }
 
-static void put_claims(const struct dune_space *sp, unsigned c, bool background, const uint64_t *as,
-                       struct dune_jsonw *w)
+static uint64_t weight_of(const struct dune_space *sp, const struct unknown *u)
 {
-    uint64_t total = as[sp->n_classes];
+    uint64_t total = 0;
+
+    for (unsigned k = 0; k <= sp->n_classes; k++)
+        total += u->as[k];
+    return total;
+}
+
+static void put_claims(const struct dune_space *sp, const struct unknown *u, bool background, struct dune_jsonw *w)
+{
+    uint64_t total = weight_of(sp, u);
     unsigned most = 0;
 
-    for (unsigned k = 0; k < sp->n_classes; k++) {
-        total += as[k];
-        most = as[k] > as[most] ? k : most;
-    }
+    for (unsigned k = 0; k < sp->n_classes; k++)
+        most = u->as[k] > u->as[most] ? k : most;
     dune_jsonw_obj_inline(w);
     dune_jsonw_key(w, "class");
-    dune_jsonw_str(w, sp->ds->class_name[c]);
+    dune_jsonw_str(w, sp->ds->class_name[u->cls]);
     put_number(w, "flows", (double)total / (double)DUNE_WEIGHT_ONE);
-    put_number(w, "false_claims", total ? 1 - (double)as[sp->n_classes] / (double)total : 0);
+    put_number(w, "false_claims", total ? 1 - (double)u->as[sp->n_classes] / (double)total : 0);
     dune_jsonw_key(w, "mostly_as");
-    dune_jsonw_str(w, as[most] ? sp->ds->class_name[most] : NULL);
-    put_number(w, "mostly_as_share", total ? (double)as[most] / (double)total : 0);
+    dune_jsonw_str(w, u->as[most] ? sp->ds->class_name[most] : NULL);
+    put_number(w, "mostly_as_share", total ? (double)u->as[most] / (double)total : 0);
     if (background) {
         dune_jsonw_key(w, "background");
         dune_jsonw_bool(w, true);
@@ -297,59 +321,85 @@ static void put_claims(const struct dune_space *sp, unsigned c, bool background,
     dune_jsonw_end(w);
 }
 
-static int put_left_out(struct dune_search *s, const struct dune_chain_spec *spec, unsigned c,
-                        struct dune_jsonw *w, struct dune_diag *d)
+static int leave_out(struct dune_search *s, const struct dune_chain_spec *spec, struct unknown *u, struct dune_diag *d)
 {
     const struct dune_space *sp = s->space;
-    struct dune_chain_spec rest = forget(spec, c);
+    struct dune_chain_spec rest = forget(spec, u->cls);
     uint8_t *train = dune_mem_alloc(sp->n_flows, 1), *held = dune_mem_alloc(sp->n_flows, 1);
     struct dune_item_answer *col[DUNE_MAX_BLOCKS];
-    uint64_t *as = DUNE_NEW_N(uint64_t, sp->n_classes + 1);
     int rc;
 
     for (uint32_t k = 0; k < sp->n_flows; k++) {
-        held[k] = sp->ds->flow_class[sp->flow[k]] == c;
+        held[k] = sp->ds->flow_class[sp->flow[k]] == u->cls;
         train[k] = !held[k];
     }
     for (unsigned b = 0; b < rest.n_blocks; b++)
         col[b] = dune_mem_alloc(sp->n_items, sizeof(*col[b]));
     rc = dune_search_fit_parts(s, &rest, 1, &train, &held, col, d);
-    if (rc == 0) {
-        const char *name = sp->ds->class_name[c];
-
-        count_claims(sp, &rest, col, held, as);
-        put_claims(sp, c, s->cfg->background && strcmp(name, s->cfg->background) == 0, as, w);
-    }
+    if (rc == 0)
+        count_claims(sp, &rest, col, held, u);
     for (unsigned b = 0; b < rest.n_blocks; b++)
         dune_mem_free(col[b]);
     dune_mem_free(train);
     dune_mem_free(held);
-    dune_mem_free(as);
+    return rc;
+}
+
+/* False claims of each point of the curve: mean over the classes that were left out, each weighs the same. */
+static void mean_claims(const struct dune_space *sp, const struct unknown *u, unsigned n, double *mean)
+{
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned t = 0; t < LEVELS / CURVE_STEP; t++)
+            mean[t] += (double)u[i].claimed[t] / (double)weight_of(sp, &u[i]) / n;
+}
+
+static bool is_background(const struct dune_search *s, unsigned c)
+{
+    return s->cfg->background && strcmp(s->space->ds->class_name[c], s->cfg->background) == 0;
+}
+
+/* The classes to leave out, each measured. */
+static int measure_unknown(struct dune_search *s, const struct dune_chain_spec *spec, struct unknown *u, unsigned *n,
+                           struct dune_diag *d)
+{
+    int rc = 0;
+
+    *n = 0;
+    for (unsigned i = 0; rc == 0 && i < s->n_cls && s->n_cls > 2; i++) {
+        if (!s->cfg->open_world && !is_background(s, s->cls[i]))
+            continue;
+        u[*n].cls = s->cls[i];
+        u[*n].as = DUNE_NEW_N(uint64_t, s->space->n_classes + 1);
+        rc = leave_out(s, spec, &u[(*n)++], d);
+    }
     return rc;
 }
 
 int dune_search_open_world(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_jsonw *w,
                            struct dune_diag *d)
 {
-    bool all = s->cfg->open_world && s->n_cls > 2;
-    int rc;
+    struct unknown *u = DUNE_NEW_N(struct unknown, s->n_cls);
+    double mean[LEVELS / CURVE_STEP] = {0};
+    unsigned n;
+    int rc = measure_unknown(s, spec, u, &n, d);
 
+    mean_claims(s->space, u, rc ? 0 : n, mean);
     dune_jsonw_obj(w);
     put_thresholds(s, spec, w);
-    rc = s->cfg->want_precision > 0 ? put_wanted(s, spec, s->cfg->want_precision, w, d) : 0;
+    if (rc == 0 && s->cfg->want_precision > 0)
+        rc = put_wanted(s, spec, s->cfg->want_precision, w, d);
     if (rc == 0)
-        rc = put_curve(s, spec, w, d);
-    if (rc)
-        return rc;
-    dune_jsonw_key(w, "left_out");
-    dune_jsonw_arr(w);
-    for (unsigned i = 0; rc == 0 && i < s->n_cls && s->n_cls > 2; i++) {
-        const char *name = s->space->ds->class_name[s->cls[i]];
-
-        if (all || (s->cfg->background && strcmp(name, s->cfg->background) == 0))
-            rc = put_left_out(s, spec, s->cls[i], w, d);
+        rc = put_curve(s, spec, n ? mean : NULL, w, d);
+    if (rc == 0) {
+        dune_jsonw_key(w, "left_out");
+        dune_jsonw_arr(w);
+        for (unsigned i = 0; i < n; i++)
+            put_claims(s->space, &u[i], is_background(s, u[i].cls), w);
+        dune_jsonw_end(w);
+        dune_jsonw_end(w);
     }
-    dune_jsonw_end(w);
-    dune_jsonw_end(w);
+    for (unsigned i = 0; i < n; i++)
+        dune_mem_free(u[i].as);
+    dune_mem_free(u);
     return rc;
 }

@@ -166,6 +166,5 @@ void report_cost(const struct report *r, struct report_doc *d)
     if (front)
         front_table(points, d);
     else
-        report_lack(d, "F1 against the number of devices: there is no pareto.json (dunectl plan DIR/rows.dset --pareto DIR/pareto.json -o "
-                       "plan.json makes it).");
+        report_lack(d, "F1 against the number of devices: there is no pareto.json (dunectl run --pareto makes it).");
 }

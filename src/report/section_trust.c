@@ -29,7 +29,7 @@ static size_t take(const json_t *list, const char *key, double *out)
 /* --- coverage against precision -------------------------------------------------------------------------- */
 static void curve_figure(const json_t *curve, struct report_doc *d)
 {
-    double x[MAX_POINTS], precision[MAX_POINTS], macro[MAX_POINTS];
+    double x[MAX_POINTS], precision[MAX_POINTS], macro[MAX_POINTS], unknown[MAX_POINTS];
     struct chart c = {.title = "Coverage against precision", .x_label = "coverage: % of the flows claimed", .y_label = "precision, macro F1",
                       .y_share = true, .least_x = 10, .least_y = 0.1, .desc = "One point per threshold of confidence, the same for all classes.", .mark = "as planned"};
     struct dune_buf svg = {0};
@@ -41,6 +41,10 @@ static void curve_figure(const json_t *curve, struct report_doc *d)
     take(curve, "macro", macro);
     chart_add(&c, "precision of claims", n, x, precision);
     chart_add(&c, "macro F1", n, x, macro);
+    if (json_object_get(json_array_get(curve, 0), "false_claims")) {
+        take(curve, "false_claims", unknown);
+        chart_add(&c, "false claims on classes nobody learnt", n, x, unknown);
+    }
     c.mark_x = x[0];
     c.mark_y = precision[0];
     chart_svg(&svg, &c);
@@ -51,12 +55,14 @@ static void curve_figure(const json_t *curve, struct report_doc *d)
 
 static void curve_table(const json_t *curve, struct report_doc *d)
 {
-    static const char *const heads[] = {">least confidence", ">coverage %", ">precision %", ">macro F1"};
+    static const char *const heads[] = {">least confidence", ">coverage %", ">precision %", ">macro F1", ">false claims on unknown classes %"};
+    bool unknown = json_object_get(json_array_get(curve, 0), "false_claims") != NULL;
     const json_t *v;
     double last = NAN;
     size_t i, rows = 0;
 
-    report_table(d, "Thresholds of confidence (0 to 255) that change the coverage by a point or more, out of fold", DUNE_ARRAY_LEN(heads), heads);
+    report_table(d, "Thresholds of confidence (0 to 255) that change the coverage by a point or more, out of fold",
+                 DUNE_ARRAY_LEN(heads) - !unknown, heads);
     json_array_foreach(curve, i, v) {
         double coverage = report_number(v, "coverage");
 
@@ -69,6 +75,8 @@ static void curve_table(const json_t *curve, struct report_doc *d)
         report_cell(d, "%s", report_percent(coverage));
         report_cell(d, "%s", report_percent(report_number(v, "precision")));
         report_cell(d, "%s", report_f1(report_number(v, "macro")));
+        if (unknown)
+            report_cell(d, "%s", report_percent(report_number(v, "false_claims")));
     }
     report_table_end(d);
 }

@@ -20,7 +20,7 @@ check "the log of a finished search is gone" test ! -e p.json.search
 has "lists false claims" out '% of [a-z]+, mostly as '
 has "notes have the open world" c.json '"left_out": \['
 has "thresholds are in the plan" p.json '"min_confidence": [1-9]'
-has "the curve is CSV" curve.csv '^min_confidence,coverage,precision,macro$'
+has "the curve is CSV" curve.csv '^min_confidence,coverage,precision,macro,false_claims$'
 expect 0 "again on one thread" "$D" plan rows.dset -b $B -d 3 --effort quick --choice c1.json --threads 1 \
     --open-world curve1.csv --want-precision 0.8 -o p1.json
 check "same notes" cmp c.json c1.json
@@ -81,6 +81,11 @@ check "the robust plan uses no fragile feature" sh -c \
 expect 0 "with --final" "$D" compare e.yaml -o r --ablation --final
 has "plans are used again" err 'ablation-robust: the plan is there already'
 has "rows have test scores" out '^without window +[12] +0\.[0-9]{4} +[+-][0-9.]+ +0\.[0-9]{4} +[+-][0-9.]+$'
+expect 0 "compare --pareto" "$D" compare e.yaml -o r --pareto
+has "the front is in the run directory" r/pareto.json '"devices": 2'
+has "with its best point" r/pareto.json '"chosen": [01]'
+expect 0 "again" "$D" compare e.yaml -o r --pareto
+has "it is used again" err 'plans for every number of devices are there already'
 expect 0 "without it" "$D" compare e.yaml -o r
 check "there are no rows" sh -c '! grep -q robust out'
 tap_done

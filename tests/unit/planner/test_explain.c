@@ -132,7 +132,7 @@ static void test_open_world(void **state)
     struct dune_buf csv = {0};
     struct dune_diag d = {0};
     const json_t *open, *p;
-    double last = 2;
+    double last = 2, claimed = 2, first, mean = 0;
     json_t *root;
     size_t i;
     bool background = false;
@@ -143,22 +143,27 @@ static void test_open_world(void **state)
     json_array_foreach(at(open, "curve"), i, p) {
         assert_true(number(p, "coverage") <= last);
         last = number(p, "coverage");
+        assert_true(number(p, "false_claims") <= claimed);
+        claimed = number(p, "false_claims");
     }
+    first = number(json_array_get(at(open, "curve"), 0), "false_claims");
     assert_int_equal(json_array_size(at(open, "left_out")), 6);
     json_array_foreach(at(open, "left_out"), i, p) {
         assert_true(number(p, "false_claims") >= 0 && number(p, "false_claims") <= 1);
         assert_true(number(p, "mostly_as_share") <= number(p, "false_claims") + 0.0001);
         assert_string_not_equal(json_string_value(at(p, "class")),
                                 json_is_string(at(p, "mostly_as")) ? json_string_value(at(p, "mostly_as")) : "");
+        mean += number(p, "false_claims") / 6;
         background |= json_is_true(json_object_get(p, "background"));
     }
     assert_true(background);
+    assert_true(mean <= first + 0.001 && first > claimed); /* the plan has thresholds, the curve starts without */
     for (uint32_t c = 0; c < r.plan->n_classes; c++)
         assert_int_equal((int)number(at(open, "min_confidence"), r.plan->cls[c].name),
                          r.plan->cls[c].min_confidence);
     assert_true(number(at(open, "reached"), "precision") > 0);
     assert_ok(dune_explain_curve_csv(r.notes, &csv, &d), d);
-    assert_memory_equal(csv.data, "min_confidence,coverage,precision,macro\n", 40);
+    assert_memory_equal(csv.data, "min_confidence,coverage,precision,macro,false_claims\n", 53);
     dune_buf_fini(&csv);
     json_decref(root);
     dune_solution_result_fini(&r);
