@@ -30,6 +30,7 @@
     X(SHADOW, "shadow")   /* run a plan beside the traffic: a part of it; 0 parts: stop */         \
     X(REPORT, "report")   /* what a device holds and has counted */                                \
     X(DIGESTS, "digests") /* verdicts of flows that are settled */                                 \
+    X(DRIFT, "drift")     /* what sub-models have seen: counts for dune_drift_counts_parse */                  \
     X(REFUSED, "refused") /* a command that could not be done, and why */
 enum dune_ctl_kind {
 #define X(id, name) DUNE_CTL_##id,
@@ -67,11 +68,11 @@ struct dune_ctl_msg {
     enum dune_ctl_kind kind;
     char device[DUNE_CTL_NAME];
     uint64_t epoch, seq;  /* of the command; in what a device says: the last one it took */
-    uint16_t generation;  /* load, stamp, unload, shadow; 0 elsewhere */
+    uint16_t generation;  /* load, stamp, unload, shadow, drift; 0 elsewhere */
     uint16_t position;    /* load: of the device in the chain; digests: who saw it */
     uint32_t part, parts; /* load, shadow */
     uint32_t share;       /* stamp */
-    char *text;           /* load, shadow: a part of the plan; refused: why. Owned */
+    char *text;           /* load, shadow: a part of the plan; refused: why; drift: counts. Owned */
     size_t text_len;
     int code;             /* refused: enum dune_err */
     uint32_t n_digests;   /* rules, digests */
@@ -124,6 +125,8 @@ struct dune_live_ops {
     /* A rule, in place of one the flow may have. Counted, not an error, when there is no room. */
     void (*put_rule)(struct dune_live *l, const struct dune_digest *dg, uint64_t from);
     void (*on_digest)(struct dune_live *l, dune_digest_fn fn, void *ctx);
+    /* Every fresh answer of a sub-model (dune/device.h), for drift; NULL: this device cannot tell. */
+    void (*on_answer)(struct dune_live *l, dune_answer_fn fn, void *ctx);
     void (*poll)(struct dune_live *l, uint64_t now); /* digests that wait in the kernel; may be NULL */
     void (*status)(const struct dune_live *l, struct dune_live_status *out);
     void (*counters)(const struct dune_live *l, struct dune_counters *out);
@@ -201,6 +204,7 @@ const char *dune_bus_nats_version(void); /* of the library; NULL: not part of th
 struct dune_agent_cfg { /* zero: the default */
     const char *device;         /* its name; required */
     uint64_t report_ns;         /* between reports; 0: 0.5 s */
+    uint64_t drift_ns;          /* between counts for drift; 0: 2 s */
     uint64_t boot;              /* 0: drawn */
     /* every digest of the device, with its class name (NULL: unclaimed), sent again while no rule hits; or NULL */
     void (*digest)(void *ctx, const struct dune_digest *dg, const char *cls);

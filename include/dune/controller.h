@@ -20,6 +20,7 @@
 struct dune_controller_device {
     const char *name;
     uint16_t position; /* in the chain; several devices may stand at one position (leaves of a tree) */
+    uint32_t chain;    /* which one, of many under one controller: rules go to the first devices of a flow's chain */
 };
 
 struct dune_controller_cfg { /* zero: the default */
@@ -38,6 +39,7 @@ struct dune_controller_cfg { /* zero: the default */
     uint32_t coverage_drop;      /* rolls back: share of claimed flows lower by so many 1/1000; 100 */
     uint32_t min_flows;          /* digests of either generation before coverage is compared; 200 */
     uint32_t error_share;        /* rolls back: packets with a shim error, 1/1000; 10 */
+    uint64_t drift_window_ns;    /* what devices saw in so long is compared with the plan's profile; 300 s */
     uint32_t collision_alarm;    /* alarm: packets without a slot in a second, 1/1000; 50 */
     void (*note)(void *ctx, const char *text); /* one line per event; may be NULL */
     void *note_ctx;
@@ -73,6 +75,10 @@ int dune_controller_apply(struct dune_controller *c, const char *name, const cha
 int dune_controller_promote(struct dune_controller *c, struct dune_diag *d) DUNE_MUST_USE;
 /* Back to the plan before, also when that is no longer held. */
 int dune_controller_rollback(struct dune_controller *c, struct dune_diag *d) DUNE_MUST_USE;
+/* What the plan's sub-models saw in training (dune/drift.h): drift is watched from here on. plan: the plan it belongs to;
+ * NULL: that which holds or comes. Kept in the store, for two plans. */
+int dune_controller_profile(struct dune_controller *c, const char *text, size_t len, const char *plan, size_t plan_len,
+                            struct dune_diag *d) DUNE_MUST_USE;
 /* Runs a plan beside the traffic of the first devices; NULL: stops it. */
 int dune_controller_shadow(struct dune_controller *c, const char *name, const char *text, size_t len,
                            struct dune_diag *d) DUNE_MUST_USE;
@@ -109,6 +115,8 @@ const char *dune_controller_device_state(const struct dune_controller *c, const 
 const struct dune_plan *dune_controller_plan(const struct dune_controller *c);
 /* Everything, as JSON, for people and the dashboard. */
 void dune_controller_status(const struct dune_controller *c, struct dune_buf *out);
+/* The same about one device; or, device NULL, with the sums of all devices and by name only those that need a look. */
+void dune_controller_status_of(const struct dune_controller *c, const char *device, struct dune_buf *out);
 /* Every digest that is not a duplicate, with its class name (NULL: unclaimed). */
 typedef void (*dune_controller_digest_fn)(void *ctx, const struct dune_digest *dg, const char *cls);
 /* The same as events of a feed, pins applied. */
@@ -120,8 +128,12 @@ void dune_controller_on_digest(struct dune_controller *c, dune_controller_digest
 /* --- operators elsewhere ------------------------------------------------------------------------------- */
 /* Serves requests {"op": ...} on the subject "dune.op" and answers on the one they name. */
 int dune_controller_serve(struct dune_controller *c, struct dune_diag *d) DUNE_MUST_USE;
+/* Asks it: many requests one after another over one bus, on which the asker is told the answers until it is closed. */
+struct dune_asker; /* opaque */
+int dune_asker_new(struct dune_asker **out, struct dune_bus *bus, struct dune_diag *d) DUNE_MUST_USE;
+void dune_asker_free(struct dune_asker *a); /* after its bus is closed */
 /* Sends a request and waits for the answer; *answer is yours. The controller's error becomes ours. */
-int dune_controller_ask(struct dune_bus *bus, const char *request, size_t len, unsigned timeout_ms,
-                        char **answer, struct dune_diag *d) DUNE_MUST_USE;
+int dune_asker_ask(struct dune_asker *a, const char *request, size_t len, unsigned timeout_ms, char **answer,
+                   struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

@@ -40,6 +40,11 @@ void dune_drift_note(struct dune_drift_counts *c, const struct dune_plan *p, uin
                      const struct dune_sub_answer *a);
 uint64_t dune_drift_answers(const struct dune_drift_counts *c); /* most of any sub-model */
 
+/* As text, for those who count and those who compare elsewhere: sub-models without answers are left out. Parsing takes
+ * counts of the plan (dune_drift_counts_init), clears them, and refuses what does not have the plan's shape. */
+void dune_drift_counts_format(const struct dune_drift_counts *c, struct dune_buf *out);
+int dune_drift_counts_parse(struct dune_drift_counts *c, const char *text, size_t len, struct dune_diag *d) DUNE_MUST_USE;
+
 /*
  * What the chain of a plan counts on the flows with use[flow] != 0 (NULL: all), each alone on tables without
  * collisions. Errors: DUNE_E_INPUT when a sub-model needs more packets of a flow than the data set keeps.
@@ -56,7 +61,7 @@ struct dune_drift_limits {
     double *confidence; /* [n_classes + 1] */
 };
 struct dune_drift_profile {
-    char plan_hash[33]; /* of the plan without its generation */
+    char plan_hash[33]; /* of the plan without its generation and without devices behind the last sub-model */
     char *data_hash;
     uint32_t folds;
     uint64_t fold_answers; /* mean over the folds, of the sub-model with most */

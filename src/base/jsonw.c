@@ -81,22 +81,52 @@ void dune_jsonw_end(struct dune_jsonw *w)
         dune_buf_puts(w->out, "\n");
 }
 
+static void put_escaped(struct dune_buf *b, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    char text[6] = {'\\', (char)c};
+    size_t len = 2;
+
+    if (c == '\n') {
+        text[1] = 'n';
+    } else if (c != '"' && c != '\\') {
+        memcpy(text + 1, "u00", 3);
+        text[4] = hex[c >> 4];
+        text[5] = hex[c & 15];
+        len = 6;
+    }
+    dune_buf_append(b, text, len);
+}
+
+/* Whole plans travel as strings: what needs no escape is copied in runs. */
 static void put_string(struct dune_buf *b, const char *s)
 {
-    dune_buf_puts(b, "\"");
+    const char *run = s;
+
+    dune_buf_append(b, "\"", 1);
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
 
-        if (c == '"' || c == '\\')
-            dune_buf_printf(b, "\\%c", c);
-        else if (c == '\n')
-            dune_buf_puts(b, "\\n");
-        else if (c < 0x20 || c == 0x7f)
-            dune_buf_printf(b, "\\u%04x", c);
-        else
-            dune_buf_append(b, s, 1);
+        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
+            continue;
+        dune_buf_append(b, run, (size_t)(s - run));
+        put_escaped(b, c);
+        run = s + 1;
     }
-    dune_buf_puts(b, "\"");
+    dune_buf_append(b, run, (size_t)(s - run));
+    dune_buf_append(b, "\"", 1);
+}
+
+static void put_decimal(struct dune_buf *b, uint64_t v, bool negative)
+{
+    char text[24], *p = text + sizeof(text);
+
+    do
+        *--p = (char)('0' + v % 10);
+    while (v /= 10);
+    if (negative)
+        *--p = '-';
+    dune_buf_append(b, p, (size_t)(text + sizeof(text) - p));
 }
 
 void dune_jsonw_key(struct dune_jsonw *w, const char *key)
@@ -120,13 +150,13 @@ void dune_jsonw_str(struct dune_jsonw *w, const char *s)
 void dune_jsonw_int(struct dune_jsonw *w, int64_t v)
 {
     separate(w);
-    dune_buf_printf(w->out, "%lld", (long long)v);
+    put_decimal(w->out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0);
 }
 
 void dune_jsonw_uint(struct dune_jsonw *w, uint64_t v)
 {
     separate(w);
-    dune_buf_printf(w->out, "%llu", (unsigned long long)v);
+    put_decimal(w->out, v, false);
 }
 
 void dune_jsonw_big(struct dune_jsonw *w, uint64_t v)

@@ -16,9 +16,9 @@
 #include "dune/feed.h"
 
 struct config {
-    const char *bus, *creds, *ca, *state, *owner, *feed;
+    const char *bus, *creds, *ca, *state, *owner, *feed, *devices, *profile;
     struct cli_list device;
-    double share, coverage_drop;
+    double share, coverage_drop, drift_window;
     uint32_t rule_rate, events;
     bool no_rules, rules_everywhere, no_rollback, stop, unconfined;
     struct cli_dash_config dash;
@@ -33,8 +33,9 @@ static const struct cli_option options[] = {
      "serve: where the desired state is kept (with a Unix bus)"},
     {"owner", 0, CLI_STR, offsetof(struct config, owner), "NAME", NULL,
      "serve: name of this controller in the lease (host and process; with a Unix bus the directory)"},
-    {"device", 'd', CLI_LIST, offsetof(struct config, device), "NAME:POSITION", NULL,
-     "serve: a device and where it stands in the chain, from 1; once per device"},
+    {"device", 'd', CLI_LIST, offsetof(struct config, device), "NAME:POSITION[:CHAIN]", NULL,
+     "serve: a device and where it stands in the chain, from 1; once per device. Many chains have numbers"},
+    {"devices", 0, CLI_STR, offsetof(struct config, devices), "FILE", NULL, "serve: more devices, one NAME:POSITION[:CHAIN] a line"},
     {"no-rules", 0, CLI_FLAG, offsetof(struct config, no_rules), NULL, NULL, "serve: no known-flow rules"},
     {"rules-everywhere", 0, CLI_FLAG, offsetof(struct config, rules_everywhere), NULL, NULL,
      "serve: rules also on the devices behind the first"},
@@ -49,6 +50,10 @@ static const struct cli_option options[] = {
      "apply: share of the new flows that get the plan (a canary, until promote or rollback)", false, 0.1, 100},
     {"feed", 0, CLI_STR, offsetof(struct config, feed), "json:FILE|csv:FILE", NULL,
      "serve: append a line for every flow that is settled (docs/feeds.md)"},
+    {"profile", 0, CLI_STR, offsetof(struct config, profile), "FILE", NULL,
+     "apply: the plan's drift profile, from `drift learn`: what moves away from it raises an alarm"},
+    {"drift-window", 0, CLI_DOUBLE, offsetof(struct config, drift_window), "SECONDS", "300",
+     "serve: how long devices are watched before they are compared with the profile", false, 0.1, 1e6},
     {"events", 0, CLI_U32, offsetof(struct config, events), "N", NULL, "watch: end after so many flows", false, 1, 0},
     {"stop", 0, CLI_FLAG, offsetof(struct config, stop), NULL, NULL, "shadow: end it"},
     CLI_DASH_OPTIONS(offsetof(struct config, dash)),
@@ -56,20 +61,58 @@ static const struct cli_option options[] = {
 
 /* --- serve ----------------------------------------------------------------------------------------------- */
 
-static int parse_devices(const struct config *cfg, struct dune_controller_device *dev, struct dune_arena *arena,
-                         struct dune_diag *d)
-{
-    for (size_t i = 0; i < cfg->device.len; i++) {
-        const char *text = cfg->device.data[i], *colon = strrchr(text, ':');
-        uint64_t at;
-        char *name = dune_arena_strdup(arena, text);
+enum { MAX_DEVICES_SERVED = 65536 };
 
-        if (!colon || !dune_parse_u64(colon + 1, &at) || at < 1 || at > DUNE_MAX_DEVICES)
-            return dune_diag_set(d, DUNE_E_USAGE, NULL, "--device is NAME:POSITION, like s1:1, not \"%.64s\"", text);
-        name[colon - text] = '\0';
-        dev[i] = (struct dune_controller_device){name, (uint16_t)(at - 1)};
-    }
+/* NAME:POSITION or NAME:POSITION:CHAIN */
+static int parse_device(const char *text, struct dune_controller_device *dev, struct dune_arena *arena, struct dune_diag *d)
+{
+    char *name = dune_arena_strdup(arena, text), *at = strchr(name, ':'), *chain = at ? strchr(at + 1, ':') : NULL;
+    uint64_t position = 0, k = 0;
+
+    if (at)
+        *at = '\0';
+    if (chain)
+        *chain = '\0';
+    if (!at || !dune_parse_u64(at + 1, &position) || position < 1 || position > DUNE_MAX_DEVICES ||
+        (chain && (!dune_parse_u64(chain + 1, &k) || k > UINT32_MAX)))
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "--device is NAME:POSITION, like s1:1, or NAME:POSITION:CHAIN, not "
+                             "\"%.64s\"", text);
+    *dev = (struct dune_controller_device){name, (uint16_t)(position - 1), (uint32_t)k};
     return 0;
+}
+
+/* What --device says, then the lines of the file. */
+static int parse_devices(const struct config *cfg, struct dune_controller_device **out, uint32_t *n,
+                         struct dune_arena *arena, struct dune_diag *d)
+{
+    DUNE_VEC(struct dune_controller_device) all = {0};
+    struct dune_controller_device one = {0};
+    char *text = NULL, *line, *next;
+    size_t len;
+    int rc = cfg->devices ? dune_file_read(cfg->devices, &text, &len, d) : 0;
+
+    for (size_t i = 0; rc == 0 && i < cfg->device.len; i++) {
+        rc = parse_device(cfg->device.data[i], &one, arena, d);
+        DUNE_VEC_PUSH(&all, one);
+    }
+    for (line = text; rc == 0 && line && *line; line = next) {
+        next = line + strcspn(line, "\n");
+        next += *next ? 1 : 0;
+        line[strcspn(line, "\r\n")] = '\0';
+        if (!*line || *line == '#')
+            continue;
+        rc = all.len == MAX_DEVICES_SERVED
+                 ? dune_diag_set(d, DUNE_E_USAGE, cfg->devices, "more than %d devices", MAX_DEVICES_SERVED)
+                 : parse_device(line, &one, arena, d);
+        DUNE_VEC_PUSH(&all, one);
+    }
+    *n = (uint32_t)all.len;
+    *out = dune_arena_alloc(arena, all.len + 1, sizeof(**out));
+    if (all.len)
+        memcpy(*out, all.data, all.len * sizeof(**out));
+    DUNE_VEC_FREE(&all);
+    dune_mem_free(text);
+    return rc;
 }
 
 static void note(void *ctx, const char *text)
@@ -171,7 +214,8 @@ static void feed_flow(void *ctx, const struct dune_feed_event *e)
 
 static int serve(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag *d)
 {
-    struct dune_controller_device *dev = dune_arena_alloc(&ctx->arena, cfg->device.len + 1, sizeof(*dev));
+    struct dune_controller_device *dev = NULL;
+    uint32_t n_dev = 0;
     struct served s = {.lock = -1};
     struct dune_dash_cfg dc = {.title = "dunectl controller"};
     struct dune_dash *dash = NULL;
@@ -179,10 +223,10 @@ static int serve(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag
     struct dune_controller *c = NULL;
     struct feeding feeding = {.ctx = ctx};
     char host[64] = "", owner[100];
-    int rc = parse_devices(cfg, dev, &ctx->arena, d);
-    struct dune_controller_cfg k = {.device = dev, .n_devices = (uint32_t)cfg->device.len, .no_rules = cfg->no_rules,
+    int rc = parse_devices(cfg, &dev, &n_dev, &ctx->arena, d);
+    struct dune_controller_cfg k = {.device = dev, .n_devices = n_dev, .no_rules = cfg->no_rules,
                                     .rules_everywhere = cfg->rules_everywhere, .rule_rate = cfg->rule_rate,
-                                    .no_auto_rollback = cfg->no_rollback, .feed = true,
+                                    .no_auto_rollback = cfg->no_rollback, .feed = true, .drift_window_ns = (uint64_t)(cfg->drift_window * 1e9),
                                     .coverage_drop = (uint32_t)(cfg->coverage_drop * 10), .note = note, .note_ctx = ctx};
 
     gethostname(host, sizeof(host) - 1);
@@ -286,13 +330,16 @@ static int plan_text(const char *path, char **text, struct dune_diag *d)
 static int ask(struct cli_ctx *ctx, const struct config *cfg, const struct dune_buf *request, struct dune_diag *d)
 {
     struct dune_bus *bus;
+    struct dune_asker *asker = NULL;
     struct dune_buf out = {0};
     char *answer = NULL;
     int rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, d);
 
     if (rc)
         return rc;
-    rc = dune_controller_ask(bus, request->data, request->len, 5000, &answer, d);
+    rc = dune_asker_new(&asker, bus, d);
+    if (rc == 0)
+        rc = dune_asker_ask(asker, request->data, request->len, 5000, &answer, d);
     if (rc == 0 && (ctx->json || strcmp(ctx->args[0], "status") == 0)) {
         dune_buf_puts(&out, answer);
         cli_write_json(ctx, &out);
@@ -300,6 +347,7 @@ static int ask(struct cli_ctx *ctx, const struct config *cfg, const struct dune_
     dune_buf_fini(&out);
     dune_mem_free(answer);
     bus->ops->close(bus);
+    dune_asker_free(asker);
     return rc;
 }
 
@@ -307,7 +355,7 @@ struct verb {
     const char *name, *args[3]; /* keys of the arguments, "plan" for a file */
 };
 static const struct verb verbs[] = {
-    {"status", {0}},      {"apply", {"plan"}},          {"promote", {0}},      {"rollback", {0}},
+    {"status", {"device"}}, {"apply", {"plan"}}, {"profile", {"profile"}},         {"promote", {0}},      {"rollback", {0}},
     {"shadow", {"plan"}}, {"pin", {"what", "class"}},   {"exempt", {"what"}},  {"unpin", {"what"}},
     {"bare", {"device"}}, {"unbare", {"device"}},       {"move", {"device", "position"}},
 };
@@ -315,11 +363,16 @@ static const struct verb verbs[] = {
 static int put_argument(struct dune_jsonw *w, const char *key, const char *text, struct dune_diag *d)
 {
     char *plan = NULL;
+    size_t len;
     uint64_t n;
     int rc = 0;
 
     dune_jsonw_key(w, key);
-    if (strcmp(key, "plan") == 0) {
+    if (strcmp(key, "profile") == 0) {
+        rc = dune_file_read(text, &plan, &len, d);
+        dune_jsonw_str(w, rc ? "" : plan);
+        dune_mem_free(plan);
+    } else if (strcmp(key, "plan") == 0) {
         rc = plan_text(text, &plan, d);
         dune_jsonw_str(w, plan);
         dune_mem_free(plan);
@@ -342,6 +395,8 @@ static int request(struct cli_ctx *ctx, const struct config *cfg, const struct v
 
     while (n < want && v->args[n])
         n++;
+    if (strcmp(v->name, "status") == 0)
+        n = DUNE_MIN(n, ctx->n_args - 1); /* of all devices, or of one */
     if (ctx->n_args != n + 1)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "controller %s takes %d argument%s", v->name, n, n == 1 ? "" : "s");
     dune_jsonw_init(&w, &text);
@@ -349,6 +404,8 @@ static int request(struct cli_ctx *ctx, const struct config *cfg, const struct v
     dune_jsonw_key(&w, "op"), dune_jsonw_str(&w, v->name);
     for (int i = 0; rc == 0 && i < n; i++)
         rc = put_argument(&w, v->args[i], ctx->args[i + 1], d);
+    if (rc == 0 && strcmp(v->name, "apply") == 0 && cfg->profile)
+        rc = put_argument(&w, "profile", cfg->profile, d);
     if (rc == 0 && strcmp(v->name, "apply") == 0) {
         uint32_t share = (uint32_t)(cfg->share * DUNE_CTL_SHARE / 100);
 
@@ -378,14 +435,14 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     for (size_t i = 0; i < DUNE_ARRAY_LEN(verbs); i++)
         if (strcmp(ctx->args[0], verbs[i].name) == 0)
             return request(ctx, cfg, &verbs[i], d);
-    return dune_diag_set(d, DUNE_E_USAGE, NULL, "no request \"%.32s\": serve, watch, status, apply, promote, rollback, shadow, "
+    return dune_diag_set(d, DUNE_E_USAGE, NULL, "no request \"%.32s\": serve, watch, status, apply, profile, promote, rollback, shadow, "
                          "pin, exempt, unpin, bare, unbare, move", ctx->args[0]);
 }
 
 const struct cli_command cmd_controller = {
     .name = "controller",
     .summary = "plans, rules and digests of all devices",
-    .args = "serve|watch|status|apply PLAN|promote|rollback|shadow PLAN|pin WHAT CLASS|exempt WHAT|unpin WHAT|bare DEVICE|"
+    .args = "serve|watch|status [DEVICE]|apply PLAN|profile FILE|promote|rollback|shadow PLAN|pin WHAT CLASS|exempt WHAT|unpin WHAT|bare DEVICE|"
             "unbare DEVICE|move DEVICE POSITION",
     .min_args = 1,
     .max_args = 3,

@@ -77,16 +77,18 @@ static int learn_profile(const struct config *cfg, const struct dune_plan *p, co
 
 static int promote(struct cli_ctx *ctx, const struct config *cfg, const struct dune_plan *p, struct dune_diag *d)
 {
+    struct cli_promotion how = cfg->how;
     char *text;
     size_t len;
     int rc;
 
     if (!cfg->how.bus)
         return 0;
+    how.profile = cfg->profile;
     rc = dune_plan_format(p, &text, &len, d);
     if (rc)
         return rc;
-    rc = cli_promote(ctx, &cfg->how, text, d);
+    rc = cli_promote(ctx, &how, text, d);
     dune_mem_free(text);
     return rc;
 }

@@ -38,12 +38,17 @@ static void read_state(const json_t *root, struct state *s)
         s->shadowed += number(json_object_get(shadow, "compared_flows"));
         s->same += number(json_object_get(shadow, "same_class"));
     }
+    if (!devices) { /* of many devices there are only the sums */
+        s->shadowed = number(json_object_get(json_object_get(root, "shadow"), "compared_flows"));
+        s->same = number(json_object_get(json_object_get(root, "shadow"), "same_class"));
+    }
 }
 
 struct session {
     struct cli_ctx *ctx;
     const struct cli_promotion *how;
     struct dune_bus *bus;
+    struct dune_asker *asker;
     struct state now;
 };
 
@@ -53,18 +58,25 @@ static int ask(struct session *s, const char *op, const char *plan, uint32_t sha
     struct dune_buf b = {0};
     struct dune_jsonw w;
     char *answer = NULL;
+    char *profile = NULL;
+    size_t len;
     json_t *root;
-    int rc;
+    int rc = strcmp(op, "apply") == 0 && s->how->profile ? dune_file_read(s->how->profile, &profile, &len, d) : 0;
 
+    if (rc)
+        return rc;
     dune_jsonw_init(&w, &b);
     dune_jsonw_obj(&w);
     dune_jsonw_key(&w, "op"), dune_jsonw_str(&w, op);
     if (plan)
         dune_jsonw_key(&w, "plan"), dune_jsonw_str(&w, plan);
+    if (profile)
+        dune_jsonw_key(&w, "profile"), dune_jsonw_str(&w, profile);
+    dune_mem_free(profile);
     if (share)
         dune_jsonw_key(&w, "share"), dune_jsonw_uint(&w, share);
     dune_jsonw_end(&w);
-    rc = dune_controller_ask(s->bus, b.data, b.len, 5000, &answer, d);
+    rc = dune_asker_ask(s->asker, b.data, b.len, 5000, &answer, d);
     dune_buf_fini(&b);
     if (rc)
         return rc;
@@ -166,7 +178,9 @@ int cli_promote(struct cli_ctx *ctx, const struct cli_promotion *how, const char
 
     if (rc)
         return rc;
-    rc = ask(&s, "status", NULL, 0, d);
+    rc = dune_asker_new(&s.asker, s.bus, d);
+    if (rc == 0)
+        rc = ask(&s, "status", NULL, 0, d);
     if (rc == 0 && !is_steady(&s))
         rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "the controller is in phase %s: a new plan is promoted from phase steady",
                            s.now.phase);
@@ -175,5 +189,6 @@ int cli_promote(struct cli_ctx *ctx, const struct cli_promotion *how, const char
     if (rc == 0)
         rc = run_update(&s, text, d);
     s.bus->ops->close(s.bus);
+    dune_asker_free(s.asker);
     return rc;
 }

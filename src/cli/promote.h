@@ -7,6 +7,7 @@
 
 struct cli_promotion {
     const char *bus, *creds, *ca;
+    const char *profile;   /* drift profile of the new plan, a file; NULL: none */
     double share;          /* percent of the new flows that get it at first; 100: all at once */
     uint32_t shadow_flows; /* flows to compare in shadow before; 0: no shadow */
     uint32_t share_flows;  /* digests of the new generation before all flows get it */

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The agent of one device: commands to the device, digests and reports to the controller. */
 #include "controller/ctl_int.h"
+#include "dune/drift.h"
 
 #include <string.h>
 #include <sys/random.h>
 
-enum { PENDING_MAX = 8192 };
+enum {
+    PENDING_MAX = 8192,
+    DIGESTS_NS = 50000000, /* between messages with digests that are not full: a thousand agents send to one controller */
+};
 
 struct held {
     struct dune_plan *plan; /* NULL: free */
     uint32_t crc;
+    struct dune_drift_counts seen; /* since it was loaded */
 };
 
 struct assembly { /* a plan that arrives in parts */
@@ -26,7 +31,7 @@ struct dune_agent {
     struct dune_bus *bus;
     uint64_t report_ns, boot;
     uint64_t epoch, seq; /* of the last command taken */
-    uint64_t now_ns, last_report_ns;
+    uint64_t now_ns, last_report_ns, last_digests_ns, drift_ns, last_drift_ns;
     bool report_due;
     struct held held[2];
     struct assembly load, shadowing;
@@ -108,8 +113,10 @@ static void send_digests(struct dune_agent *a)
 {
     struct dune_ctl_msg *m;
 
-    if (a->pending.len == 0)
+    if (a->pending.len == 0 ||
+        (a->pending.len < DUNE_CTL_BATCH && a->now_ns - a->last_digests_ns < DIGESTS_NS && a->now_ns >= a->last_digests_ns))
         return;
+    a->last_digests_ns = a->now_ns;
     m = DUNE_NEW(struct dune_ctl_msg);
     m->kind = DUNE_CTL_DIGESTS;
     for (size_t at = 0; at < a->pending.len; at += m->n_digests) {
@@ -138,6 +145,38 @@ static void tell_digest(struct dune_agent *a, const struct dune_digest *dg)
 
     if (h && dg->cls <= h->plan->n_classes)
         a->digest(a->digest_ctx, dg, dg->cls ? h->plan->cls[dg->cls - 1].name : NULL);
+}
+
+/* What sub-models see, for drift. */
+static void take_answer(void *ctx, const struct dune_plan *plan, uint32_t sub, const uint32_t *features,
+                        const struct dune_sub_answer *answer)
+{
+    struct dune_agent *a = ctx;
+
+    for (int i = 0; i < 2; i++)
+        if (a->held[i].plan == plan)
+            dune_drift_note(&a->held[i].seen, plan, sub, features, answer);
+}
+
+static void send_drift(struct dune_agent *a)
+{
+    for (int i = 0; i < 2; i++) {
+        struct dune_buf text = {0};
+        struct dune_ctl_msg *m;
+
+        if (!a->held[i].plan)
+            continue;
+        dune_drift_counts_format(&a->held[i].seen, &text);
+        m = DUNE_NEW(struct dune_ctl_msg);
+        m->kind = DUNE_CTL_DRIFT;
+        m->generation = a->held[i].plan->generation;
+        m->text = text.data;
+        m->text_len = text.len;
+        send(a, m);
+        dune_mem_free(m);
+        dune_buf_fini(&text);
+    }
+    a->last_drift_ns = a->now_ns;
 }
 
 static void take_digest(void *ctx, const struct dune_digest *dg)
@@ -208,18 +247,27 @@ static int hold_plan(struct dune_agent *a, struct dune_plan *p, uint32_t crc, ui
         dune_plan_free(p);
         return rc;
     }
-    *h = (struct held){p, crc};
+    *h = (struct held){.plan = p, .crc = crc};
+    dune_drift_counts_init(&h->seen, p);
+    a->last_drift_ns = 0; /* the first counts, of nothing, come soon */
     return 0;
 }
 
 static int do_load(struct dune_agent *a, const struct dune_ctl_msg *m, struct dune_diag *d)
 {
+    const struct held *h;
     struct dune_plan *p = NULL;
     uint32_t crc;
     int rc;
 
     if (!collect(&a->load, m))
         return 0;
+    h = find_held(a, m->generation);
+    if (h && h->crc == dune_crc32(a->load.text.data, a->load.text.len)) { /* said twice: not worth reading again */
+        dune_buf_fini(&a->load.text);
+        a->load.next = UINT32_MAX;
+        return 0;
+    }
     rc = read_plan(&a->load, &p, &crc, d);
     return rc ? rc : hold_plan(a, p, crc, m->position, d);
 }
@@ -234,6 +282,7 @@ static int do_unload(struct dune_agent *a, uint16_t generation, struct dune_diag
     rc = a->live->ops->unload(a->live, generation, d);
     if (rc)
         return rc;
+    dune_drift_counts_fini(&h->seen);
     dune_plan_free(h->plan);
     h->plan = NULL;
     return 0;
@@ -360,6 +409,7 @@ int dune_agent_new(struct dune_agent **out, const struct dune_agent_cfg *cfg, st
     a->live = live;
     a->bus = bus;
     a->report_ns = cfg->report_ns ? cfg->report_ns : 500000000;
+    a->drift_ns = cfg->drift_ns ? cfg->drift_ns : 2000000000;
     a->boot = cfg->boot;
     a->digest = cfg->digest;
     a->digest_ctx = cfg->digest_ctx;
@@ -369,6 +419,8 @@ int dune_agent_new(struct dune_agent **out, const struct dune_agent_cfg *cfg, st
     a->load.next = a->shadowing.next = UINT32_MAX;
     a->report_due = true;
     live->ops->on_digest(live, take_digest, a);
+    if (live->ops->on_answer)
+        live->ops->on_answer(live, take_answer, a);
     rc = bus->ops->subscribe(bus, subject, on_command, a, d);
     if (rc) {
         dune_agent_free(a);
@@ -385,6 +437,8 @@ void dune_agent_free(struct dune_agent *a)
     if (!a)
         return;
     a->live->ops->on_digest(a->live, NULL, NULL);
+    if (a->live->ops->on_answer)
+        a->live->ops->on_answer(a->live, NULL, NULL);
     if (do_clear(a, &ignored)) /* a device that cannot let go keeps its plans: they are leaked on purpose */
         a->held[0].plan = a->held[1].plan = NULL;
     dune_ctl_shadow_free(a->shadow);
@@ -406,6 +460,8 @@ void dune_agent_step(struct dune_agent *a, uint64_t now_ns)
     if (now_ns - a->last_report_ns >= a->report_ns ||
         (a->report_due && now_ns - a->last_report_ns >= a->report_ns / 16))
         send_report(a);
+    if (a->live->ops->on_answer && now_ns - a->last_drift_ns >= a->drift_ns)
+        send_drift(a);
 }
 
 void dune_agent_stats(const struct dune_agent *a, struct dune_agent_stats *out)

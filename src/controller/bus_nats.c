@@ -21,10 +21,16 @@
     F(natsOptions_SetAllowReconnect) F(natsOptions_SetMaxReconnect) F(natsOptions_SetName)                       \
     F(natsOptions_SetNoEcho) F(natsOptions_SetReconnectWait) F(natsOptions_SetSecure) F(natsOptions_SetTimeout)  \
     F(natsOptions_SetURL) F(natsOptions_SetUserCredentialsFromFiles) F(natsStatus_GetText)                       \
-    F(natsSubscription_Destroy) F(natsSubscription_NextMsg) F(nats_GetLastError) F(nats_GetVersion)
+    F(natsSubscription_Destroy) F(natsSubscription_NextMsg) F(natsSubscription_SetPendingLimits)                   \
+    F(nats_GetLastError) F(nats_GetVersion)
 DUNE_LAZY_LIBRARY(nats, NATS_API, DUNE_NATS_FILE, "NATS");
 
-enum { SUBS_MAX = 32, WAIT_MS = 500, POLL_BURST = 1024 };
+enum {
+    SUBS_MAX = 4096,
+    WAIT_MS = 500,
+    POLL_BURST = 1024,
+    QUEUED_MAX = 1 << 19, /* messages of one subscription; the library drops what comes beyond */
+};
 #define BUCKET "dune"
 
 struct nats_bus {
@@ -33,11 +39,11 @@ struct nats_bus {
     jsCtx *js;
     kvStore *kv; /* NULL until it is needed and there */
     unsigned n_subs;
-    struct {
+    struct nats_sub {
         natsSubscription *sub;
         dune_bus_fn fn;
         void *ctx;
-    } sub[SUBS_MAX];
+    } *sub;
 };
 
 static struct nats_bus *nats_of(struct dune_bus *b)
@@ -86,9 +92,11 @@ static int subscribe(struct dune_bus *base, const char *subject, dune_bus_fn fn,
 
     if (b->n_subs == SUBS_MAX)
         return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "more than %d subscriptions", SUBS_MAX);
+    b->sub = dune_mem_realloc(b->sub, b->n_subs + 1, sizeof(*b->sub));
     s = nats.natsConnection_SubscribeSync(&b->sub[b->n_subs].sub, b->nc, subject);
     if (s != NATS_OK)
         return fail(d, s, subject);
+    (void)nats.natsSubscription_SetPendingLimits(b->sub[b->n_subs].sub, QUEUED_MAX, -1);
     b->sub[b->n_subs].fn = fn;
     b->sub[b->n_subs++].ctx = ctx;
     return 0;
@@ -228,6 +236,7 @@ static void close_nats(struct dune_bus *base)
     nats.kvStore_Destroy(b->kv);
     nats.jsCtx_Destroy(b->js);
     nats.natsConnection_Destroy(b->nc);
+    dune_mem_free(b->sub);
     dune_mem_free(b);
 }
 

@@ -2,6 +2,7 @@
 /* The controller's life, what it hears, and what it watches. */
 #include "controller/controller_int.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void dune_ctl_note(struct dune_controller *c, const char *fmt, ...)
@@ -17,11 +18,21 @@ void dune_ctl_note(struct dune_controller *c, const char *fmt, ...)
     c->cfg.note(c->cfg.note_ctx, text);
 }
 
-struct ctl_device *dune_ctl_find_device(struct dune_controller *c, const char *name)
+struct ctl_device *dune_ctl_find_device(const struct dune_controller *c, const char *name)
 {
-    for (uint32_t i = 0; i < c->n_devices; i++)
-        if (strcmp(c->device[i].name, name) == 0)
-            return &c->device[i];
+    uint32_t lo = 0, hi = c->n_devices;
+
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+        int order = strcmp(name, c->device[c->by_name[mid]].name);
+
+        if (order == 0)
+            return &c->device[c->by_name[mid]];
+        if (order < 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
     return NULL;
 }
 
@@ -93,7 +104,10 @@ static void on_device(void *ctx, const char *subject, const void *data, size_t l
         take_report(c, dev, m);
     } else if (m->kind == DUNE_CTL_DIGESTS) {
         if (c->leader && c->state_read)
-            dune_ctl_take_digests(c, m);
+            dune_ctl_take_digests(c, dev, m);
+    } else if (m->kind == DUNE_CTL_DRIFT) {
+        if (c->leader && c->state_read)
+            dune_ctl_take_drift(c, dev, m);
     } else if (m->kind == DUNE_CTL_REFUSED) {
         c->stats.refused++;
         if (m->generation && m->generation == c->shadow.generation) /* not asked again for this one */
@@ -226,7 +240,38 @@ static void set_defaults(struct dune_controller_cfg *cfg)
     DEFAULT(min_flows, 200);
     DEFAULT(error_share, 10);
     DEFAULT(collision_alarm, 50);
+    DEFAULT(drift_window_ns, 300000000000u);
 #undef DEFAULT
+}
+
+static int name_order(const void *a, const void *b, void *devices)
+{
+    const struct ctl_device *dev = devices;
+
+    return strcmp(dev[*(const uint32_t *)a].name, dev[*(const uint32_t *)b].name);
+}
+
+static int chain_order(const void *a, const void *b, void *devices)
+{
+    const struct ctl_device *x = (const struct ctl_device *)devices + *(const uint32_t *)a;
+    const struct ctl_device *y = (const struct ctl_device *)devices + *(const uint32_t *)b;
+
+    return x->chain != y->chain ? (x->chain < y->chain ? -1 : 1) : (x > y) - (x < y);
+}
+
+/* A thousand devices say thousands of things a second: they are found by name, and by chain. */
+static int index_devices(struct dune_controller *c, struct dune_diag *d)
+{
+    c->by_name = dune_mem_alloc(c->n_devices, sizeof(*c->by_name));
+    c->by_chain = dune_mem_alloc(c->n_devices, sizeof(*c->by_chain));
+    for (uint32_t i = 0; i < c->n_devices; i++)
+        c->by_name[i] = c->by_chain[i] = i;
+    qsort_r(c->by_name, c->n_devices, sizeof(*c->by_name), name_order, c->device);
+    qsort_r(c->by_chain, c->n_devices, sizeof(*c->by_chain), chain_order, c->device);
+    for (uint32_t i = 1; i < c->n_devices; i++)
+        if (strcmp(c->device[c->by_name[i - 1]].name, c->device[c->by_name[i]].name) == 0)
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "two devices are called %s", c->device[c->by_name[i]].name);
+    return 0;
 }
 
 static int copy_devices(struct dune_controller *c, const struct dune_controller_cfg *cfg, struct dune_diag *d)
@@ -240,15 +285,14 @@ static int copy_devices(struct dune_controller *c, const struct dune_controller_
         if (!dune_ctl_name_ok(in->name))
             return dune_diag_set(d, DUNE_E_USAGE, NULL, "\"%.64s\" cannot be the name of a device: 1 to %d letters, "
                                  "digits, - and _", in->name, DUNE_CTL_NAME - 1);
-        if (dune_ctl_find_device(c, in->name))
-            return dune_diag_set(d, DUNE_E_USAGE, NULL, "two devices are called %s", in->name);
         if (in->position >= DUNE_MAX_DEVICES)
             return dune_diag_set(d, DUNE_E_USAGE, NULL, "positions are 1 to %d", DUNE_MAX_DEVICES);
         snprintf(c->device[i].name, sizeof(c->device[i].name), "%s", in->name);
         c->device[i].position = in->position;
+        c->device[i].chain = in->chain;
         c->n_devices++;
     }
-    return 0;
+    return index_devices(c, d);
 }
 
 int dune_controller_new(struct dune_controller **out, const struct dune_controller_cfg *cfg,
@@ -280,6 +324,7 @@ void dune_controller_free(struct dune_controller *c)
 {
     if (!c)
         return;
+    dune_ctl_drift_fini(c);
     dune_ctl_plan_fini(&c->base);
     dune_ctl_plan_fini(&c->next);
     dune_ctl_plan_fini(&c->previous);
@@ -290,6 +335,8 @@ void dune_controller_free(struct dune_controller *c)
     }
     dune_mem_free(c->pending);
     dune_mem_free(c->device);
+    dune_mem_free(c->by_name);
+    dune_mem_free(c->by_chain);
     dune_mem_free(c->known);
     dune_mem_free(c->owner);
     dune_mem_free(c);
@@ -307,6 +354,7 @@ void dune_controller_step(struct dune_controller *c, uint64_t now_ns)
     dune_ctl_watch(c);
     dune_ctl_update_step(c);
     dune_ctl_rules_step(c);
+    dune_ctl_drift_step(c);
 }
 
 void dune_controller_on_digest(struct dune_controller *c, dune_controller_digest_fn fn, void *ctx)
@@ -317,23 +365,23 @@ void dune_controller_on_digest(struct dune_controller *c, dune_controller_digest
 
 bool dune_controller_report(const struct dune_controller *c, const char *device, struct dune_ctl_report *out)
 {
-    for (uint32_t i = 0; i < c->n_devices; i++)
-        if (strcmp(c->device[i].name, device) == 0 && c->device[i].reported) {
-            *out = c->device[i].report;
-            return true;
-        }
-    return false;
+    const struct ctl_device *dev = dune_ctl_find_device(c, device);
+
+    if (dev && dev->reported)
+        *out = dev->report;
+    return dev && dev->reported;
+}
+
+const char *dune_ctl_device_state(const struct ctl_device *dev)
+{
+    return !dev->reported ? "never seen" : dev->lost ? "lost" : dev->bare ? "bare" : "ok";
 }
 
 const char *dune_controller_device_state(const struct dune_controller *c, const char *device)
 {
-    for (uint32_t i = 0; i < c->n_devices; i++) {
-        const struct ctl_device *dev = &c->device[i];
+    const struct ctl_device *dev = dune_ctl_find_device(c, device);
 
-        if (strcmp(dev->name, device) == 0)
-            return !dev->reported ? "never seen" : dev->lost ? "lost" : dev->bare ? "bare" : "ok";
-    }
-    return "never seen";
+    return dev ? dune_ctl_device_state(dev) : "never seen";
 }
 
 const struct dune_plan *dune_controller_plan(const struct dune_controller *c)

@@ -5,8 +5,10 @@
 
 #include "controller/ctl_int.h"
 #include "dune/controller.h"
+#include "dune/drift.h"
 
-enum { KNOWN_FLOWS = 1 << 16, MAX_PINS = 1024 };
+enum { KNOWN_FLOWS = 1 << 18, MAX_PINS = 1024, CTL_PROFILES = 2, CTL_DRIFT_NAMES = 8,
+       CTL_LOADS = 64 /* devices that get a plan at a time: it is a thousand times as long as other commands */ };
 
 struct ctl_plan { /* one generation of the desired state */
     uint16_t generation; /* 0: none */
@@ -21,9 +23,13 @@ struct ctl_plan { /* one generation of the desired state */
 struct ctl_device {
     char name[DUNE_CTL_NAME];
     uint16_t position;
+    uint32_t chain;
     bool bare;           /* an operator took its plan away */
     bool reported, lost;
     uint64_t heard_ns, sent_ns;
+    uint32_t tries;      /* commands in a row whose effect no report has shown */
+    bool loading;        /* a plan is on its way, counted in n_loading */
+    bool was_plan;       /* the last command */
     uint64_t sent_seq;   /* of the last command; reports at or above it show its effect */
     uint64_t report_epoch, report_seq;
     struct dune_ctl_report report, second; /* second: the one a second ago, for rates */
@@ -32,6 +38,7 @@ struct ctl_device {
     uint64_t at_update_boot;
     bool colliding, full; /* alarms that are raised */
     uint16_t shadow_refused; /* generation of a shadow plan that it cannot run */
+    uint64_t rules_ns; /* when rules were sent last */
     uint32_t n_rules; /* waiting to be sent */
     struct dune_digest rule[DUNE_CTL_BATCH];
 };
@@ -40,6 +47,29 @@ struct ctl_known { /* a flow whose rule was sent */
     struct dune_flow_key key;
     uint16_t generation;
     uint64_t sent_ns;
+};
+
+struct ctl_profile { /* of a plan, by hash; text NULL: free */
+    char hash[33];
+    char *text;
+    size_t len;
+};
+
+struct ctl_drift_device {
+    bool known;
+    struct dune_drift_counts last; /* as reported */
+};
+
+struct ctl_drift { /* of the plan that holds */
+    uint16_t generation; /* 0: look again */
+    struct dune_drift_profile *profile; /* NULL: nothing to compare with, and nothing below is there */
+    struct dune_drift_counts seen, scratch; /* seen: of all devices since begin_ns */
+    struct ctl_drift_device *device;
+    uint32_t n_devices;
+    uint64_t begin_ns;
+    uint32_t windows, alarms;
+    bool alarm;
+    char moved[512], other[512];
 };
 
 struct ctl_pin {
@@ -68,10 +98,14 @@ struct dune_controller {
     char *pending;            /* a plan that waits */
     uint32_t pending_share;
     struct ctl_plan shadow;
-    uint32_t n_devices;
+    uint32_t n_devices, n_loading;
     struct ctl_device *device;
+    uint32_t *by_name;  /* [n_devices] indices of devices in the order of their names */
+    uint32_t *by_chain; /* [n_devices] in the order of their chains */
     struct ctl_pin pin[MAX_PINS];
     uint32_t n_pins;
+    struct ctl_profile profile[CTL_PROFILES];
+    struct ctl_drift drift;
     /* rules */
     struct ctl_known *known; /* [KNOWN_FLOWS] */
     uint64_t bucket, bucket_ns;
@@ -103,15 +137,24 @@ void dune_ctl_go_back(struct dune_controller *c);
 int dune_ctl_start(struct dune_controller *c, const char *name, const char *text, size_t len, uint32_t share,
                    struct dune_diag *d);
 
+/* --- ctl_drift.c ---------------------------------------------------------------------------------------------- */
+int dune_ctl_drift_read(struct dune_controller *c, struct dune_diag *d); /* profiles in the store */
+void dune_ctl_take_drift(struct dune_controller *c, const struct ctl_device *from, const struct dune_ctl_msg *m);
+void dune_ctl_drift_step(struct dune_controller *c);
+void dune_ctl_drift_status(const struct dune_controller *c, struct dune_jsonw *w);
+void dune_ctl_drift_fini(struct dune_controller *c);
+
 /* --- ctl_flows.c: what flows are, for those who listen ------------------------------------------------------- */
 void dune_ctl_tell_flow(struct dune_controller *c, const struct dune_digest *dg, const char *cls, bool pinned);
 
 /* --- ctl_rules.c --------------------------------------------------------------------------------------------- */
-void dune_ctl_take_digests(struct dune_controller *c, const struct dune_ctl_msg *m);
+/* from: the device that sent them. */
+void dune_ctl_take_digests(struct dune_controller *c, const struct ctl_device *from, const struct dune_ctl_msg *m);
 void dune_ctl_rules_step(struct dune_controller *c); /* pins that are due, rules that wait */
 
 /* --- controller.c -------------------------------------------------------------------------------------------- */
-struct ctl_device *dune_ctl_find_device(struct dune_controller *c, const char *name);
+struct ctl_device *dune_ctl_find_device(const struct dune_controller *c, const char *name);
+const char *dune_ctl_device_state(const struct ctl_device *dev);
 /* Sends a command to a device under the lease; false: the bus did not take it. */
 bool dune_ctl_send(struct dune_controller *c, struct ctl_device *dev, struct dune_ctl_msg *m);
 void dune_ctl_note(struct dune_controller *c, const char *fmt, ...) DUNE_PRINTF(2, 3);

@@ -5,6 +5,7 @@
  *   lease         {"owner", "epoch", "until"}: who may send commands; the epoch grows with every owner
  *   desired       phase, generations, pins, devices
  *   plan.base plan.next plan.previous plan.pending    the plans themselves
+ *   profile-0 profile-1   what their sub-models saw in training (ctl_drift.c)
  */
 #include "controller/controller_int.h"
 
@@ -92,9 +93,11 @@ static void acquire(struct dune_controller *c)
     c->lease_until = c->now_ns + c->cfg.lease_ns;
     for (uint32_t i = 0; i < c->n_devices; i++) {
         c->device[i].sent_seq = c->device[i].sent_ns = 0;
-        c->device[i].n_rules = 0;
+        c->device[i].n_rules = c->device[i].tries = 0;
+        c->device[i].loading = c->device[i].was_plan = false;
         c->device[i].shadow_refused = 0;
     }
+    c->n_loading = 0;
     memset(c->known, 0, KNOWN_FLOWS * sizeof(*c->known)); /* what another controller sent is unknown */
     dune_ctl_note(c, "lease taken, epoch %llu", (unsigned long long)c->epoch);
 }
@@ -531,5 +534,5 @@ int dune_ctl_state_read(struct dune_controller *c, struct dune_diag *d)
         rc = read_plan(c, &c->previous, n.previous, d);
     if (rc == 0)
         rc = read_pending(c, n.pending, d);
-    return rc;
+    return rc ? rc : dune_ctl_drift_read(c, d);
 }

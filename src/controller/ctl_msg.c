@@ -42,10 +42,13 @@ static void put(struct dune_jsonw *w, const char *key, uint64_t v)
 /* ["KEY IN HEX", tick, generation, class, flags, submodel, conf, device] */
 static void put_digest(struct dune_jsonw *w, const struct dune_digest *dg)
 {
+    static const char digit[] = "0123456789abcdef";
     char hex[2 * sizeof(dg->key.bytes) + 1];
 
-    for (unsigned i = 0; i < dg->key.len; i++)
-        snprintf(hex + 2 * i, 3, "%02x", dg->key.bytes[i]);
+    for (unsigned i = 0; i < dg->key.len; i++) {
+        hex[2 * i] = digit[dg->key.bytes[i] >> 4];
+        hex[2 * i + 1] = digit[dg->key.bytes[i] & 15];
+    }
     hex[2 * dg->key.len] = '\0';
     dune_jsonw_arr_inline(w);
     dune_jsonw_str(w, hex);
@@ -129,6 +132,9 @@ static void put_body(struct dune_jsonw *w, const struct dune_ctl_msg *m)
     case DUNE_CTL_REPORT:
         put_report(w, &m->report);
         break;
+    case DUNE_CTL_DRIFT:
+        put_text(w, "counts", m);
+        break;
     case DUNE_CTL_REFUSED:
         dune_jsonw_key(w, "code");
         dune_jsonw_int(w, m->code);
@@ -188,7 +194,7 @@ static void read_key(struct dune_json_reader *r, const char *hex, struct dune_fl
 
 static uint64_t at_index(struct dune_json_reader *r, const json_t *v, size_t i, uint64_t max)
 {
-    size_t in = dune_json_enter(r, "[%zu]", i);
+    size_t in = dune_json_enter_index(r, i);
     uint64_t n = dune_json_to_uint(r, json_array_get(v, i), max);
 
     dune_json_leave(r, in);
@@ -220,7 +226,7 @@ static void read_digests(struct dune_json_reader *r, const json_t *root, struct 
                                          &m->n_digests, &at);
 
     for (uint32_t i = 0; r->rc == 0 && i < m->n_digests; i++) {
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         read_digest(r, json_array_get(list, i), &m->digest[i]);
         dune_json_leave(r, in);
     }
@@ -235,7 +241,7 @@ static void read_held(struct dune_json_reader *r, const json_t *root, struct dun
     for (uint32_t i = 0; r->rc == 0 && i < rep->n_held; i++) {
         const json_t *v = json_array_get(list, i);
 
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         if (!json_is_array(v) || json_array_size(v) != 2)
             dune_json_fail(r, "must be [generation, checksum]");
         rep->held[i].generation = (uint16_t)at_index(r, v, 0, UINT16_MAX);
@@ -338,6 +344,10 @@ static void read_body(struct dune_json_reader *r, const json_t *root, struct dun
     case DUNE_CTL_REPORT:
         if (dune_json_is_object(r, root, report_keys))
             read_report(r, root, &m->report);
+        break;
+    case DUNE_CTL_DRIFT:
+        if (dune_json_is_object(r, root, HEAD "counts"))
+            read_text(r, root, "counts", m);
         break;
     case DUNE_CTL_REFUSED:
         if (dune_json_is_object(r, root, HEAD "code why")) {

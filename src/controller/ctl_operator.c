@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Above so many devices a status has the sums, and by name at most so many of those in trouble: it is one message. */
+enum { ALL_DEVICES = 64, LOOK_AT = 1000 };
+
 /* --- status ------------------------------------------------------------------------------------------------ */
 
 static void put(struct dune_jsonw *w, const char *key, uint64_t v)
@@ -35,7 +38,7 @@ static void put_plan(struct dune_jsonw *w, const char *key, const struct ctl_pla
     dune_jsonw_end(w);
 }
 
-static void put_device(struct dune_jsonw *w, const struct dune_controller *c, const struct ctl_device *dev)
+static void put_device(struct dune_jsonw *w, const struct ctl_device *dev)
 {
     const struct dune_ctl_report *r = &dev->report;
 
@@ -43,12 +46,13 @@ static void put_device(struct dune_jsonw *w, const struct dune_controller *c, co
     dune_jsonw_key(w, "name"), dune_jsonw_str(w, dev->name);
     put(w, "position", dev->position + 1u);
     dune_jsonw_key(w, "state");
-    dune_jsonw_str(w, dune_controller_device_state(c, dev->name));
+    dune_jsonw_str(w, dune_ctl_device_state(dev));
     dune_jsonw_key(w, "held");
     dune_jsonw_arr_inline(w);
     for (uint32_t i = 0; i < r->n_held; i++)
         dune_jsonw_uint(w, r->held[i].generation);
     dune_jsonw_end(w);
+    put(w, "chain", dev->chain);
     put(w, "stamped", r->stamped);
     put(w, "share", r->share);
     put(w, "stale_commands", r->stale);
@@ -72,56 +76,127 @@ static void put_device(struct dune_jsonw *w, const struct dune_controller *c, co
     dune_jsonw_end(w);
 }
 
+static bool needs_a_look(const struct ctl_device *dev)
+{
+    return !dev->reported || dev->lost || dev->bare || dev->colliding || dev->full;
+}
+
+static void put_head(struct dune_jsonw *w, const struct dune_controller *c)
+{
+    uint64_t ok = 0;
+
+    for (uint32_t i = 0; i < c->n_devices; i++)
+        ok += !needs_a_look(&c->device[i]);
+    dune_jsonw_key(w, "phase"), dune_jsonw_str(w, dune_ctl_phase_name(c->phase));
+    dune_jsonw_key(w, "leader"), dune_jsonw_bool(w, c->leader && c->state_read);
+    put(w, "epoch", c->epoch);
+    dune_jsonw_key(w, "pending"), dune_jsonw_bool(w, c->pending != NULL);
+    put(w, "share", c->share);
+    put(w, "n_devices", c->n_devices);
+    put(w, "n_ok", ok);
+    put_plan(w, "base", &c->base);
+    put_plan(w, "next", &c->next);
+    put(w, "digests", c->stats.digests);
+    put(w, "duplicates", c->stats.duplicates);
+    put(w, "rules_sent", c->stats.rules_sent);
+    put(w, "rules_limited", c->stats.rules_limited);
+    put(w, "updates", c->stats.updates);
+    put(w, "rollbacks", c->stats.rollbacks);
+    put(w, "alarms", c->stats.alarms);
+    put(w, "refused", c->stats.refused);
+    put(w, "bad_messages", c->stats.bad_messages);
+    put(w, "bus_errors", c->stats.bus_errors);
+    dune_ctl_drift_status(c, w);
+    dune_jsonw_key(w, "pins");
+    dune_jsonw_arr(w);
+    for (uint32_t i = 0; i < c->n_pins; i++) {
+        dune_jsonw_obj_inline(w);
+        dune_jsonw_key(w, "what"), dune_jsonw_str(w, c->pin[i].what);
+        dune_jsonw_key(w, "class"), dune_jsonw_str(w, c->pin[i].cls);
+        dune_jsonw_end(w);
+    }
+    dune_jsonw_end(w);
+}
+
 void dune_controller_status(const struct dune_controller *c, struct dune_buf *out)
 {
     struct dune_jsonw w;
 
     dune_jsonw_init(&w, out);
     dune_jsonw_obj(&w);
-    dune_jsonw_key(&w, "phase"), dune_jsonw_str(&w, dune_ctl_phase_name(c->phase));
-    dune_jsonw_key(&w, "leader"), dune_jsonw_bool(&w, c->leader && c->state_read);
-    put(&w, "epoch", c->epoch);
-    dune_jsonw_key(&w, "pending"), dune_jsonw_bool(&w, c->pending != NULL);
-    put(&w, "share", c->share);
-    put_plan(&w, "base", &c->base);
-    put_plan(&w, "next", &c->next);
-    put(&w, "digests", c->stats.digests);
-    put(&w, "duplicates", c->stats.duplicates);
-    put(&w, "rules_sent", c->stats.rules_sent);
-    put(&w, "rules_limited", c->stats.rules_limited);
-    put(&w, "updates", c->stats.updates);
-    put(&w, "rollbacks", c->stats.rollbacks);
-    put(&w, "alarms", c->stats.alarms);
-    put(&w, "refused", c->stats.refused);
-    put(&w, "bad_messages", c->stats.bad_messages);
-    put(&w, "bus_errors", c->stats.bus_errors);
-    dune_jsonw_key(&w, "pins");
-    dune_jsonw_arr(&w);
-    for (uint32_t i = 0; i < c->n_pins; i++) {
-        dune_jsonw_obj_inline(&w);
-        dune_jsonw_key(&w, "what"), dune_jsonw_str(&w, c->pin[i].what);
-        dune_jsonw_key(&w, "class"), dune_jsonw_str(&w, c->pin[i].cls);
-        dune_jsonw_end(&w);
-    }
-    dune_jsonw_end(&w);
+    put_head(&w, c);
     dune_jsonw_key(&w, "devices");
     dune_jsonw_arr(&w);
     for (uint32_t i = 0; i < c->n_devices; i++)
-        put_device(&w, c, &c->device[i]);
+        put_device(&w, &c->device[i]);
     dune_jsonw_end(&w);
+    dune_jsonw_end(&w);
+}
+
+/* Sums of all devices: of counters what counts, of names those in trouble. */
+static void put_sums(struct dune_jsonw *w, const struct dune_controller *c)
+{
+    struct dune_counters sum = {0};
+    uint64_t lost = 0, named = 0, compared = 0, same = 0;
+
+    for (uint32_t i = 0; i < c->n_devices; i++) {
+        dune_ctl_counters_add(&sum, &c->device[i].report.counters);
+        lost += c->device[i].report.lost;
+        compared += c->device[i].report.shadow.compared;
+        same += c->device[i].report.shadow.same;
+    }
+    put(w, "lost_packets", lost);
+    dune_jsonw_key(w, "shadow");
+    dune_jsonw_obj_inline(w);
+    put(w, "compared_flows", compared);
+    put(w, "same_class", same);
+    dune_jsonw_end(w);
+    dune_jsonw_key(w, "counters");
+    dune_jsonw_obj(w);
+    dune_counters_json(&sum, w);
+    dune_jsonw_end(w);
+    dune_jsonw_key(w, "look_at");
+    dune_jsonw_arr(w);
+    for (uint32_t i = 0; i < c->n_devices && named < LOOK_AT; i++)
+        if (needs_a_look(&c->device[i])) {
+            dune_jsonw_obj_inline(w);
+            dune_jsonw_key(w, "name"), dune_jsonw_str(w, c->device[i].name);
+            dune_jsonw_key(w, "state"), dune_jsonw_str(w, dune_ctl_device_state(&c->device[i]));
+            dune_jsonw_end(w);
+            named++;
+        }
+    dune_jsonw_end(w);
+}
+
+void dune_controller_status_of(const struct dune_controller *c, const char *device, struct dune_buf *out)
+{
+    const struct ctl_device *dev = device ? dune_ctl_find_device(c, device) : NULL;
+    struct dune_jsonw w;
+
+    dune_jsonw_init(&w, out);
+    dune_jsonw_obj(&w);
+    put_head(&w, c);
+    if (dev) {
+        dune_jsonw_key(&w, "devices");
+        dune_jsonw_arr(&w);
+        put_device(&w, dev);
+        dune_jsonw_end(&w);
+    } else {
+        put_sums(&w, c);
+    }
     dune_jsonw_end(&w);
 }
 
 /* --- serving ----------------------------------------------------------------------------------------------- */
 
 struct request {
-    const char *op, *answer_to, *plan, *what, *cls, *device;
+    const char *op, *answer_to, *plan, *profile, *what, *cls, *device;
     uint64_t share, position;
 };
 
 static void read_request(struct dune_json_reader *r, const json_t *root, struct request *q)
 {
-    static const char *const known[] = {"op", "answer_to", "plan", "what", "class", "device", "share", "position"};
+    static const char *const known[] = {"op", "answer_to", "plan", "profile", "what", "class", "device", "share", "position"};
     const char *key;
     json_t *v;
 
@@ -143,6 +218,7 @@ static void read_request(struct dune_json_reader *r, const json_t *root, struct 
 #define OPTIONAL(field, key) \
     q->field = json_object_get(root, key) ? dune_json_text(r, root, key, true) : NULL
     OPTIONAL(plan, "plan");
+    OPTIONAL(profile, "profile");
     OPTIONAL(what, "what");
     OPTIONAL(cls, "class");
     OPTIONAL(device, "device");
@@ -156,15 +232,28 @@ static int missing(const char *what, const struct request *q, struct dune_diag *
     return dune_diag_set(d, DUNE_E_USAGE, NULL, "request %.32s needs %s", q->op, what);
 }
 
+/* A profile that does not fit stops the plan too: the operator mixed up files. */
+static int run_apply(struct dune_controller *c, const struct request *q, struct dune_diag *d)
+{
+    size_t len = strlen(q->plan);
+    int rc = q->profile ? dune_controller_profile(c, q->profile, strlen(q->profile), q->plan, len, d) : 0;
+
+    return rc ? rc : dune_controller_apply(c, "plan", q->plan, len, (uint32_t)q->share, d);
+}
+
 static int run_request(struct dune_controller *c, const struct request *q, struct dune_diag *d)
 {
     size_t len = q->plan ? strlen(q->plan) : 0;
 
     if (strcmp(q->op, "status") == 0)
-        return 0;
+        return !q->device || dune_ctl_find_device(c, q->device)
+                   ? 0
+                   : dune_diag_set(d, DUNE_E_USAGE, NULL, "there is no device %.64s", q->device);
     if (strcmp(q->op, "apply") == 0)
-        return q->plan ? dune_controller_apply(c, "plan", q->plan, len, (uint32_t)q->share, d)
-                       : missing("a plan", q, d);
+        return q->plan ? run_apply(c, q, d) : missing("a plan", q, d);
+    if (strcmp(q->op, "profile") == 0)
+        return q->profile ? dune_controller_profile(c, q->profile, strlen(q->profile), q->plan, len, d)
+                          : missing("a profile", q, d);
     if (strcmp(q->op, "promote") == 0)
         return dune_controller_promote(c, d);
     if (strcmp(q->op, "rollback") == 0)
@@ -187,13 +276,15 @@ static int run_request(struct dune_controller *c, const struct request *q, struc
     return dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown request %.32s", q->op);
 }
 
-static void answer(struct dune_controller *c, const char *subject, int rc, const struct dune_diag *d)
+static void answer(struct dune_controller *c, const struct request *q, int rc, const struct dune_diag *d)
 {
     struct dune_buf text = {0}, status = {0};
     struct dune_diag ignored = {0};
     struct dune_jsonw w;
 
-    if (rc == 0) {
+    if (rc == 0 && (c->n_devices > ALL_DEVICES || (q->device && strcmp(q->op, "status") == 0))) {
+        dune_controller_status_of(c, strcmp(q->op, "status") == 0 ? q->device : NULL, &status);
+    } else if (rc == 0) {
         dune_controller_status(c, &status);
     } else {
         dune_jsonw_init(&w, &status);
@@ -203,8 +294,8 @@ static void answer(struct dune_controller *c, const char *subject, int rc, const
         dune_jsonw_end(&w);
     }
     dune_buf_append(&text, status.data, status.len);
-    if (strncmp(subject, "dune.answer.", 12) == 0)
-        c->stats.bus_errors += c->bus->ops->publish(c->bus, subject, text.data, text.len, &ignored) != 0;
+    if (strncmp(q->answer_to, "dune.answer.", 12) == 0)
+        c->stats.bus_errors += c->bus->ops->publish(c->bus, q->answer_to, text.data, text.len, &ignored) != 0;
     dune_buf_fini(&text);
     dune_buf_fini(&status);
 }
@@ -226,7 +317,7 @@ static void on_request(void *ctx, const char *subject, const void *data, size_t 
     }
     rc = r.rc ? r.rc : run_request(c, &q, &d);
     if (q.answer_to)
-        answer(c, q.answer_to, rc, &d);
+        answer(c, &q, rc, &d);
     else
         c->stats.bad_messages++;
     json_decref(root);
@@ -235,70 +326,4 @@ static void on_request(void *ctx, const char *subject, const void *data, size_t 
 int dune_controller_serve(struct dune_controller *c, struct dune_diag *d)
 {
     return c->bus->ops->subscribe(c->bus, "dune.op", on_request, c, d);
-}
-
-/* --- asking ------------------------------------------------------------------------------------------------ */
-
-static void on_answer(void *ctx, const char *subject, const void *data, size_t len)
-{
-    char **out = ctx;
-
-    (void)subject;
-    if (!*out)
-        *out = dune_mem_strndup(data, len);
-}
-
-static int read_error(const char *text, struct dune_diag *d)
-{
-    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    const char *why = json_string_value(json_object_get(root, "error"));
-    json_int_t code = json_integer_value(json_object_get(root, "code"));
-    int rc = 0;
-
-    if (!root)
-        rc = dune_diag_set(d, DUNE_E_FORMAT, NULL, "the controller's answer is not JSON");
-    else if (why)
-        rc = dune_diag_set(d, code < 0 && code > -100 ? (int)code : DUNE_E_INTERNAL, NULL, "controller: %s", why);
-    json_decref(root);
-    return rc;
-}
-
-static int with_answer_to(const char *request, size_t len, const char *subject, struct dune_buf *out, struct dune_diag *d)
-{
-    json_t *root = json_loadb(request, len, JSON_REJECT_DUPLICATES, NULL);
-    char *text = NULL;
-
-    if (json_is_object(root) && json_object_set_new(root, "answer_to", json_string(subject)) == 0)
-        text = json_dumps(root, JSON_COMPACT);
-    json_decref(root);
-    if (!text)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a request is a JSON object");
-    dune_buf_puts(out, text);
-    free(text);
-    return 0;
-}
-
-int dune_controller_ask(struct dune_bus *bus, const char *request, size_t len, unsigned timeout_ms, char **answer_out,
-                        struct dune_diag *d)
-{
-    struct dune_buf text = {0};
-    char subject[64];
-    uint64_t end = dune_now_ns() + (uint64_t)timeout_ms * 1000000u;
-    int rc;
-
-    *answer_out = NULL;
-    snprintf(subject, sizeof(subject), "dune.answer.%ld-%llx", (long)getpid(), (unsigned long long)dune_now_ns());
-    rc = with_answer_to(request, len, subject, &text, d);
-    if (rc == 0)
-        rc = bus->ops->subscribe(bus, subject, on_answer, answer_out, d);
-    if (rc == 0)
-        rc = bus->ops->publish(bus, "dune.op", text.data, text.len, d);
-    dune_buf_fini(&text);
-    while (rc == 0 && !*answer_out && dune_now_ns() < end)
-        rc = bus->ops->poll(bus, 20, d);
-    if (rc == 0 && !*answer_out)
-        rc = dune_diag_set(d, DUNE_E_ENV, NULL, "no controller answered within %u ms", timeout_ms);
-    if (rc == 0)
-        rc = read_error(*answer_out, d);
-    return rc;
 }

@@ -7,7 +7,10 @@
 
 #include <string.h>
 
-enum { DUPLICATE_NS = 400000000 }; /* devices repeat after about 1 s */
+enum {
+    DUPLICATE_NS = 400000000, /* devices repeat after about 1 s */
+    RULES_NS = 20000000,      /* between messages to a device that are not full */
+};
 
 /* --- sending ----------------------------------------------------------------------------------------------- */
 
@@ -18,6 +21,7 @@ static void flush(struct dune_controller *c, struct ctl_device *dev)
 
     if (dev->n_rules == 0)
         return;
+    dev->rules_ns = c->now_ns;
     m = DUNE_NEW(struct dune_ctl_msg);
     m->kind = DUNE_CTL_RULES;
     m->n_digests = dev->n_rules;
@@ -37,6 +41,32 @@ static void to_device(struct dune_controller *c, struct ctl_device *dev, const s
     dev->rule[dev->n_rules++] = *dg;
     if (dev->n_rules == DUNE_CTL_BATCH)
         flush(c, dev);
+}
+
+/* The first of c->by_chain that is not before this chain. */
+static uint32_t chain_begin(const struct dune_controller *c, uint32_t chain)
+{
+    uint32_t lo = 0, hi = c->n_devices;
+
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+
+        if (c->device[c->by_chain[mid]].chain < chain)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static void to_chain(struct dune_controller *c, uint32_t chain, const struct dune_digest *dg)
+{
+    for (uint32_t i = chain_begin(c, chain); i < c->n_devices && c->device[c->by_chain[i]].chain == chain; i++) {
+        struct ctl_device *dev = &c->device[c->by_chain[i]];
+
+        if (ctl_is_first(dev) || c->cfg.rules_everywhere)
+            to_device(c, dev, dg);
+    }
 }
 
 static void to_devices(struct dune_controller *c, const struct dune_digest *dg)
@@ -135,8 +165,12 @@ void dune_ctl_rules_step(struct dune_controller *c)
         send_pin(c, pin, &c->base);
         send_pin(c, pin, &c->next);
     }
-    for (uint32_t i = 0; i < c->n_devices; i++)
-        flush(c, &c->device[i]);
+    for (uint32_t i = 0; i < c->n_devices; i++) {
+        struct ctl_device *dev = &c->device[i];
+
+        if (c->now_ns - dev->rules_ns >= RULES_NS || c->now_ns < dev->rules_ns)
+            flush(c, dev);
+    }
 }
 
 int dune_controller_pin(struct dune_controller *c, const char *what, const char *cls, struct dune_diag *d)
@@ -203,7 +237,7 @@ static bool take_token(struct dune_controller *c)
     return true;
 }
 
-static void take_one(struct dune_controller *c, const struct dune_digest *in)
+static void take_one(struct dune_controller *c, const struct ctl_device *from, const struct dune_digest *in)
 {
     struct ctl_plan *p = plan_of(c, in->generation);
     struct dune_digest dg = *in;
@@ -235,11 +269,11 @@ static void take_one(struct dune_controller *c, const struct dune_digest *in)
         c->stats.rules_limited++;
         return;
     }
-    to_devices(c, &dg);
+    to_chain(c, from->chain, &dg);
 }
 
-void dune_ctl_take_digests(struct dune_controller *c, const struct dune_ctl_msg *m)
+void dune_ctl_take_digests(struct dune_controller *c, const struct ctl_device *from, const struct dune_ctl_msg *m)
 {
     for (uint32_t i = 0; i < m->n_digests; i++)
-        take_one(c, &m->digest[i]);
+        take_one(c, from, &m->digest[i]);
 }

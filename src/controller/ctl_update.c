@@ -124,23 +124,22 @@ static bool add_missing(struct dune_controller *c, struct ctl_device *dev, const
         return false;
     for (uint32_t i = 0; i < w->n; i++)
         if (!held(dev, w->plan[i]->generation)) {
+            if (c->n_loading >= CTL_LOADS)
+                return true; /* others first */
             send_plan(c, dev, w->plan[i], DUNE_CTL_LOAD);
+            dev->loading = true;
+            c->n_loading++;
             return true;
         }
     return false;
 }
 
-/* One step. The report in hand must show the effect of the last command, or that one is repeated. */
-static void reconcile(struct dune_controller *c, struct ctl_device *dev)
+/* The next command that brings the device nearer, if there is one. */
+static void bring_nearer(struct dune_controller *c, struct ctl_device *dev)
 {
-    struct want w = wanted(c, dev);
     const struct dune_ctl_report *r = &dev->report;
-    bool shown = dev->report_epoch == c->epoch && dev->report_seq >= dev->sent_seq;
+    struct want w = wanted(c, dev);
 
-    if (!dev->reported || dev->lost || (!shown && dev->sent_ns && c->now_ns - dev->sent_ns < c->cfg.resend_ns))
-        return;
-    if (shown && dev->sent_ns && c->now_ns - dev->sent_ns < c->cfg.resend_ns / 16)
-        return;
     if (r->n_held && r->position != dev->position) {
         send_plain(c, dev, DUNE_CTL_CLEAR, 0, 0);
         return;
@@ -156,6 +155,43 @@ static void reconcile(struct dune_controller *c, struct ctl_device *dev)
         send_plan(c, dev, &c->shadow, DUNE_CTL_SHADOW);
     else if (!c->shadow.generation && r->shadow.generation)
         send_plain(c, dev, DUNE_CTL_SHADOW, 0, 0);
+}
+
+static void stop_loading(struct dune_controller *c, struct ctl_device *dev)
+{
+    c->n_loading -= dev->loading;
+    dev->loading = false;
+}
+
+/* How long the last command is waited for: longer with every try, or a busy network only gets busier, and so does
+ * one where a device refuses a plan again and again. */
+static uint64_t patience(const struct dune_controller *c, const struct ctl_device *dev, bool shown)
+{
+    return (shown ? c->cfg.resend_ns / 16 : c->cfg.resend_ns) << DUNE_MIN(dev->tries, shown ? 8u : 5u);
+}
+
+/* One step. The report in hand must show the effect of the last command, or that one is repeated. */
+static void reconcile(struct dune_controller *c, struct ctl_device *dev)
+{
+    bool shown = dev->report_epoch == c->epoch && dev->report_seq >= dev->sent_seq;
+    uint64_t before = dev->sent_seq;
+    bool was_plan = dev->was_plan;
+
+    if (!dev->reported || dev->lost) {
+        stop_loading(c, dev);
+        dev->tries = 0;
+        return;
+    }
+    if (shown)
+        stop_loading(c, dev);
+    if (dev->sent_ns && c->now_ns - dev->sent_ns < patience(c, dev, shown))
+        return;
+    stop_loading(c, dev);
+    bring_nearer(c, dev);
+    if (dev->sent_seq == before)
+        return;
+    dev->was_plan = dev->loading;
+    dev->tries = !shown || (was_plan && dev->was_plan) ? dev->tries + 1 : 0;
 }
 
 /* --- phases ------------------------------------------------------------------------------------------------------ */

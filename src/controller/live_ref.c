@@ -18,6 +18,8 @@ struct dune_live_ref {
     uint16_t ethertype; /* of shims, also when bare */
     dune_digest_fn fn;
     void *ctx;
+    dune_answer_fn answer_fn;
+    void *answer_ctx;
     uint64_t hop_p50_ns, hop_p99_ns, lost;
     uint8_t *buf; /* frames of a bare device */
     size_t buf_cap;
@@ -37,6 +39,7 @@ static int load_first(struct dune_live_ref *r, const struct dune_plan *p, uint16
     if (rc)
         return rc;
     dune_ref_device_on_digest(r->dev, r->fn, r->ctx);
+    dune_ref_device_on_answer(r->dev, r->answer_fn, r->answer_ctx);
     r->position = position;
     r->stamped = p->generation;
     r->share = DUNE_CTL_SHARE;
@@ -112,6 +115,16 @@ static void on_digest(struct dune_live *l, dune_digest_fn fn, void *ctx)
     r->ctx = ctx;
     if (r->dev)
         dune_ref_device_on_digest(r->dev, fn, ctx);
+}
+
+static void on_answer(struct dune_live *l, dune_answer_fn fn, void *ctx)
+{
+    struct dune_live_ref *r = ref_of(l);
+
+    r->answer_fn = fn;
+    r->answer_ctx = ctx;
+    if (r->dev)
+        dune_ref_device_on_answer(r->dev, fn, ctx);
 }
 
 static void status(const struct dune_live *l, struct dune_live_status *out)
@@ -224,7 +237,7 @@ void dune_live_ref_process(struct dune_live *l, const struct dune_device_in *in,
 
 static const struct dune_live_ops ref_ops = {
     .name = "reference", .shares = true, .sees_packets = true, .load = load, .stamp = stamp, .unload = unload, .put_rule = put_rule,
-    .on_digest = on_digest, .status = status, .counters = counters, .close = close_live,
+    .on_digest = on_digest, .on_answer = on_answer, .status = status, .counters = counters, .close = close_live,
 };
 
 struct dune_live *dune_live_ref_new(const struct dune_chain_opts *o)

@@ -47,6 +47,10 @@ void dune_drift_plan_hash(const struct dune_plan *p, char hash[33])
     size_t len = 0;
 
     copy.generation = 1;
+    copy.n_devices = 0; /* a longer chain adds devices without sub-models */
+    for (uint32_t k = 0; k < p->n_submodels; k++)
+        copy.n_devices = DUNE_MAX(copy.n_devices, p->sub[k].device + 1u);
+    copy.n_devices = DUNE_MIN(copy.n_devices, p->n_devices);
     if (dune_plan_format(&copy, &text, &len, &ignored))
         len = 0;
     dune_content_hash(text ? text : "", len, hash);

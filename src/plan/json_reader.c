@@ -25,9 +25,38 @@ void dune_json_leave(struct dune_json_reader *r, size_t old)
     r->path[old] = '\0';
 }
 
+/* What does not fit is cut, as above. Every value that is read passes here: no printf. */
+static void add_path(struct dune_json_reader *r, const char *text, size_t len)
+{
+    size_t n = DUNE_MIN(len, sizeof(r->path) - 1 - r->len);
+
+    memcpy(r->path + r->len, text, n);
+    r->len += n;
+    r->path[r->len] = '\0';
+}
+
 size_t dune_json_enter_key(struct dune_json_reader *r, const char *key)
 {
-    return dune_json_enter(r, "%s%s", r->len ? "." : "", key);
+    size_t old = r->len;
+
+    if (old)
+        add_path(r, ".", 1);
+    add_path(r, key, strlen(key));
+    return old;
+}
+
+size_t dune_json_enter_index(struct dune_json_reader *r, size_t i)
+{
+    char text[24], *p = text + sizeof(text);
+    size_t old = r->len;
+
+    *--p = ']';
+    do
+        *--p = (char)('0' + i % 10);
+    while (i /= 10);
+    *--p = '[';
+    add_path(r, p, (size_t)(text + sizeof(text) - p));
+    return old;
 }
 
 void dune_json_fail(struct dune_json_reader *r, const char *fmt, ...)
@@ -43,12 +72,25 @@ void dune_json_fail(struct dune_json_reader *r, const char *fmt, ...)
     r->rc = dune_diag_set_place(r->d, DUNE_E_INPUT, NULL, r->path, "%s", msg);
 }
 
+static bool is_word_of(const char *words, const char *word)
+{
+    size_t len = strlen(word), n;
+
+    for (const char *p = words; *p; p += n) {
+        p += strspn(p, " ");
+        n = strcspn(p, " ");
+        if (n == len && memcmp(p, word, n) == 0)
+            return n > 0;
+    }
+    return false;
+}
+
 /* An object with exactly these keys (separated by spaces). */
 bool dune_json_is_object(struct dune_json_reader *r, const json_t *v, const char *keys)
 {
     const char *key;
     const json_t *item;
-    char padded[512], want[128];
+    char want[128];
 
     if (r->rc)
         return false;
@@ -56,21 +98,20 @@ bool dune_json_is_object(struct dune_json_reader *r, const json_t *v, const char
         dune_json_fail(r, "must be an object");
         return false;
     }
-    snprintf(padded, sizeof(padded), " %s ", keys);
     json_object_foreach((json_t *)(uintptr_t)v, key, item)
     {
         (void)item;
-        snprintf(want, sizeof(want), " %s ", key);
-        if (strchr(key, ' ') || !strstr(padded, want)) {
+        if (!is_word_of(keys, key)) {
             dune_json_enter_key(r, key);
             dune_json_fail(r, "unknown key; known here: %s", keys);
             return false;
         }
     }
     for (const char *p = keys; *p; p += strspn(p, " ")) {
-        size_t n = strcspn(p, " ");
+        size_t n = DUNE_MIN(strcspn(p, " "), sizeof(want) - 1);
 
-        snprintf(want, sizeof(want), "%.*s", (int)n, p);
+        memcpy(want, p, n);
+        want[n] = '\0';
         if (!json_object_get(v, want)) {
             dune_json_fail(r, "key '%s' is missing", want);
             return false;
