@@ -411,7 +411,7 @@ static void read_devices(struct dune_controller *c, struct dune_json_reader *r, 
         const char *name;
         struct ctl_device *dev;
 
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         if (dune_json_is_object(r, v, "name position bare")) {
             name = dune_json_text(r, v, "name", false);
             dev = name ? dune_ctl_find_device(c, name) : NULL;
@@ -439,7 +439,7 @@ static void read_pins(struct dune_controller *c, struct dune_json_reader *r, con
     for (uint32_t i = 0; r->rc == 0 && i < n; i++) {
         const json_t *v = json_array_get(list, i);
 
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         if (dune_json_is_object(r, v, "what class")) {
             const char *what = dune_json_text(r, v, "what", false);
             const char *cls = dune_json_text(r, v, "class", true);

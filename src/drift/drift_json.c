@@ -170,7 +170,7 @@ static void read_submodel(struct dune_json_reader *r, const json_t *v, const str
     a = dune_json_array(r, v, "features", DUNE_N_FEATURES, &n, &at);
     if (right_length(r, "features", n, s->n_feats))
         for (uint32_t j = 0; r->rc == 0 && j < n; j++) {
-            size_t old = dune_json_enter(r, "[%u]", j);
+            size_t old = dune_json_enter_index(r, j);
 
             read_feature(r, json_array_get(a, j), &sm->feat[j], s, l, j);
             dune_json_leave(r, old);
@@ -202,7 +202,7 @@ static void read_profile(struct dune_json_reader *r, const json_t *root, const s
     a = dune_json_array(r, root, "submodels", DUNE_MAX_SUBMODELS, &n, &at);
     if (right_length(r, "submodels", n, p->n_submodels))
         for (uint32_t k = 0; r->rc == 0 && k < n; k++) {
-            size_t old = dune_json_enter(r, "[%u]", k);
+            size_t old = dune_json_enter_index(r, k);
 
             read_submodel(r, json_array_get(a, k), &p->sub[k], &f->expected.sub[k], &f->limit[k]);
             dune_json_leave(r, old);

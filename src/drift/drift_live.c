@@ -95,7 +95,7 @@ int dune_drift_counts_parse(struct dune_drift_counts *c, const char *text, size_
     if (!json_is_array(root))
         dune_json_fail(&r, "counts are an array of sub-models");
     for (size_t i = 0; r.rc == 0 && i < json_array_size(root); i++) {
-        size_t at = dune_json_enter(&r, "[%zu]", i);
+        size_t at = dune_json_enter_index(&r, i);
 
         read_sub(&r, json_array_get(root, i), c);
         dune_json_leave(&r, at);

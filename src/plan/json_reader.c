@@ -237,7 +237,7 @@ uint8_t *dune_json_bytes(struct dune_json_reader *r, const json_t *obj, const ch
     uint8_t *out = *n ? DUNE_NEW_N(uint8_t, *n) : NULL;
 
     for (uint32_t i = 0; r->rc == 0 && i < *n; i++) {
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         out[i] = (uint8_t)dune_json_to_uint(r, json_array_get(v, i), 255);
         dune_json_leave(r, in);
     }

@@ -123,7 +123,7 @@ static void read_filter(struct dune_json_reader *r, const json_t *root, struct d
     v = dune_json_array(r, o, "prefixes", DUNE_PLAN_MAX_FILTER, &f->n_prefixes, &in);
     f->prefix = f->n_prefixes ? DUNE_NEW_N(struct dune_prefix, f->n_prefixes) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < f->n_prefixes; i++) {
-        item = dune_json_enter(r, "[%u]", i);
+        item = dune_json_enter_index(r, i);
         read_prefix(r, json_array_get(v, i), &f->prefix[i]);
         dune_json_leave(r, item);
     }
@@ -131,7 +131,7 @@ static void read_filter(struct dune_json_reader *r, const json_t *root, struct d
     v = dune_json_array(r, o, "ports", DUNE_PLAN_MAX_FILTER, &f->n_ports, &in);
     f->port = f->n_ports ? DUNE_NEW_N(struct dune_port_range, f->n_ports) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < f->n_ports; i++) {
-        item = dune_json_enter(r, "[%u]", i);
+        item = dune_json_enter_index(r, i);
         read_port(r, json_array_get(v, i), &f->port[i]);
         dune_json_leave(r, item);
     }
@@ -173,7 +173,7 @@ static void read_lists(struct dune_json_reader *r, const json_t *root, struct du
 
     p->cls = p->n_classes ? DUNE_NEW_N(struct dune_plan_class, p->n_classes) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < p->n_classes; i++) {
-        item = dune_json_enter(r, "[%u]", i);
+        item = dune_json_enter_index(r, i);
         read_class(r, json_array_get(v, i), &p->cls[i], i + 1);
         dune_json_leave(r, item);
     }
@@ -181,7 +181,7 @@ static void read_lists(struct dune_json_reader *r, const json_t *root, struct du
     v = dune_json_array(r, root, "devices", DUNE_MAX_DEVICES, &p->n_devices, &at);
     p->device = p->n_devices ? DUNE_NEW_N(struct dune_plan_device, p->n_devices) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < p->n_devices; i++) {
-        item = dune_json_enter(r, "[%u]", i);
+        item = dune_json_enter_index(r, i);
         read_device(r, json_array_get(v, i), &p->device[i]);
         dune_json_leave(r, item);
     }
@@ -229,7 +229,7 @@ static void read_row(struct dune_json_reader *r, const json_t *o, struct dune_pl
     if (r->rc == 0 && n != n_trees)
         dune_json_fail(r, "has %u code words for %u trees", n, n_trees);
     for (uint32_t t = 0; r->rc == 0 && t < n; t++) {
-        item = dune_json_enter(r, "[%u]", t);
+        item = dune_json_enter_index(r, t);
         read_code(r, json_array_get(v, t), f, i, t);
         dune_json_leave(r, item);
     }
@@ -285,7 +285,7 @@ static void read_feature(struct dune_json_reader *r, const json_t *o, struct dun
     f->n_bits = DUNE_NEW_N(uint32_t, n_trees);
     f->code = DUNE_NEW_N(char *, n_trees);
     for (uint32_t i = 0; r->rc == 0 && i < f->n_rows; i++) {
-        item = dune_json_enter(r, "[%u]", i);
+        item = dune_json_enter_index(r, i);
         read_row(r, json_array_get(v, i), f, i, n_trees);
         dune_json_leave(r, item);
     }
@@ -339,7 +339,7 @@ static void read_tree(struct dune_json_reader *r, const json_t *o, struct dune_s
     tr->leaf = DUNE_NEW_N(struct dune_plan_leaf, tr->n_leaves);
     tr->match = bits ? dune_mem_zalloc(tr->n_leaves, tr->key_bits) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < tr->n_leaves; i++) {
-        item = dune_json_enter(r, "[%u]", i);
+        item = dune_json_enter_index(r, i);
         read_leaf(r, json_array_get(v, i), tr, i);
         dune_json_leave(r, item);
     }
@@ -356,7 +356,7 @@ static void read_tables(struct dune_json_reader *r, const json_t *o, struct dune
     v = dune_json_array(r, o, "features", DUNE_N_FEATURES, &sm->n_feats, &at);
     sm->feat = sm->n_feats ? DUNE_NEW_N(struct dune_plan_feature, sm->n_feats) : NULL;
     for (uint32_t j = 0; r->rc == 0 && sm->n_trees && j < sm->n_feats; j++) {
-        item = dune_json_enter(r, "[%u]", j);
+        item = dune_json_enter_index(r, j);
         read_feature(r, json_array_get(v, j), &sm->feat[j], sm->n_trees);
         dune_json_leave(r, item);
     }
@@ -366,7 +366,7 @@ static void read_tables(struct dune_json_reader *r, const json_t *o, struct dune
         dune_json_fail(r, "must be an array of 1 to %u trees", DUNE_MAX_TREES);
     sm->tree = sm->n_trees ? DUNE_NEW_N(struct dune_plan_tree, sm->n_trees) : NULL;
     for (uint32_t t = 0; r->rc == 0 && t < sm->n_trees; t++) {
-        item = dune_json_enter(r, "[%u]", t);
+        item = dune_json_enter_index(r, t);
         read_tree(r, json_array_get(trees, t), sm, t);
         dune_json_leave(r, item);
     }
@@ -402,7 +402,7 @@ static void read_submodels(struct dune_json_reader *r, const json_t *root, struc
 
     p->sub = p->n_submodels ? DUNE_NEW_N(struct dune_submodel, p->n_submodels) : NULL;
     for (uint32_t i = 0; r->rc == 0 && i < p->n_submodels; i++) {
-        item = dune_json_enter(r, "[%u]", i);
+        item = dune_json_enter_index(r, i);
         read_submodel(r, json_array_get(v, i), &p->sub[i]);
         dune_json_leave(r, item);
     }

@@ -35,7 +35,7 @@ static dune_feature_mask read_features(struct dune_json_reader *r, const json_t 
         const char *name = json_string_value(json_array_get(list, i));
         int f = -1;
 
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         for (int j = 0; name && j < DUNE_N_FEATURES; j++)
             if (strcmp(dune_catalog[j].name, name) == 0)
                 f = j;
@@ -143,7 +143,7 @@ static void read_classes(struct set_reader *x, const json_t *root)
         const json_t *v = json_array_get(list, i);
         const char *name = json_string_value(v);
 
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         if (!name || !*name || strlen(name) != json_string_length(v))
             dune_json_fail(r, "must be a class name");
         else if (strcmp(name, "Other") == 0)
@@ -172,7 +172,7 @@ static void read_own(struct set_reader *x, const json_t *obj, struct dune_fit *f
     for (uint32_t i = 0; r->rc == 0 && i < n; i++) {
         const char *name = json_string_value(json_array_get(list, i));
 
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         while (name && next < x->s->n_classes && strcmp(x->s->class_name[next], name) != 0)
             next++;
         if (!name || next == x->s->n_classes)
@@ -210,7 +210,7 @@ static void read_front(struct dune_json_reader *r, const json_t *obj, struct dun
 
     e->front = DUNE_NEW_N(struct dune_grid_point, e->n_front);
     for (uint32_t i = 0; r->rc == 0 && i < e->n_front; i++) {
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         read_point(r, json_array_get(list, i), &e->front[i]);
         dune_json_leave(r, in);
     }
@@ -247,7 +247,7 @@ static void read_uses(struct dune_json_reader *r, const json_t *obj, struct dune
 
     e->use_of = DUNE_NEW_N(struct dune_submodel_use, e->n_uses);
     for (uint32_t i = 0; r->rc == 0 && i < e->n_uses; i++) {
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         read_use(r, json_array_get(list, i), &e->use_of[i]);
         dune_json_leave(r, in);
     }
@@ -339,7 +339,7 @@ static void read_entries(struct set_reader *x, const json_t *root, bool partial)
         dune_json_fail(r, "has %u entries, there are %u blocks", n, x->s->n_blocks);
     x->s->sub = DUNE_NEW_N(struct dune_submodel_entry, n);
     for (uint32_t i = 0; r->rc == 0 && i < n; i++) {
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         x->s->n = i + 1;
         read_entry(x, json_array_get(list, i), &x->s->sub[i], partial);
         dune_json_leave(r, in);
@@ -360,7 +360,7 @@ static void read_order(struct dune_json_reader *r, const json_t *root, const str
         const char *name = json_string_value(json_array_get(list, i));
         char id[8];
 
-        in = dune_json_enter(r, "[%u]", i);
+        in = dune_json_enter_index(r, i);
         for (o->order[i] = 0; name && o->order[i] < s->n; o->order[i]++) {
             snprintf(id, sizeof(id), "%u", s->sub[o->order[i]].id);
             if (strcmp(id, name) == 0)
