@@ -13,6 +13,7 @@
 #include "dune/controller.h"
 #include "dune/labels.h"
 #include "dune/metrics.h"
+#include "dune/placement.h"
 #include "dune/trace.h"
 
 /* --- one switch --------------------------------------------------------------------------------------- */
@@ -28,6 +29,9 @@ struct dune_switch_cfg { /* zero: the default */
                                                       round what is for that port's side: see back */
     uint32_t n_in;
     struct dune_switch_port out;
+    struct dune_switch_port more_out[DUNE_SWITCH_PORTS]; /* further ports where frames leave, of the kind of out */
+    uint32_t n_more_out;
+    uint8_t way[DUNE_SWITCH_PORTS]; /* by port in: 0: frames leave by out, k: by more_out[k - 1] */
     bool back;             /* what comes in at out leaves by in[0] as it is; shims are dropped */
     bool fix;              /* MTU and offloads that are wrong are set, and restored at the end */
     const char *trace;     /* file: what became of every packet (dune/trace.h); NULL: none. bmv2 refuses it */
@@ -56,7 +60,7 @@ void dune_iface_restore(const struct dune_iface *saved);
 int dune_iface_mtu(const char *name, uint32_t *mtu, struct dune_diag *d) DUNE_MUST_USE;
 
 /* --- testbed ------------------------------------------------------------------------------------------ */
-enum { DUNE_TESTBED_LEVELS = 32, DUNE_TESTBED_DEVICES = 40 };
+enum { DUNE_TESTBED_LEVELS = 32, DUNE_TESTBED_DEVICES = 40, DUNE_TESTBED_SOURCES = 64 };
 /*
  * A topology as YAML:
  *
@@ -64,11 +68,18 @@ enum { DUNE_TESTBED_LEVELS = 32, DUNE_TESTBED_DEVICES = 40 };
  *     levels: [4, 2, 1]    # devices at every position of the chain, source side first: a tree towards the
  *                          # sink, evenly spread. A row of three devices: [1, 1, 1]
  *     mtu: 1500            # of the edges; chain links get 8 more
+ *
+ * or, instead of levels, a fat tree; every leaf and spine is linked to all above it, as src is to every leaf once per spine:
+ *
+ *     fat_tree: {pods: 2, leafs: 2, spines: 2, super_spines: 2, egress_leafs: 1, egress_spines: 2}
+ *
+ * Ways are fixed: what comes in by the k-th port of a device leaves by its k-th port out, counted around.
  */
 struct dune_testbed_cfg {
     char name[32];
     uint32_t n_levels;
     uint32_t level[DUNE_TESTBED_LEVELS];
+    struct dune_fat_tree tree; /* pods 0: the levels are a tree towards the sink */
     uint32_t mtu;
 };
 int dune_testbed_parse(struct dune_testbed_cfg *cfg, const char *file, const char *text, size_t len,

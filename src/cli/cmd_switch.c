@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/confine.h"
@@ -10,8 +11,8 @@
 
 struct config {
     const char *bus, *creds, *ca;
-    const char *engine, *out, *feed, *trace;
-    struct cli_list in;
+    const char *engine, *feed, *trace, *route;
+    struct cli_list in, out;
     uint32_t slots, ways, rules_max, digest_rate;
     unsigned edge_shim;
     bool back, fix, keep_shim, unconfined;
@@ -24,8 +25,10 @@ static const struct cli_option options[] = {
     {"ca", 0, CLI_STR, offsetof(struct config, ca), "FILE", NULL, "NATS: certificates to trust (the system's)"},
     {"in", 'i', CLI_LIST, offsetof(struct config, in), "KIND:IFACE", NULL,
      "a port where frames come in, edge:IFACE or chain:IFACE; may be given several times"},
-    {"out", 'o', CLI_STR, offsetof(struct config, out), "KIND:IFACE", NULL,
-     "the port where they leave, chain:IFACE or edge:IFACE", true},
+    {"out", 'o', CLI_LIST, offsetof(struct config, out), "KIND:IFACE", NULL,
+     "the port where they leave, chain:IFACE or edge:IFACE; several with --route", true},
+    {"route", 0, CLI_STR, offsetof(struct config, route), "N,N,...", NULL,
+     "for every --in the number of the --out where its frames leave, from 0 (all by the first)"},
     {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|xdp|bmv2", "reference", "what runs the plan"},
     {"back", 0, CLI_FLAG, offsetof(struct config, back), NULL, NULL,
      "frames that come in at the out port leave by the first in port, as they are"},
@@ -57,6 +60,28 @@ static int parse_port(const char *text, struct dune_switch_port *p, struct dune_
     else
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "a port is edge:IFACE or chain:IFACE, not \"%.64s\"", text);
     return 0;
+}
+
+static int parse_outs(const struct config *cfg, struct dune_switch_cfg *s, struct dune_diag *d)
+{
+    const char *at = cfg->route;
+    int rc = parse_port(cfg->out.data[0], &s->out, d);
+
+    if (rc == 0 && cfg->out.len > DUNE_SWITCH_PORTS)
+        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "--out: up to %d ports", DUNE_SWITCH_PORTS);
+    for (size_t i = 1; rc == 0 && i < cfg->out.len; i++)
+        rc = parse_port(cfg->out.data[i], &s->more_out[s->n_more_out++], d);
+    for (size_t i = 0; rc == 0 && at && i < cfg->in.len; i++) {
+        char *end;
+        unsigned long n = strtoul(at, &end, 10);
+
+        if (end == at || n >= cfg->out.len || *end != (i + 1 < cfg->in.len ? ',' : '\0'))
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "--route needs for each of %zu --in a number of 0 to %zu, not \"%s\"",
+                                 cfg->in.len, cfg->out.len - 1, cfg->route);
+        s->way[i] = (uint8_t)n;
+        at = end + 1;
+    }
+    return rc;
 }
 
 static bool on_dpdk(const struct dune_switch_cfg *s)
@@ -115,7 +140,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     s.opts = (struct dune_chain_opts){.slots = cfg->slots, .ways = cfg->ways, .rules_max = cfg->rules_max,
                                       .digest_rate = cfg->digest_rate, .keep_shim = cfg->keep_shim,
                                       .drop_edge_shim = cfg->edge_shim == 1};
-    rc = parse_port(cfg->out, &s.out, d);
+    rc = parse_outs(cfg, &s, d);
     for (size_t i = 0; rc == 0 && i < cfg->in.len; i++)
         rc = parse_port(cfg->in.data[i], &s.in[s.n_in++], d);
     if (rc == 0 && cfg->feed) {

@@ -50,6 +50,16 @@ int dune_live_napi_on(const char *name, struct dune_diag *d) DUNE_MUST_USE;
 uint32_t dune_testbed_n_devices(const struct dune_testbed_cfg *cfg);
 /* Level and place in it of device i, and the device it sends to (UINT32_MAX: the sink). */
 void dune_testbed_place(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t *level, uint32_t *next);
+/* The devices that device i sends to, and those it hears, in order. Returns how many; 0 next: it sends to the sink; 0 prev: it
+ * is linked to the source once per device it sends to. */
+uint32_t dune_testbed_next(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t list[DUNE_TESTBED_DEVICES]);
+uint32_t dune_testbed_prev(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t list[DUNE_TESTBED_DEVICES]);
+/* Ports in and out of device i. */
+uint32_t dune_testbed_n_in(const struct dune_testbed_cfg *cfg, uint32_t i);
+uint32_t dune_testbed_n_out(const struct dune_testbed_cfg *cfg, uint32_t i);
+void dune_testbed_out_name(uint32_t k, char out[16]); /* "out", then "out1" ... */
+/* Links of the source. */
+uint32_t dune_testbed_n_sources(const struct dune_testbed_cfg *cfg);
 void dune_testbed_netns(const struct dune_testbed_cfg *cfg, const char *what, char out[64]);
 void dune_testbed_device_name(uint32_t i, char out[16]);
 /* Directory of sockets, logs and process ids of a testbed. */

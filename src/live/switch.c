@@ -16,8 +16,8 @@ enum { TX_TRIES = 200, AGENT_NS = 1000000, RING_BYTES = 32 << 20 };
 
 struct lsw {
     const struct dune_switch_cfg *cfg;
-    struct dune_port *in[DUNE_SWITCH_PORTS], *out;
-    struct dune_iface saved[DUNE_SWITCH_PORTS + 1];
+    struct dune_port *in[DUNE_SWITCH_PORTS], *out, *more_out[DUNE_SWITCH_PORTS];
+    struct dune_iface saved[2 * DUNE_SWITCH_PORTS + 1];
     uint32_t n_saved;
     struct dune_live *live;
     struct dune_agent *agent;
@@ -88,8 +88,12 @@ static int open_ports(struct lsw *s, struct dune_diag *d)
         rc = check_port(s, &cfg->in[i], mtu, d);
     if (rc == 0)
         rc = check_port(s, &cfg->out, mtu, d);
+    for (uint32_t i = 0; rc == 0 && i < cfg->n_more_out; i++)
+        rc = check_port(s, &cfg->more_out[i], mtu, d);
     for (uint32_t i = 0; rc == 0 && i < cfg->n_in; i++)
         rc = open_port(&s->in[i], &cfg->in[i], d);
+    for (uint32_t i = 0; rc == 0 && i < cfg->n_more_out; i++)
+        rc = open_port(&s->more_out[i], &cfg->more_out[i], d);
     return rc ? rc : open_port(&s->out, &cfg->out, d);
 }
 
@@ -176,7 +180,7 @@ static int forward(struct lsw *s, uint32_t port, bool *busy, struct dune_diag *d
         return rc;
     *busy = true;
     k = process(s, port, f, got, out);
-    rc = send_all(s, s->out, out, k, d);
+    rc = send_all(s, s->cfg->way[port] ? s->more_out[s->cfg->way[port] - 1] : s->out, out, k, d);
     now = dune_live_now_ns();
     for (unsigned i = 0; i < k; i++)
         dune_live_hist_add(&s->hop, now > out[i].ts_ns ? now - out[i].ts_ns : 0);
@@ -269,6 +273,13 @@ static int check_cfg(const struct dune_switch_cfg *cfg, struct dune_diag *d)
         if (strcmp(cfg->in[i].ifname, cfg->out.ifname) == 0)
             return dune_diag_set(d, DUNE_E_USAGE, NULL, "%s is named twice: frames would go back where they came from",
                                  cfg->out.ifname);
+    for (uint32_t i = 0; i < cfg->n_more_out; i++)
+        if (cfg->more_out[i].kind != cfg->out.kind || cfg->back || (cfg->engine && strcmp(cfg->engine, "bmv2") == 0))
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "several ports out are all edge or all chain, without a way back, and "
+                                 "not for bmv2");
+    for (uint32_t i = 0; i < cfg->n_in; i++)
+        if (cfg->way[i] > cfg->n_more_out)
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "port in %u leaves by port out %u, which there is not", i, cfg->way[i]);
     if (cfg->engine && strcmp(cfg->engine, "reference") != 0 && strcmp(cfg->engine, "bmv2") != 0 &&
         strcmp(cfg->engine, "xdp") != 0)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "a switch runs engine \"reference\", \"xdp\" or \"bmv2\", not "
@@ -292,6 +303,8 @@ static void close_ports(struct lsw *s)
     for (uint32_t i = 0; i < s->cfg->n_in; i++)
         dune_port_close(s->in[i]);
     dune_port_close(s->out);
+    for (uint32_t i = 0; i < s->cfg->n_more_out; i++)
+        dune_port_close(s->more_out[i]);
     for (uint32_t i = 0; i < s->n_saved; i++)
         dune_iface_restore(&s->saved[i]);
 }

@@ -23,7 +23,7 @@ struct xsw {
     uint64_t timeout, swept;
     dune_digest_fn fn;
     void *ctx;
-    struct dune_iface saved[DUNE_SWITCH_PORTS + 1];
+    struct dune_iface saved[2 * DUNE_SWITCH_PORTS + 1];
     uint32_t n_saved;
     struct dune_agent *agent;
     struct dune_trace_writer *trace;
@@ -177,8 +177,10 @@ static int check_ports(struct xsw *s, struct dune_diag *d)
     uint32_t mtu;
     int rc = dune_live_edge_mtu(cfg, &mtu, d);
 
-    for (uint32_t i = 0; rc == 0 && i <= cfg->n_in; i++) {
-        const struct dune_switch_port *p = i < cfg->n_in ? &cfg->in[i] : &cfg->out;
+    for (uint32_t i = 0; rc == 0 && i <= cfg->n_in + cfg->n_more_out; i++) {
+        const struct dune_switch_port *p = i < cfg->n_in    ? &cfg->in[i]
+                                           : i == cfg->n_in ? &cfg->out
+                                                            : &cfg->more_out[i - cfg->n_in - 1];
 
         rc = dune_iface_check(p->ifname, p->kind == DUNE_PORT_CHAIN ? mtu + DUNE_SHIM_BYTES : 0, cfg->fix,
                               &s->saved[s->n_saved], d);
@@ -187,7 +189,7 @@ static int check_ports(struct xsw *s, struct dune_diag *d)
     return rc;
 }
 
-/* Ports in are 0 ... n - 1, the way out is n; actions name these numbers. */
+/* Ports in are 0 ... n - 1, the ways out are n and on; actions name these numbers. */
 static int attach_ports(struct xsw *s, struct dune_diag *d)
 {
     const struct dune_switch_cfg *cfg = s->cfg;
@@ -195,9 +197,15 @@ static int attach_ports(struct xsw *s, struct dune_diag *d)
                                 .out = cfg->back ? 0 : NOWHERE, .plain = true};
     int rc = dune_xdp_attach(s->x, &out, d);
 
+    for (uint32_t i = 0; rc == 0 && i < cfg->n_more_out; i++) {
+        struct dune_xdp_port more = {.number = cfg->n_in + 1 + i, .ifname = cfg->more_out[i].ifname,
+                                     .kind = cfg->more_out[i].kind, .out = NOWHERE, .plain = true};
+
+        rc = dune_xdp_attach(s->x, &more, d);
+    }
     for (uint32_t i = 0; rc == 0 && i < cfg->n_in; i++) {
         struct dune_xdp_port in = {.number = i, .ifname = cfg->in[i].ifname, .kind = cfg->in[i].kind,
-                                   .out = cfg->n_in};
+                                   .out = cfg->n_in + cfg->way[i]};
 
         rc = dune_xdp_attach(s->x, &in, d);
     }

@@ -56,12 +56,56 @@ static int read_levels(struct dune_testbed_cfg *cfg, const char *file, const str
     return 0;
 }
 
+struct number {
+    const char *key;
+    uint32_t *out;
+};
+
+/* Levels of the tree: leafs of all pods, their spines, super spines, egress spines, egress leafs. */
+static int read_tree(struct dune_testbed_cfg *cfg, const char *file, const struct dune_yaml *v, struct dune_diag *d)
+{
+    struct dune_fat_tree *f = &cfg->tree;
+    const struct number want[] = {{"pods", &f->pods}, {"leafs", &f->leafs}, {"spines", &f->spines},
+                                  {"super_spines", &f->super_spines}, {"egress_leafs", &f->egress_leafs},
+                                  {"egress_spines", &f->egress_spines}};
+    uint64_t n;
+
+    *f = (struct dune_fat_tree){1, 1, 1, 1, 1, 1, 1};
+    if (v->kind != DUNE_YAML_MAP)
+        return BAD(v, "fat_tree is a mapping with pods, leafs, spines, super_spines, egress_leafs and egress_spines");
+    for (size_t i = 0; i < v->n; i++) {
+        size_t k = 0;
+
+        while (k < DUNE_ARRAY_LEN(want) && strcmp(want[k].key, v->item[i]->key) != 0)
+            k++;
+        if (k == DUNE_ARRAY_LEN(want) || !number(v->item[i], DUNE_TESTBED_DEVICES, &n))
+            return BAD(v->item[i], "fat_tree has pods, leafs, spines, super_spines, egress_leafs and egress_spines, each of 1 "
+                       "to %d", DUNE_TESTBED_DEVICES);
+        *want[k].out = (uint32_t)n;
+    }
+    cfg->n_levels = DUNE_TREE_LAYERS;
+    cfg->level[0] = f->pods * f->leafs;
+    cfg->level[1] = f->pods * f->spines;
+    cfg->level[2] = f->super_spines;
+    cfg->level[3] = f->egress_spines;
+    cfg->level[4] = f->egress_leafs;
+    n = (uint64_t)f->pods * (f->leafs + f->spines) + f->super_spines + f->egress_spines + f->egress_leafs;
+    if (n > DUNE_TESTBED_DEVICES)
+        return BAD(v, "%llu devices; a testbed has up to %d", (unsigned long long)n, DUNE_TESTBED_DEVICES);
+    if (cfg->level[1] > DUNE_SWITCH_PORTS || cfg->level[0] * f->spines > DUNE_TESTBED_SOURCES)
+        return BAD(v, "more than %d devices would send to one, or more than %d links leave the source", DUNE_SWITCH_PORTS,
+                   DUNE_TESTBED_SOURCES);
+    return 0;
+}
+
 static int read_item(struct dune_testbed_cfg *cfg, const char *file, const struct dune_yaml *v, struct dune_diag *d)
 {
     uint64_t n;
 
     if (strcmp(v->key, "levels") == 0)
         return read_levels(cfg, file, v, d);
+    if (strcmp(v->key, "fat_tree") == 0)
+        return read_tree(cfg, file, v, d);
     if (strcmp(v->key, "name") == 0) {
         if (v->kind != DUNE_YAML_SCALAR || strlen(v->text) >= 12 || !dune_ctl_name_ok(v->text))
             return BAD(v, "a name has 1 to 11 letters, digits, - and _");
@@ -74,7 +118,7 @@ static int read_item(struct dune_testbed_cfg *cfg, const char *file, const struc
         cfg->mtu = (uint32_t)n;
         return 0;
     }
-    return BAD(v, "unknown key %.64s; a testbed has name, levels and mtu", v->key);
+    return BAD(v, "unknown key %.64s; a testbed has name, levels or fat_tree, and mtu", v->key);
 }
 
 int dune_testbed_parse(struct dune_testbed_cfg *cfg, const char *file, const char *text, size_t len, struct dune_diag *d)
@@ -88,6 +132,8 @@ int dune_testbed_parse(struct dune_testbed_cfg *cfg, const char *file, const cha
         rc = BAD(root, "a testbed is a mapping with name, levels and mtu");
     for (size_t i = 0; rc == 0 && i < root->n; i++)
         rc = read_item(cfg, file, root->item[i], d);
+    if (rc == 0 && dune_yaml_find(root, "levels") && dune_yaml_find(root, "fat_tree"))
+        rc = BAD(root, "a testbed has levels or fat_tree, not both");
     dune_arena_fini(&arena);
     return rc;
 }
@@ -123,6 +169,74 @@ void dune_testbed_place(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t
     *next = UINT32_MAX;
     if (*level + 1 < cfg->n_levels)
         *next = first + cfg->level[*level] + (i - first) * cfg->level[*level + 1] / cfg->level[*level];
+}
+
+/* --- links ------------------------------------------------------------------------------------------------ */
+
+static uint32_t add_all(uint32_t *list, uint32_t first, uint32_t n)
+{
+    for (uint32_t k = 0; k < n; k++)
+        list[k] = first + k;
+    return n;
+}
+
+uint32_t dune_testbed_next(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t list[DUNE_TESTBED_DEVICES])
+{
+    const struct dune_fat_tree *f = &cfg->tree;
+    uint32_t level, next, first = 0;
+
+    dune_testbed_place(cfg, i, &level, &next);
+    if (!f->pods) {
+        list[0] = next;
+        return next != UINT32_MAX;
+    }
+    for (uint32_t k = 0; k <= level; k++)
+        first += cfg->level[k];
+    if (level == 0)
+        return add_all(list, first + i / f->leafs * f->spines, f->spines);
+    return level + 1 < cfg->n_levels ? add_all(list, first, cfg->level[level + 1]) : 0;
+}
+
+uint32_t dune_testbed_prev(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t list[DUNE_TESTBED_DEVICES])
+{
+    uint32_t n = 0, next[DUNE_TESTBED_DEVICES];
+
+    for (uint32_t u = 0; u < i; u++)
+        for (uint32_t k = dune_testbed_next(cfg, u, next); k-- > 0;)
+            if (next[k] == i)
+                list[n++] = u;
+    return n;
+}
+
+uint32_t dune_testbed_n_out(const struct dune_testbed_cfg *cfg, uint32_t i)
+{
+    uint32_t list[DUNE_TESTBED_DEVICES], n = dune_testbed_next(cfg, i, list);
+
+    return n ? n : 1;
+}
+
+uint32_t dune_testbed_n_in(const struct dune_testbed_cfg *cfg, uint32_t i)
+{
+    uint32_t list[DUNE_TESTBED_DEVICES], n = dune_testbed_prev(cfg, i, list);
+
+    return n ? n : dune_testbed_n_out(cfg, i);
+}
+
+uint32_t dune_testbed_n_sources(const struct dune_testbed_cfg *cfg)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < cfg->level[0]; i++)
+        n += dune_testbed_n_in(cfg, i);
+    return n;
+}
+
+void dune_testbed_out_name(uint32_t k, char out[16])
+{
+    if (k)
+        snprintf(out, 16, "out%u", k);
+    else
+        snprintf(out, 16, "out");
 }
 
 /* --- names ------------------------------------------------------------------------------------------------ */
@@ -377,29 +491,56 @@ static int make_link(const struct dune_testbed_cfg *cfg, const char *a, const ch
     return rc ? rc : plain_frames(ns_b, b_if, d);
 }
 
+/* Links from the source to device i, of the first level. */
+static int link_source(const struct dune_testbed_cfg *cfg, uint32_t i, const char *me, uint32_t *n_sources, struct dune_diag *d)
+{
+    int rc = 0;
+
+    for (uint32_t k = 0, n = dune_testbed_n_in(cfg, i); rc == 0 && k < n; k++) {
+        char port[16], in[16];
+
+        snprintf(port, sizeof(port), "src%u", (*n_sources)++);
+        snprintf(in, sizeof(in), "in%u", k);
+        rc = make_link(cfg, "src", port, me, in, cfg->mtu, d);
+    }
+    return rc;
+}
+
+static int link_on(const struct dune_testbed_cfg *cfg, uint32_t i, const char *me, uint32_t *n_in, struct dune_diag *d)
+{
+    uint32_t next[DUNE_TESTBED_DEVICES], n = dune_testbed_next(cfg, i, next);
+    int rc = 0;
+
+    for (uint32_t k = 0; rc == 0 && k < n; k++) {
+        char other[16], in[16], out[16];
+
+        dune_testbed_device_name(next[k], other);
+        dune_testbed_out_name(k, out);
+        snprintf(in, sizeof(in), "in%u", n_in[next[k]]++);
+        /* to a last device that strips, the sink's link is an edge 8 bytes wider than the source's */
+        rc = make_link(cfg, me, out, other, in, cfg->mtu + 2 * DUNE_SHIM_BYTES, d);
+    }
+    return rc;
+}
+
 static int link_devices(const struct dune_testbed_cfg *cfg, struct dune_diag *d)
 {
-    uint32_t n = dune_testbed_n_devices(cfg), n_in[DUNE_TESTBED_DEVICES] = {0}, n_sinks = 0;
+    uint32_t n = dune_testbed_n_devices(cfg), n_in[DUNE_TESTBED_DEVICES] = {0}, n_sources = 0, n_sinks = 0;
     int rc = 0;
 
     for (uint32_t i = 0; rc == 0 && i < n; i++) {
-        char me[16], other[16], port[16];
-        uint32_t level, next;
+        char me[16], port[16];
+        uint32_t level, next, list[DUNE_TESTBED_DEVICES];
 
         dune_testbed_place(cfg, i, &level, &next);
         dune_testbed_device_name(i, me);
-        if (level == 0) {
-            snprintf(port, sizeof(port), "src%u", i);
-            rc = make_link(cfg, "src", port, me, "in0", cfg->mtu, d);
-        }
-        if (rc == 0 && next == UINT32_MAX) { /* with the shim where the sink reads it */
+        if (level == 0)
+            rc = link_source(cfg, i, me, &n_sources, d);
+        if (rc == 0 && dune_testbed_next(cfg, i, list) == 0) { /* with the shim where the sink reads it */
             snprintf(port, sizeof(port), "snk%u", n_sinks++);
             rc = make_link(cfg, me, "out", "snk", port, cfg->mtu + DUNE_SHIM_BYTES, d);
         } else if (rc == 0) {
-            dune_testbed_device_name(next, other);
-            snprintf(port, sizeof(port), "in%u", n_in[next]++);
-            /* to a last device that strips, the sink's link is an edge 8 bytes wider than the source's */
-            rc = make_link(cfg, me, "out", other, port, cfg->mtu + 2 * DUNE_SHIM_BYTES, d);
+            rc = link_on(cfg, i, me, n_in, d);
         }
     }
     return rc;

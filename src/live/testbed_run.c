@@ -9,7 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READY_S = 30, READY_COMPILE_S = 180, DRAIN_MS = 600, REPORT_MS = 1300 };
+/* Loading an XDP program keeps a CPU busy for a second or two. */
+enum { READY_S = 30, READY_DEVICE_S = 5, READY_COMPILE_S = 180, DRAIN_MS = 600, REPORT_MS = 1300 };
 
 struct tb {
     const struct dune_testbed_cfg *cfg;
@@ -24,7 +25,7 @@ struct tb {
     struct dune_bus *bus;
     struct dune_controller *ctl;
     /* source and sink */
-    struct dune_port *src[DUNE_TESTBED_DEVICES], *snk[DUNE_TESTBED_DEVICES];
+    struct dune_port *src[DUNE_TESTBED_SOURCES], *snk[DUNE_TESTBED_DEVICES];
     uint32_t n_src, n_snk;
     pthread_t source, sink;
     bool source_runs, sink_runs;
@@ -51,9 +52,12 @@ static void trace_path(const struct tb *t, uint32_t i, char out[512])
 
 static int start_switch(struct tb *t, uint32_t i, struct dune_diag *d)
 {
-    char name[16], ns[64], log[192], bus[176], trace[512], in[DUNE_SWITCH_PORTS][24], slots[16], ways[16], rules[16];
-    const char *argv[DUNE_SWITCH_PORTS * 2 + 32];
-    uint32_t level, next, n_in = 0, a = 0;
+    char name[16], ns[64], log[192], bus[176], trace[512], in[DUNE_SWITCH_PORTS][24], out[DUNE_SWITCH_PORTS][24], route[160] = "",
+        slots[16], ways[16], rules[16];
+    const char *argv[DUNE_SWITCH_PORTS * 4 + 32];
+    uint32_t level, next, list[DUNE_TESTBED_DEVICES], n_in = dune_testbed_n_in(t->cfg, i), n_out = dune_testbed_n_out(t->cfg, i),
+                                                      a = 0;
+    bool last = dune_testbed_next(t->cfg, i, list) == 0;
     int rc;
 
     dune_testbed_place(t->cfg, i, &level, &next);
@@ -66,18 +70,23 @@ static int start_switch(struct tb *t, uint32_t i, struct dune_diag *d)
     argv[a++] = name;
     argv[a++] = "--bus", argv[a++] = bus;
     argv[a++] = "--engine", argv[a++] = t->run->engine ? t->run->engine : "reference";
-    for (uint32_t k = 0; level && k < t->n_dev; k++) {
-        uint32_t l, to;
+    for (uint32_t k = 0; k < n_in; k++) {
+        size_t len = strlen(route);
 
-        dune_testbed_place(t->cfg, k, &l, &to);
-        n_in += to == i;
-    }
-    for (uint32_t k = 0; k < (level ? n_in : 1); k++) {
         snprintf(in[k], sizeof(in[k]), "%s:in%u", level ? "chain" : "edge", k);
         argv[a++] = "--in", argv[a++] = in[k];
+        snprintf(route + len, sizeof(route) - len, "%s%u", k ? "," : "", k % n_out);
     }
-    argv[a++] = "--out", argv[a++] = next == UINT32_MAX ? "edge:out" : "chain:out";
-    if (next == UINT32_MAX && !t->run->strip)
+    for (uint32_t k = 0; k < n_out; k++) {
+        char port[16];
+
+        dune_testbed_out_name(k, port);
+        snprintf(out[k], sizeof(out[k]), "%s:%s", last ? "edge" : "chain", port);
+        argv[a++] = "--out", argv[a++] = out[k];
+    }
+    if (n_out > 1)
+        argv[a++] = "--route", argv[a++] = route;
+    if (last && !t->run->strip)
         argv[a++] = "--keep-shim";
     if (t->run->opts.slots)
         snprintf(slots, sizeof(slots), "%u", t->run->opts.slots), argv[a++] = "--slots", argv[a++] = slots;
@@ -173,7 +182,7 @@ static int load_plan(struct tb *t, struct dune_diag *d)
     struct dune_controller_stats s = {0};
     char *text = NULL;
     size_t len;
-    int ready = t->run->engine && strcmp(t->run->engine, "bmv2") == 0 ? READY_COMPILE_S : READY_S;
+    int ready = t->run->engine && strcmp(t->run->engine, "bmv2") == 0 ? READY_COMPILE_S : READY_S + READY_DEVICE_S * (int)t->n_dev;
     uint64_t end = dune_now_ns() + (uint64_t)ready * UINT64_C(1000000000);
     int rc = dune_plan_format(t->run->plan, &text, &len, d);
 
@@ -280,7 +289,7 @@ static int write_leaf(struct tb *t, uint32_t leaf, const char *path, struct dune
     return rc;
 }
 
-static int tcpreplay(struct tb *t, pid_t pid[DUNE_TESTBED_DEVICES], struct dune_diag *d)
+static int tcpreplay(struct tb *t, pid_t pid[DUNE_TESTBED_SOURCES], struct dune_diag *d)
 {
     char ns[64], log[160];
     int rc = 0;
@@ -367,7 +376,7 @@ static int open_ends(struct tb *t, struct dune_diag *d)
 
     dune_testbed_netns(t->cfg, "src", src);
     dune_testbed_netns(t->cfg, "snk", snk);
-    for (; rc == 0 && t->n_src < t->cfg->level[0]; t->n_src += rc == 0) {
+    for (; rc == 0 && t->n_src < dune_testbed_n_sources(t->cfg); t->n_src += rc == 0) {
         snprintf(port, sizeof(port), "src%u", t->n_src);
         rc = dune_netns_open_port(&t->src[t->n_src], src, port, d);
     }
@@ -437,7 +446,7 @@ static void wait_ms(struct tb *t, int ms, uint64_t begin)
     }
 }
 
-static bool replays_done(pid_t pid[DUNE_TESTBED_DEVICES], uint32_t n)
+static bool replays_done(pid_t pid[DUNE_TESTBED_SOURCES], uint32_t n)
 {
     bool done = true;
     int status;
@@ -454,7 +463,7 @@ static bool replays_done(pid_t pid[DUNE_TESTBED_DEVICES], uint32_t n)
 
 static int traffic_runs(struct tb *t, struct dune_diag *d)
 {
-    pid_t replay[DUNE_TESTBED_DEVICES] = {0};
+    pid_t replay[DUNE_TESTBED_SOURCES] = {0};
     uint64_t last = dune_now_ns(), begin = last, looked = 0;
     int rc = 0, status;
 
@@ -590,10 +599,10 @@ static void end_all(struct tb *t)
         t->bus->ops->close(t->bus);
     dune_bus_server_stop(t->server);
     dune_bus_hub_free(t->hub);
-    for (uint32_t i = 0; i < DUNE_TESTBED_DEVICES; i++) {
+    for (uint32_t i = 0; i < t->n_src; i++)
         dune_port_close(t->src[i]);
+    for (uint32_t i = 0; i < t->n_snk; i++)
         dune_port_close(t->snk[i]);
-    }
     dune_live_traffic_free(&t->traffic);
     pthread_mutex_destroy(&t->lock);
 }
@@ -616,7 +625,7 @@ int dune_testbed_run(const struct dune_testbed_cfg *cfg, const struct dune_testb
     snprintf(t->socket, sizeof(t->socket), "%s/bus", t->dir);
     rc = run->trace ? dune_mkdirs(run->trace, d) : 0;
     if (rc == 0)
-        rc = dune_live_traffic_load(&t->traffic, run, cfg->level[0], d);
+        rc = dune_live_traffic_load(&t->traffic, run, dune_testbed_n_sources(cfg), d);
     if (rc == 0)
         rc = start_controller(t, d);
     for (uint32_t i = 0; rc == 0 && i < t->n_dev; i++)

@@ -71,6 +71,18 @@ expect 0 "a trace of reference devices" "$D" testbed run "$T/tree.yaml" --plan "
     --trace "$T/trace2" --json --quiet
 has "none differs" out '"different": 0,'
 
+printf 'name: %s\nfat_tree: {pods: 2, leafs: 1, spines: 2, super_spines: 2}\n' "$N" >"$T/fat.yaml"
+expect 0 "a fat tree" "$D" testbed run "$T/fat.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 2000 --trace "$T/trace3" --json --quiet
+has "nothing is lost on its ways" out '"lost": 0,'
+has "none differs" out '"different": 0,'
+check "both spines of a pod had traffic" sh -c "[ \$(wc -c <'$T/trace3/s3.trace') -gt 200 ] && [ \$(wc -c <'$T/trace3/s4.trace') -gt 200 ]"
+check "nothing is left of the fat tree" nothing_left
+printf 'fat_tree: {pods: 9, leafs: 9}\n' >"$T/bad.yaml"
+expect 3 "a fat tree that is too large" "$D" testbed up "$T/bad.yaml"
+has "says so" err 'bad.yaml:1: .* a testbed has up to 40'
+expect 2 "a route to nowhere" "$D" switch s1 --in edge:lo --out chain:x --out chain:y --route 2
+has "is named" err '\-\-route needs for each of 1 --in a number of 0 to 1, not "2"'
+
 for sig in INT KILL; do
     "$D" testbed run "$T/row.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 50 --quiet >/dev/null 2>&1 &
     pid=$!

@@ -623,6 +623,40 @@ static __always_inline bool next_frame(struct xdp_md *ctx)
     return true;
 }
 
+/* Packets of the map out of port 0. */
+SEC("xdp.frags")
+int dune_source(struct xdp_md *ctx)
+{
+    return next_frame(ctx) ? (int)bpf_redirect_map(&out_ports, 0, XDP_DROP) : XDP_ABORTED;
+}
+
+/* What a chain costs that carries shims and knows nothing: added at an edge, passed on, stripped at an edge. No tags. */
+SEC("xdp.frags")
+int dune_shim(struct xdp_md *ctx)
+{
+    struct xdp_settings *s = get_settings();
+    struct xdp_pass *p = get_pass();
+    const struct xdp_port *port;
+    uint32_t at;
+
+    if (!s || !p)
+        return XDP_PASS;
+    port = find_port(s, ctx->ingress_ifindex);
+    if (!port)
+        return XDP_PASS;
+    at = (uint32_t)find_shim(ctx);
+    if (!at && port->in_kind == XDP_EDGE) {
+        p->shim_at = 0;
+        p->l2_len = 14;
+        p->generation = 1;
+        p->shim = (struct dune_core_shim){.flags = DUNE_CORE_SETTLED};
+        write_shim(ctx);
+    } else if (at && port->out_kind == XDP_EDGE) {
+        strip_shim(ctx, at);
+    }
+    return (int)bpf_redirect_map(&out_ports, port->out, XDP_DROP);
+}
+
 SEC("xdp.frags")
 int dune_empty(struct xdp_md *ctx)
 {

@@ -32,6 +32,7 @@ struct dune_xdp_opts { /* zero: defaults */
     uint32_t ring_bytes;     /* digests not yet fetched; a power of two; 0: 1 MiB */
     bool drop_edge_shim;     /* forged shims at an edge: drop instead of wrapping */
     bool keep_shim;          /* leave the shim on at edge ports, for a testbed that reads it */
+    bool shim_only;          /* for the benchmark: adds and strips shims and knows nothing */
     bool one_cpu;            /* all packets come by one CPU: buckets are not locked */
     bool trace;              /* every packet leaves a record, for dune_xdp_poll_trace */
     uint32_t trace_bytes;    /* records not yet fetched; a power of two; 0: 16 MiB */
@@ -138,6 +139,13 @@ enum dune_xdp_bench_program {
 /* Device 0 of the plan with live clock, edge port to edge port, and n frames of at most 64 bytes in a map. */
 int dune_xdp_bench_open(struct dune_xdp **out, const struct dune_plan *p, const struct dune_xdp_opts *o,
                         const struct dune_chain_packet *pkt, uint32_t n, struct dune_diag *d) DUNE_MUST_USE;
+/*
+ * A source of packets out of an interface, from frames in a map, and a sink that drops them: the ends of a chain of
+ * veth pairs. dune_xdp_source_send returns when all are sent; they are dealt with on this CPU.
+ */
+int dune_xdp_source_open(struct dune_xdp **out, const char *ifname, const char *sink, const struct dune_chain_packet *pkt,
+                         uint32_t n, struct dune_diag *d) DUNE_MUST_USE;
+int dune_xdp_source_send(struct dune_xdp *x, uint32_t n, struct dune_diag *d) DUNE_MUST_USE;
 /* Empties all slots, then runs a program `repeat` times inside the kernel; ns per run. */
 int dune_xdp_bench_run(struct dune_xdp *x, enum dune_xdp_bench_program what, uint32_t repeat, double *ns,
                        struct dune_diag *d) DUNE_MUST_USE;

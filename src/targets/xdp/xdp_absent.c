@@ -193,6 +193,24 @@ int dune_xdp_bench_open(struct dune_xdp **out, const struct dune_plan *p, const 
     return missing(d);
 }
 
+int dune_xdp_source_open(struct dune_xdp **out, const char *ifname, const char *sink, const struct dune_chain_packet *pkt,
+                         uint32_t n, struct dune_diag *d)
+{
+    (void)out;
+    (void)ifname;
+    (void)sink;
+    (void)pkt;
+    (void)n;
+    return missing(d);
+}
+
+int dune_xdp_source_send(struct dune_xdp *x, uint32_t n, struct dune_diag *d)
+{
+    (void)x;
+    (void)n;
+    return missing(d);
+}
+
 int dune_xdp_bench_run(struct dune_xdp *x, enum dune_xdp_bench_program what, uint32_t repeat, double *ns,
                        struct dune_diag *d)
 {

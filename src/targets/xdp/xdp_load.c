@@ -176,13 +176,17 @@ int dune_xdp_poll_trace(struct dune_xdp *x, dune_live_record_fn fn, void *ctx, s
 /* Each costs time to verify, so only those that will run are loaded. */
 static void choose_programs(struct dune_xdp *x)
 {
-    bpf_program__set_autoload(x->skel->progs.dune_strip, !x->testing);
-    bpf_program__set_autoload(x->skel->progs.dune_device, !x->opts.spread);
+    bool device = !x->opts.shim_only;
+
+    bpf_program__set_autoload(x->skel->progs.dune_strip, !x->testing && device);
+    bpf_program__set_autoload(x->skel->progs.dune_device, !x->opts.spread && device);
+    bpf_program__set_autoload(x->skel->progs.dune_shim, !device);
+    bpf_program__set_autoload(x->skel->progs.dune_source, x->bench && !device);
     bpf_program__set_autoload(x->skel->progs.dune_spread, x->opts.spread);
     bpf_program__set_autoload(x->skel->progs.dune_on_cpu, x->opts.spread);
     bpf_program__set_autoload(x->skel->progs.dune_empty, x->bench);
-    bpf_program__set_autoload(x->skel->progs.dune_feed, x->bench);
-    bpf_program__set_autoload(x->skel->progs.dune_bench, x->bench);
+    bpf_program__set_autoload(x->skel->progs.dune_feed, x->bench && device);
+    bpf_program__set_autoload(x->skel->progs.dune_bench, x->bench && device);
 }
 
 static int load(struct dune_xdp *x, struct dune_diag *d)

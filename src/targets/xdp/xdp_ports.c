@@ -26,6 +26,8 @@ static uint32_t flags_of(enum dune_xdp_mode m)
 
 static int program_fd(const struct dune_xdp *x)
 {
+    if (x->opts.shim_only)
+        return bpf_program__fd(x->skel->progs.dune_shim);
     return bpf_program__fd(x->opts.spread ? x->skel->progs.dune_spread : x->skel->progs.dune_device);
 }
 

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packet rates of three XDP switches in a row on veth pairs, beside three that only add and strip the shim:
+ *
+ *   a0 -- a1 [A] a2 -- a3 [B] a4 -- a5 [C] a6 -- a7      and the same with b for the other chain
+ *
+ * The kernel sends as fast as it can (BPF_PROG_TEST_RUN with live frames); a thread on another CPU serves the
+ * digests, and installs rules where those are wanted.
+ */
+#include "bench/bench.h"
+#include "bench/engine_load.h"
+#include "targets/xdp/dune_xdp.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { DEVICES = 3, MOST = 1 << 20, PACKETS = 2000000, PACKETS_QUICK = 500000 };
+
+struct chain {
+    char end[2 + 2 * DEVICES][8]; /* interfaces from source to sink */
+    struct dune_xdp *x[DEVICES], *source;
+    bool rules;
+    pthread_t server;
+    bool served;
+    atomic_bool stop;
+};
+
+/* --- links ----------------------------------------------------------------------------------------------------- */
+
+static int command(struct dune_diag *d, const char *text)
+{
+    int rc = system(text);
+
+    if (rc == 0)
+        return 0;
+    return dune_diag_set(d, DUNE_E_ENV, NULL, "failed: %s", text);
+}
+
+static int make_links(struct chain *c, char letter, struct dune_diag *d)
+{
+    char text[256];
+    int rc = 0;
+
+    for (int i = 0; i < 2 + 2 * DEVICES; i++)
+        snprintf(c->end[i], sizeof(c->end[i]), "%c%d", letter, i);
+    for (int i = 0; rc == 0 && i < 2 + 2 * DEVICES; i += 2) {
+        snprintf(text, sizeof(text), "ip link add %s mtu 1600 type veth peer name %s mtu 1600 && ip link set %s up && "
+                 "ip link set %s up", c->end[i], c->end[i + 1], c->end[i], c->end[i + 1]);
+        rc = command(d, text);
+    }
+    return rc;
+}
+
+/* --- devices ----------------------------------------------------------------------------------------------------- */
+
+static int open_device(struct chain *c, int i, const struct dune_xdp_opts *o, struct dune_diag *d)
+{
+    struct dune_xdp_port in = {.number = 0, .ifname = c->end[2 * i + 1], .kind = i ? DUNE_PORT_CHAIN : DUNE_PORT_EDGE,
+                               .out = 1, .mode = DUNE_XDP_NATIVE};
+    struct dune_xdp_port out = {.number = 1, .ifname = c->end[2 * i + 2], .out = 0, .plain = true, .mode = DUNE_XDP_NATIVE,
+                                .kind = i == DEVICES - 1 ? DUNE_PORT_EDGE : DUNE_PORT_CHAIN};
+    int rc = dune_xdp_open(&c->x[i], o, d);
+
+    if (rc == 0)
+        rc = dune_xdp_attach(c->x[i], &out, d);
+    return rc ? rc : dune_xdp_attach(c->x[i], &in, d);
+}
+
+/* Loading the programs takes longest, so that is done once. */
+static int chain_open(struct chain *c, char letter, bool shims, bool rules, struct dune_diag *d)
+{
+    const struct dune_xdp_opts o = {.slots = 1 << 16, .ways = 4, .state_bytes = 64 << 20, .shim_only = shims};
+    int rc;
+
+    *c = (struct chain){.rules = rules};
+    rc = make_links(c, letter, d);
+    for (int i = 0; rc == 0 && i < DEVICES; i++)
+        rc = open_device(c, i, &o, d);
+    return rc;
+}
+
+/* A generation of its own for every load: slots and rules begin empty. p NULL: shims alone. */
+static int chain_load(struct chain *c, const struct dune_plan *p, const struct dune_chain_packet *pkt, uint32_t n,
+                      struct dune_diag *d)
+{
+    int rc = 0;
+
+    for (int i = 0; p && rc == 0 && i < DEVICES; i++) {
+        if (p->generation > 1)
+            rc = dune_xdp_release(c->x[i], (uint16_t)(p->generation - 1), d);
+        if (rc == 0)
+            rc = dune_xdp_hold(c->x[i], p, (uint16_t)i, d);
+    }
+    dune_xdp_close(c->source, DUNE_XDP_DETACH);
+    c->source = NULL;
+    return rc ? rc : dune_xdp_source_open(&c->source, c->end[0], c->end[1 + 2 * DEVICES], pkt, n, d);
+}
+
+static void chain_close(struct chain *c)
+{
+    char text[64];
+
+    dune_xdp_close(c->source, DUNE_XDP_DETACH);
+    for (int i = 0; i < DEVICES; i++)
+        dune_xdp_close(c->x[i], DUNE_XDP_DETACH);
+    for (int i = 0; i < 2 + 2 * DEVICES; i += 2) {
+        struct dune_diag ignored = {0};
+
+        snprintf(text, sizeof(text), "ip link del %s 2>/dev/null", c->end[i]);
+        (void)!command(&ignored, text);
+    }
+}
+
+static void on_digest(void *ctx, const struct dune_digest *dg)
+{
+    struct chain *c = ctx;
+
+    if (c->rules)
+        dune_xdp_add_rule(c->x[0], dg, dg->tick);
+}
+
+static void *serve(void *ctx)
+{
+    struct chain *c = ctx;
+    struct dune_diag ignored = {0};
+
+    while (!atomic_load(&c->stop)) {
+        for (int i = 0; i < DEVICES; i++)
+            (void)!dune_xdp_poll(c->x[i], 0, on_digest, c, &ignored);
+        usleep(500);
+    }
+    return NULL;
+}
+
+/* --- a run ------------------------------------------------------------------------------------------------------- */
+
+static uint64_t arrived_at(const struct chain *c)
+{
+    char line[512];
+    unsigned long long bytes, packets = 0;
+    FILE *f = fopen("/proc/self/net/dev", "re");
+
+    while (f && fgets(line, sizeof(line), f)) {
+        char *colon = strchr(line, ':');
+
+        if (colon && strstr(line, c->end[1 + 2 * DEVICES]) && sscanf(colon + 1, "%llu %llu", &bytes, &packets) == 2)
+            break;
+    }
+    if (f)
+        fclose(f);
+    return packets;
+}
+
+/* Packets per second that came out at the far end; *lost: share of those sent that did not. */
+static int run_chain(struct chain *c, uint32_t n, double *mpps, double *lost, struct dune_diag *d)
+{
+    uint64_t before = arrived_at(c), begin, end, got;
+    int rc;
+
+    atomic_store(&c->stop, false);
+    c->served = pthread_create(&c->server, NULL, serve, c) == 0;
+    begin = dune_now_ns();
+    rc = dune_xdp_source_send(c->source, n, d);
+    end = dune_now_ns();
+    usleep(2000);
+    atomic_store(&c->stop, true);
+    if (c->served)
+        pthread_join(c->server, NULL);
+    got = arrived_at(c) - before;
+    *mpps = (double)got * 1e3 / (double)(end - begin);
+    *lost = 1 - (double)got / n;
+    return rc;
+}
+
+struct load {
+    uint8_t *bytes;
+    struct dune_chain_packet *pkt;
+    uint32_t n;
+};
+
+static void load_init(struct load *t, uint32_t n_flows)
+{
+    struct bench_batch *b = dune_mem_alloc(1, sizeof(*b));
+    struct bench_load load;
+
+    bench_load_init(&load, BENCH_STEADY, n_flows, 1);
+    t->n = (uint32_t)DUNE_MIN(load.n, (uint64_t)MOST);
+    t->bytes = dune_mem_zalloc(t->n, 64);
+    t->pkt = dune_mem_alloc(t->n, sizeof(*t->pkt));
+    for (uint32_t at = 0; at < t->n; at += LOAD_BATCH) {
+        size_t n = bench_load_fill(&load, at, b);
+
+        for (size_t i = 0; i < n && at + i < t->n; i++) {
+            memcpy(t->bytes + (at + i) * 64, b->pkt[i].data, 60);
+            t->pkt[at + i] = (struct dune_chain_packet){t->bytes + (at + i) * 64, 60, 60, 0};
+        }
+    }
+    bench_load_fini(&load);
+    dune_mem_free(b);
+}
+
+static void load_fini(struct load *t)
+{
+    dune_mem_free(t->bytes);
+    dune_mem_free(t->pkt);
+}
+
+enum { SHIM, PLAN, RULES, CHAINS };
+static const char *const who[CHAINS] = {"shim alone", "three sub-models", "three sub-models, rules"};
+
+static int rounds(struct bench *b, struct chain c[CHAINS], const char *title, struct dune_diag *d)
+{
+    uint32_t n = bench_cfg(b)->quick ? PACKETS_QUICK : PACKETS;
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < CHAINS; i++) { /* tables filled, rules there */
+        double mpps, lost;
+
+        rc = run_chain(&c[i], n, &mpps, &lost, d);
+    }
+    for (unsigned r = 0, k = bench_rounds(b, 7); rc == 0 && r < k; r++)
+        for (int i = 0; rc == 0 && i < CHAINS; i++) {
+            double mpps, lost;
+
+            rc = run_chain(&c[i], n, &mpps, &lost, d);
+            bench_add(b, title, who[i], "M packets/s", BENCH_HIGHER, mpps);
+            bench_add(b, title, who[i], "% lost", BENCH_LOWER, 100 * lost);
+        }
+    return rc;
+}
+
+static int with_flows(struct bench *b, struct chain *c, struct dune_plan *p, const char *title, uint32_t n_flows, double bar,
+                      struct dune_diag *d)
+{
+    struct load t;
+    char text[128];
+    int rc = 0;
+
+    load_init(&t, n_flows);
+    for (int i = 0; rc == 0 && i < CHAINS; i++)
+        rc = chain_load(&c[i], i == SHIM ? NULL : p, t.pkt, t.n, d);
+    p->generation++;
+    if (rc == 0)
+        rc = rounds(b, c, title, d);
+    for (int i = 1; rc == 0 && i < CHAINS; i++) {
+        snprintf(text, sizeof(text), "%s, %s: rate / that of shims alone", title, i == PLAN ? "without rules" : "with rules");
+        bench_goal_min(b, text, 1 / bench_ratio(b, title, who[SHIM], who[i], "M packets/s").median, bar, 0);
+    }
+    load_fini(&t);
+    return rc;
+}
+
+static int all_flows(struct bench *b, struct dune_diag *d)
+{
+    struct chain *c = DUNE_NEW_N(struct chain, CHAINS);
+    struct dune_plan *p = NULL;
+    int rc = bench_load_plan(&p, DEVICES, DEVICES, 500, DUNE_HASH_SIPHASH, d);
+
+    for (int i = 0; rc == 0 && i < CHAINS; i++)
+        rc = chain_open(&c[i], (char)('a' + i), i == SHIM, i == RULES, d);
+    if (rc == 0)
+        rc = with_flows(b, c, p, "256 flows", 256, 0.8, d);
+    if (rc == 0)
+        rc = with_flows(b, c, p, "64k flows", 65536, 0.5, d);
+    for (int i = 0; i < CHAINS; i++)
+        if (c[i].end[0][0])
+            chain_close(&c[i]);
+    dune_plan_free(p);
+    dune_mem_free(c);
+    return rc;
+}
+
+/* In a namespace of its own: no interface of this machine is touched, and all is gone with the namespace. */
+static int run_rates(struct bench *b, struct dune_diag *d)
+{
+    const char *why = dune_xdp_available();
+
+    if (!why && unshare(CLONE_NEWNET) != 0)
+        why = "no network namespaces here";
+    if (!why && system("ip link set lo up") != 0)
+        why = "ip is not installed";
+    if (why) {
+        bench_skip(b, "256 flows", who[SHIM], "%s", why);
+        return 0;
+    }
+    return all_flows(b, d);
+}
+
+const struct bench_entry bench_chain[] = {
+    {"live.chain", "three XDP switches on veth pairs, one sub-model of 3 trees with 500 leaves each, beside three that only "
+                   "add and strip the shim", run_rates},
+    {NULL, NULL, NULL},
+};
