@@ -60,13 +60,14 @@ class _DatasetOptions(C.Structure):
     _fields_ = [("train", C.POINTER(C.c_char_p)), ("n_train", C.c_size_t), ("test", C.POINTER(C.c_char_p)),
                 ("n_test", C.c_size_t), ("labels", C.c_char_p), ("captures", C.c_char_p),
                 ("label_field", C.c_char_p), ("unlabelled", C.c_char_p), ("timeout", C.c_char_p),
-                ("max_n", C.c_uint32), ("threads", C.c_uint32), ("reserved", C.c_uint64 * 6)]
+                ("max_n", C.c_uint32), ("threads", C.c_uint32), ("gateway", C.c_char_p), ("min_flows", C.c_uint32),
+                ("reserved_too", C.c_uint32), ("reserved", C.c_uint64 * 4)]
 
 
 class _PlanOptions(C.Structure):
     _fields_ = [("solution", C.c_char_p), ("budget", C.c_char_p), ("features", C.c_char_p), ("profile", C.c_char_p),
                 ("effort", C.c_char_p), ("devices", C.c_uint32), ("threads", C.c_uint32), ("seed", C.c_uint64),
-                ("time_limit_s", C.c_double), ("reserved", C.c_uint64 * 6)]
+                ("time_limit_s", C.c_double), ("model", C.c_char_p), ("distill", C.c_char_p), ("reserved", C.c_uint64 * 4)]
 
 
 class Score(C.Structure):
@@ -86,7 +87,7 @@ class Scores(C.Structure):
 
 class _ScoreOptions(C.Structure):
     _fields_ = [("engine", C.c_char_p), ("labels", C.c_char_p), ("captures", C.c_char_p),
-                ("label_field", C.c_char_p), ("reserved", C.c_uint64 * 6)]
+                ("label_field", C.c_char_p), ("gateway", C.c_char_p), ("reserved", C.c_uint64 * 5)]
 
 
 _RESULT_FN = C.CFUNCTYPE(C.c_int, C.c_void_p, C.POINTER(_Input), C.POINTER(Result), C.c_size_t)
@@ -193,26 +194,38 @@ def _matrix(rows):
     return C.cast(a, C.c_void_p), len(rows), width, a
 
 
-class Plan:
-    """A plan. classes[c] is the name of class c of a Result; classes[0] is ""."""
+class _Object:
+    """Something of the library's: its handle, read from a file, written to one, given back in the end. _kind: the name in
+    its functions."""
 
     def __init__(self, handle):
         self._handle = handle
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            getattr(_lib, f"dune_{self._kind}_free")(self._handle)
+
+    @classmethod
+    def read(cls, path):
+        handle = C.c_void_p()
+        _call(f"dune_{cls._kind}_read", C.byref(handle), _bytes(path))
+        return cls(handle)
+
+    def write(self, path):
+        _call(f"dune_{self._kind}_write", self._handle, _bytes(path))
+
+
+class Plan(_Object):
+    """A plan. classes[c] is the name of class c of a Result; classes[0] is ""."""
+    _kind = "plan"
+
+    def __init__(self, handle):
+        super().__init__(handle)
         self.classes = [_lib.dune_plan_class_name(handle, c).decode()
                         for c in range(_lib.dune_plan_n_classes(handle) + 1)]
         self.n_submodels = _lib.dune_plan_n_submodels(handle)
         self.n_devices = _lib.dune_plan_n_devices(handle)
         self.train_macro = None  # of a plan that was made here
-
-    def __del__(self):
-        if getattr(self, "_handle", None):
-            _lib.dune_plan_free(self._handle)
-
-    @classmethod
-    def read(cls, path):
-        handle = C.c_void_p()
-        _call("dune_plan_read", C.byref(handle), _bytes(path))
-        return cls(handle)
 
     @classmethod
     def parse(cls, text, name="plan"):
@@ -220,9 +233,6 @@ class Plan:
         handle = C.c_void_p()
         _call("dune_plan_parse", C.byref(handle), _bytes(name), data, len(data))
         return cls(handle)
-
-    def write(self, path):
-        _call("dune_plan_write", self._handle, _bytes(path))
 
     @property
     def features(self):
@@ -253,11 +263,12 @@ class Plan:
             return numpy.array(self.classes, dtype=object)[results["cls"]]
         return [self.classes[r.cls] for r in results]
 
-    def score(self, captures, labels, list=None, label_field=None, engine=None):
-        """Sends capture files (files, globs, directories) through the devices and scores the verdicts."""
+    def score(self, captures, labels, list=None, label_field=None, engine=None, gateway=None):
+        """Sends capture files (files, globs, directories) through the devices and scores the verdicts. labels: a file, or
+        "ndpi", "ndpi-protocol", "ndpi-category"."""
         paths, n = _strings(captures)
         o = _ScoreOptions(engine=_bytes(engine), labels=_bytes(labels), captures=_bytes(list),
-                          label_field=_bytes(label_field))
+                          label_field=_bytes(label_field), gateway=_bytes(gateway))
         out = Scores()
         _call("dune_plan_score", C.byref(out), self._handle, paths, n, C.byref(o))
         return out
@@ -309,41 +320,31 @@ class Classifier:
         return (Result * n).from_buffer(data)
 
 
-class Dataset:
+class Dataset(_Object):
     """Flows and the first packets of each as rows of features. Arrays are lent: they keep the data set alive."""
+    _kind = "dataset"
 
     def __init__(self, handle):
-        self._handle = handle
+        super().__init__(handle)
         self.n_rows = _lib.dune_dataset_n_rows(handle)
         self.n_flows = _lib.dune_dataset_n_flows(handle)
         self.classes = [_lib.dune_dataset_class_name(handle, c).decode()
                         for c in range(_lib.dune_dataset_n_classes(handle))]
 
-    def __del__(self):
-        if getattr(self, "_handle", None):
-            _lib.dune_dataset_free(self._handle)
-
-    @classmethod
-    def read(cls, path):
-        handle = C.c_void_p()
-        _call("dune_dataset_read", C.byref(handle), _bytes(path))
-        return cls(handle)
-
     @classmethod
     def extract(cls, train, labels, test=None, captures=None, label_field=None, unlabelled=None, timeout=None, max_n=0,
-                threads=0):
-        """From capture files, globs or directories (one with train/ and test/ in it gives both)."""
+                threads=0, gateway=None, min_flows=0):
+        """From capture files, globs or directories (one with train/ and test/ in it gives both). labels: a file, or "ndpi",
+        "ndpi-protocol", "ndpi-category"."""
         a, n_a = _strings(train)
         b, n_b = _strings(test)
         o = _DatasetOptions(train=a, n_train=n_a, test=b, n_test=n_b, labels=_bytes(labels), captures=_bytes(captures),
                             label_field=_bytes(label_field), unlabelled=_bytes(unlabelled),
-                            timeout=None if timeout is None else str(timeout).encode(), max_n=max_n, threads=threads)
+                            timeout=None if timeout is None else str(timeout).encode(), max_n=max_n, threads=threads,
+                            gateway=_bytes(gateway), min_flows=min_flows)
         handle = C.c_void_p()
         _call("dune_dataset_extract", C.byref(handle), C.byref(o))
         return cls(handle)
-
-    def write(self, path):
-        _call("dune_dataset_write", self._handle, _bytes(path))
 
     def _lend(self, address, kind, n):
         array = (kind * n).from_address(address) if n else (kind * 0)()
@@ -389,11 +390,11 @@ class Dataset:
 
 
 def plan(dataset, solution=None, budget=None, devices=0, features=None, profile=None, effort=None, seed=0, threads=0,
-         time_limit_s=0.0):
+         time_limit_s=0.0, model=None, distill=None):
     """The planner: from the train flows of a data set to a plan; plan.train_macro says how good it looked there."""
     o = _PlanOptions(solution=_bytes(solution), budget=_bytes(budget), features=_bytes(features),
                      profile=_bytes(profile), effort=_bytes(effort), devices=devices, threads=threads, seed=seed,
-                     time_limit_s=time_limit_s)
+                     time_limit_s=time_limit_s, model=_bytes(model), distill=_bytes(distill))
     handle, macro = C.c_void_p(), C.c_double()
     _call("dune_plan_make", C.byref(handle), dataset._handle, C.byref(o), C.byref(macro))
     made = Plan(handle)

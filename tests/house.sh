@@ -5,7 +5,7 @@ cd "${DUNE_SOURCE_ROOT:-.}" || exit 1
 echo "1..4"
 files=$(git ls-files 2>/dev/null)
 [ -n "$files" ] || files=$(find . -type f -not -path './.git/*' -not -path './build*' | sed 's|^\./||')
-code=$(echo "$files" | grep -E '\.(c|h|def|sh|py|js|css|build)$|^run$|meson_options.txt|^\.ci/run$')
+code=$(echo "$files" | grep -E '\.(c|h|def|sh|py|js|mjs|css|build)$|^run$|meson_options.txt|^\.ci/run$')
 bad=0
 for f in $code; do
     [ -f "$f" ] || continue

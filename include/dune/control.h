@@ -58,7 +58,7 @@ struct dune_ctl_report {
     uint32_t share;     /* of DUNE_CTL_SHARE that gets stamped */
     uint64_t drain_until; /* the other generation is given to its live flows up to this tick */
     uint64_t stale;     /* commands ignored because they were old */
-    uint64_t hop_p50_ns, hop_p99_ns; /* time inside the device; 0: not measured */
+    uint64_t hop_p50_ns, hop_p90_ns, hop_p99_ns; /* time inside the device; 0: not measured */
     uint64_t lost;      /* packets the device could not take or send */
     struct dune_ctl_shadow shadow;
     struct dune_counters counters;
@@ -109,7 +109,7 @@ struct dune_live_status {
     uint16_t stamped; /* 0: none */
     uint32_t share;
     uint64_t drain_until, lost;
-    uint64_t hop_p50_ns, hop_p99_ns; /* 0: not measured */
+    uint64_t hop_p50_ns, hop_p90_ns, hop_p99_ns; /* 0: not measured */
 };
 struct dune_live {
     const struct dune_live_ops *ops;
@@ -137,7 +137,7 @@ struct dune_live_ops {
 struct dune_live_ref; /* opaque; its struct dune_live is what dune_live_ref_new returns */
 struct dune_live *dune_live_ref_new(const struct dune_chain_opts *o);
 /* What the owner of the ports has measured, for the reports. */
-void dune_live_ref_set_hop(struct dune_live *l, uint64_t p50_ns, uint64_t p99_ns, uint64_t lost);
+void dune_live_ref_set_hop(struct dune_live *l, uint64_t p50_ns, uint64_t p90_ns, uint64_t p99_ns, uint64_t lost);
 /* One packet. in->port and in->out_port as for dune_ref_device_process. */
 void dune_live_ref_process(struct dune_live *l, const struct dune_device_in *in, struct dune_device_out *out);
 

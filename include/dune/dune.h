@@ -134,14 +134,17 @@ struct dune_dataset_options { /* zero: the default */
     size_t n_train;
     const char *const *test;
     size_t n_test;
-    const char *labels;       /* docs/formats/labels.md; required */
+    const char *labels;       /* a file, or ndpi, ndpi-protocol, ndpi-category (docs/formats/labels.md); required */
     const char *captures;     /* list of captures in the files; NULL: a file is one */
     const char *label_field;  /* for labels from logs; NULL */
     const char *unlabelled;   /* class of flows without label; NULL: dropped */
     const char *timeout;      /* seconds, or "none"; NULL: "60" */
     uint32_t max_n;           /* packets kept per flow; 0: 4, UINT32_MAX: all */
     uint32_t threads;         /* 0: all */
-    uint64_t reserved[6];
+    const char *gateway;      /* MAC address, of the UNSW device list; NULL: that of the data set */
+    uint32_t min_flows;       /* classes with fewer flows in train count as unlabelled; 0: 20 with nDPI, else none; 1: none */
+    uint32_t reserved_too;
+    uint64_t reserved[4];
 };
 int dune_dataset_extract(struct dune_dataset **out, const struct dune_dataset_options *o,
                          struct dune_diag *d) DUNE_MUST_USE;
@@ -172,7 +175,9 @@ struct dune_plan_options { /* zero: the default */
     uint32_t threads;      /* 0: all; the plan is the same on any number */
     uint64_t seed;         /* 0: 1 */
     double time_limit_s;   /* 0: none beyond that of the effort */
-    uint64_t reserved[6];
+    const char *model;     /* unconstrained model of dune and dune-paper: docs/models.md; NULL: ours */
+    const char *distill;   /* soft labels of dune: "auto", "off", "model" */
+    uint64_t reserved[4];
 };
 /* From the train flows of a data set to a plan. train_macro (may be NULL): macro F1 of the choice on flows it was not
  * fitted to, 0..1. */
@@ -190,10 +195,11 @@ struct dune_plan_scores {
 };
 struct dune_score_options { /* zero: the default */
     const char *engine;   /* "fast" */
-    const char *labels;   /* required */
+    const char *labels;   /* a file, or ndpi ...; required */
     const char *captures; /* NULL: a file is one capture */
     const char *label_field;
-    uint64_t reserved[6];
+    const char *gateway;  /* of the UNSW device list */
+    uint64_t reserved[5];
 };
 /* Sends capture files (files, globs, directories) through a plan and scores the verdicts by labels. */
 int dune_plan_score(struct dune_plan_scores *out, const struct dune_plan *p, const char *const *captures, size_t n,

@@ -150,7 +150,7 @@ struct dune_testbed_result {
     uint32_t n_devices;
     struct dune_testbed_device {
         char name[DUNE_CTL_NAME];
-        uint64_t hop_p50_ns, hop_p99_ns, lost;
+        uint64_t hop_p50_ns, hop_p90_ns, hop_p99_ns, lost;
         struct dune_counters counters;
     } device[DUNE_TESTBED_DEVICES];
     struct dune_controller_stats controller;

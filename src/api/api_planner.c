@@ -21,10 +21,24 @@ static int find_inputs(struct dune_inputs *in, const struct dune_dataset_options
     return rc ? rc : dune_inputs_check(in, d);
 }
 
+static int open_labels(struct dune_labels **out, const char *spec, const struct dune_labels_opts *lo, const struct dune_inputs *in,
+                       const struct dune_captures *captures, struct dune_diag *d)
+{
+    const char **path = DUNE_NEW_N(const char *, in->len);
+    struct dune_ndpi_report report;
+    int rc;
+
+    for (size_t i = 0; i < in->len; i++)
+        path[i] = in->data[i].path;
+    rc = dune_labels_open(out, spec, lo, path, in->len, captures, &report, d);
+    dune_mem_free(path);
+    return rc;
+}
+
 int dune_dataset_extract(struct dune_dataset **out, const struct dune_dataset_options *o, struct dune_diag *d)
 {
     struct dune_extract_opts e = {.max_n = o->max_n, .threads = o->threads, .unlabelled = o->unlabelled};
-    struct dune_labels_opts lo = {.field = o->label_field};
+    struct dune_labels_opts lo = {.field = o->label_field, .gateway_mac = o->gateway};
     struct dune_extract_report report;
     struct dune_labels *labels = NULL;
     struct dune_captures *captures = NULL;
@@ -34,13 +48,14 @@ int dune_dataset_extract(struct dune_dataset **out, const struct dune_dataset_op
     dune_progress_set_quiet(true);
     if (!o->labels)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "a data set needs labels");
+    e.min_flows = o->min_flows ? o->min_flows : dune_labels_are_ndpi(o->labels) ? 20 : 0;
     rc = dune_timeout_parse(o->timeout ? o->timeout : "60", &e.timeout, d);
     if (rc == 0)
         rc = find_inputs(&in, o, d);
-    if (rc == 0)
-        rc = dune_labels_read(&labels, o->labels, &lo, d);
     if (rc == 0 && o->captures)
         rc = dune_captures_read(&captures, o->captures, d);
+    if (rc == 0)
+        rc = open_labels(&labels, o->labels, &lo, &in, captures, d);
     if (rc == 0)
         rc = dune_extract(out, in.data, in.len, labels, captures, &e, &report, d);
     dune_captures_free(captures);
@@ -74,6 +89,14 @@ static int fill_planner(struct dune_planner_cfg *c, const struct dune_plan_optio
     c->seed = o->seed ? o->seed : 1;
     c->threads = o->threads ? o->threads : dune_n_cpus();
     c->time_limit_s = o->time_limit_s;
+    c->model = o->model;
+    if (rc == 0 && o->distill) {
+        int way = dune_distil_find(o->distill);
+
+        if (way < 0)
+            return dune_diag_set(d, DUNE_E_USAGE, NULL, "distill is auto, off or model, not \"%.32s\"", o->distill);
+        c->distil = (enum dune_distil)way;
+    }
     if (rc == 0 && !dune_profile_find(c->profile))
         rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown profile %.64s", c->profile);
     if (rc == 0 && c->devices > DUNE_MAX_BLOCKS)
@@ -149,7 +172,7 @@ int dune_plan_score(struct dune_plan_scores *out, const struct dune_plan *p, con
                     const struct dune_score_options *o, struct dune_diag *d)
 {
     struct dune_replay_opts ro = {.engine = o->engine ? o->engine : "fast", .bootstrap_draws = 1};
-    struct dune_labels_opts lo = {.field = o->label_field};
+    struct dune_labels_opts lo = {.field = o->label_field, .gateway_mac = o->gateway};
     struct dune_labels *labels = NULL;
     struct dune_captures *list = NULL;
     struct dune_inputs in = {0};
@@ -159,10 +182,10 @@ int dune_plan_score(struct dune_plan_scores *out, const struct dune_plan *p, con
     if (!o->labels)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "scores need labels");
     rc = add_paths(&in, captures, n, d);
-    if (rc == 0)
-        rc = dune_labels_read(&labels, o->labels, &lo, d);
     if (rc == 0 && o->captures)
         rc = dune_captures_read(&list, o->captures, d);
+    if (rc == 0)
+        rc = open_labels(&labels, o->labels, &lo, &in, list, d);
     ro.labels = labels;
     ro.captures = list;
     if (rc == 0)

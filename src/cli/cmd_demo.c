@@ -90,7 +90,7 @@ static int find_data(struct cli_ctx *ctx, struct cli_run_config *run, const char
     if (rc == 0)
         rc = find_part(ctx, dir, "test", &test, d);
     if (rc == 0)
-        rc = find_part(ctx, dir, "labels.csv", &run->labels, d);
+        rc = run->labels && dune_labels_are_ndpi(run->labels) ? 0 : find_part(ctx, dir, "labels.csv", &run->labels, d);
     if (rc)
         return rc;
     add(ctx, &run->train, train);
@@ -122,11 +122,12 @@ static int prepare_live(struct cli_ctx *ctx, struct config *cfg, struct dune_dia
     return dune_testbed_guard("dune", d);
 }
 
-static int run_live(struct cli_ctx *ctx, const struct config *cfg, const struct cli_dash_config *dash, struct dune_diag *d)
+static int run_live(struct cli_ctx *ctx, const struct config *cfg, const struct cli_dash_config *dash, const char *page,
+                    struct dune_diag *d)
 {
-    struct cli_demo_live live = {.dash = dash, .dir = cfg->run.out, .labels = cfg->run.labels, .engine = cfg->switches,
+    struct cli_demo_live live = {.dash = dash, .dir = cfg->run.out, .run = &cfg->run, .engine = cfg->switches,
                                  .test = &cfg->run.test, .solutions = &cfg->run.solutions,
-                                 .devices = cfg->run.devices, .seconds = cfg->seconds};
+                                 .devices = cfg->run.devices, .seconds = cfg->seconds, .page = page};
 
     if (!live.engine)
         live.engine = dune_xdp_available() ? "reference" : "xdp";
@@ -155,10 +156,10 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     dash = cfg->run.dash;
     if (live)
         cfg->run.dash.on = false; /* it shows the switches */
+    else
+        cfg->run.page = page;
     rc = cli_run_experiment(ctx, &cfg->run, true, d);
-    if (rc == 0 && live)
-        rc = run_live(ctx, cfg, &dash, d);
-    return rc ? rc : cli_report_page(ctx, cfg->run.out, page, d);
+    return rc || !live ? rc : run_live(ctx, cfg, &dash, page, d);
 }
 
 const struct cli_command cmd_demo = {

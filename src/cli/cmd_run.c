@@ -134,6 +134,8 @@ int cli_run_experiment(struct cli_ctx *ctx, const struct cli_run_config *cfg, bo
         rc = dune_experiment_run(&r, e, dir, &o, d);
     if (rc == 0)
         cli_print_run(ctx, r);
+    if (rc == 0 && cfg->page)
+        rc = cli_report_page(ctx, dir, cfg->page, d);
     if (rc == DUNE_E_INTERRUPTED)
         cli_note(ctx, "stopped; the same command goes on from here");
     cli_dash_run_close(dash, rc);

@@ -8,7 +8,7 @@
 #include "dune/live.h"
 
 struct config {
-    const char *plan, *labels, *engine, *target, *record, *name, *trace;
+    const char *plan, *labels, *label_field, *gateway, *engine, *target, *record, *name, *trace;
     struct cli_list pcaps;
     double seconds, speed, pps;
     const char *out;
@@ -20,7 +20,11 @@ static const struct cli_option options[] = {
     {"plan", 'p', CLI_STR, offsetof(struct config, plan), "FILE", NULL, "run: the plan"},
     {"pcap", 0, CLI_LIST, offsetof(struct config, pcaps), "PCAP", NULL,
      "run: a capture that is sent, or a directory of them; all start together; may be given several times"},
-    {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE", NULL, "run: labels; what arrives is scored"},
+    {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE|ndpi", NULL,
+     "run: labels, a file or what nDPI says (ndpi, ndpi-protocol, ndpi-category); what arrives is scored"},
+    {"label-field", 0, CLI_STR, offsetof(struct config, label_field), "NAME", NULL,
+     "run: log of Zeek or Suricata: the field that is the class"},
+    {"gateway", 0, CLI_STR, offsetof(struct config, gateway), "MAC", NULL, "run: gateway of the UNSW device list"},
     {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|xdp|bmv2", "reference", "run: of the switches"},
     {"target", 't', CLI_STR, offsetof(struct config, target), "NAME", NULL, "another word for --engine"},
     {"seconds", 0, CLI_DOUBLE, offsetof(struct config, seconds), "S", NULL, "run: of traffic (all of it); record: of a capture (20)", false, 0.1, 0},
@@ -90,6 +94,7 @@ static void print_json(struct cli_ctx *ctx, const struct dune_testbed_result *r)
         dune_jsonw_obj(&w);
         dune_jsonw_key(&w, "name"), dune_jsonw_str(&w, r->device[i].name);
         dune_jsonw_key(&w, "hop_p50_ns"), dune_jsonw_big(&w, r->device[i].hop_p50_ns);
+        dune_jsonw_key(&w, "hop_p90_ns"), dune_jsonw_big(&w, r->device[i].hop_p90_ns);
         dune_jsonw_key(&w, "hop_p99_ns"), dune_jsonw_big(&w, r->device[i].hop_p99_ns);
         dune_jsonw_key(&w, "lost"), dune_jsonw_big(&w, r->device[i].lost);
         dune_jsonw_key(&w, "counters");
@@ -168,13 +173,15 @@ static int run_testbed(struct cli_ctx *ctx, const struct config *cfg, const stru
     struct dune_testbed_result *out = DUNE_NEW(struct dune_testbed_result);
     struct dune_plan *plan = NULL;
     struct dune_labels *labels = NULL;
+    const struct dune_labels_opts lo = {.gateway_mac = cfg->gateway, .field = cfg->label_field};
+    struct dune_ndpi_report report;
     struct dune_paths paths = {0};
     int rc = dune_plan_read(&plan, cfg->plan, d);
 
     if (rc == 0)
         rc = add_pcaps(cfg, &paths, d);
     if (rc == 0 && cfg->labels)
-        rc = dune_labels_read(&labels, cfg->labels, NULL, d);
+        rc = dune_labels_open(&labels, cfg->labels, &lo, (const char *const *)paths.data, paths.len, NULL, &report, d);
     r.plan = plan;
     r.labels = labels;
     r.pcaps = (const char *const *)paths.data;

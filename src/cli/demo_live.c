@@ -318,6 +318,11 @@ static void json_row(struct dune_jsonw *w, const struct row *row)
     for (uint32_t k = 0; k < r->n_devices; k++)
         dune_jsonw_big(w, r->device[k].hop_p50_ns);
     dune_jsonw_end(w);
+    dune_jsonw_key(w, "hop_p90_ns");
+    dune_jsonw_arr_inline(w);
+    for (uint32_t k = 0; k < r->n_devices; k++)
+        dune_jsonw_big(w, r->device[k].hop_p90_ns);
+    dune_jsonw_end(w);
     dune_jsonw_key(w, "hop_p99_ns");
     dune_jsonw_arr_inline(w);
     for (uint32_t k = 0; k < r->n_devices; k++)
@@ -359,18 +364,31 @@ static int open_dash(struct live *l, struct dune_diag *d)
     return cli_dash_open(l->ctx, l->cfg->dash, &dc, &l->dash, d);
 }
 
+/* What is sent is labelled as the run's test captures were, wherever the labels come from; live there are no
+ * boundaries of captures in a file. */
+static int open_labels(struct live *l, struct dune_diag *d)
+{
+    const struct cli_run_config *run = l->cfg->run;
+    const struct dune_labels_opts lo = {.gateway_mac = run->gateway, .field = run->label_field};
+    struct dune_ndpi_report report;
+
+    return dune_labels_open(&l->labels, run->labels, &lo, (const char *const *)l->paths.data, l->paths.len, NULL, &report, d);
+}
+
 int cli_demo_live(struct cli_ctx *ctx, const struct cli_demo_live *cfg, struct dune_diag *d)
 {
     struct live l = {.ctx = ctx, .cfg = cfg, .lock = PTHREAD_MUTEX_INITIALIZER, .in_turn = true};
-    int rc = dune_labels_read(&l.labels, cfg->labels, NULL, d);
+    int rc = 0;
 
+    for (size_t i = 0; rc == 0 && i < cfg->test->len; i++)
+        rc = dune_paths_add(&l.paths, cfg->test->data[i], d);
+    if (rc == 0)
+        rc = open_labels(&l, d);
     if (rc == 0)
         rc = open_dash(&l, d);
 
     dune_testbed_row(&l.tb, cfg->devices);
     l.row = DUNE_NEW_N(struct row, cfg->solutions->len + 1);
-    for (size_t i = 0; rc == 0 && i < cfg->test->len; i++)
-        rc = dune_paths_add(&l.paths, cfg->test->data[i], d);
     for (size_t i = 0; rc == 0 && i < cfg->solutions->len; i++)
         rc = run_one(&l, cfg->solutions->data[i], d);
     if (rc == 0)
@@ -379,6 +397,8 @@ int cli_demo_live(struct cli_ctx *ctx, const struct cli_demo_live *cfg, struct d
         print_scores(&l);
         print_devices(&l);
     }
+    if (rc == 0)
+        rc = cli_report_page(ctx, cfg->dir, cfg->page, d);
     if (rc == 0 && l.dash)
         rc = stay(&l, d);
     dune_dash_stop(l.dash);

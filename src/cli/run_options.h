@@ -17,6 +17,7 @@ struct cli_run_config {
     unsigned distil; /* enum dune_distil */
     bool tuned, verdicts, final, ablation, pareto;
     struct cli_dash_config dash;
+    const char *page; /* the report, written when the run has ended and before a dashboard stays; or NULL */
     bool quick; /* effort quick, where neither file nor command line says another */
 };
 

@@ -84,7 +84,7 @@ static void fill_report(struct dune_agent *a, struct dune_ctl_report *r)
     *r = (struct dune_ctl_report){
         .boot = a->boot, .tick = dune_tick(a->now_ns), .n_held = s.n_held, .position = s.position, .stamped = s.stamped,
         .share = s.share, .drain_until = s.drain_until, .stale = a->stats.stale,
-        .hop_p50_ns = s.hop_p50_ns, .hop_p99_ns = s.hop_p99_ns, .lost = s.lost,
+        .hop_p50_ns = s.hop_p50_ns, .hop_p90_ns = s.hop_p90_ns, .hop_p99_ns = s.hop_p99_ns, .lost = s.lost,
     };
     for (uint32_t i = 0; i < s.n_held; i++) {
         r->held[i].generation = s.held[i];

@@ -81,6 +81,7 @@ static void put_report(struct dune_jsonw *w, const struct dune_ctl_report *r)
     put(w, "drain_until", r->drain_until);
     put(w, "stale", r->stale);
     put(w, "hop_p50_ns", r->hop_p50_ns);
+    put(w, "hop_p90_ns", r->hop_p90_ns);
     put(w, "hop_p99_ns", r->hop_p99_ns);
     put(w, "lost", r->lost);
     dune_jsonw_key(w, "shadow");
@@ -281,6 +282,7 @@ static void read_report(struct dune_json_reader *r, const json_t *root, struct d
     rep->drain_until = dune_json_big(r, root, "drain_until");
     rep->stale = dune_json_big(r, root, "stale");
     rep->hop_p50_ns = dune_json_big(r, root, "hop_p50_ns");
+    rep->hop_p90_ns = dune_json_big(r, root, "hop_p90_ns");
     rep->hop_p99_ns = dune_json_big(r, root, "hop_p99_ns");
     rep->lost = dune_json_big(r, root, "lost");
     read_shadow(r, root, &rep->shadow);
@@ -325,7 +327,7 @@ static int read_code(struct dune_json_reader *r, const json_t *root)
 static void read_body(struct dune_json_reader *r, const json_t *root, struct dune_ctl_msg *m)
 {
     static const char report_keys[] =
-        HEAD "boot tick held position stamped share drain_until stale hop_p50_ns hop_p99_ns lost shadow counters";
+        HEAD "boot tick held position stamped share drain_until stale hop_p50_ns hop_p90_ns hop_p99_ns lost shadow counters";
 
     switch (m->kind) {
     case DUNE_CTL_LOAD:

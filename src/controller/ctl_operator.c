@@ -57,6 +57,7 @@ static void put_device(struct dune_jsonw *w, const struct ctl_device *dev)
     put(w, "share", r->share);
     put(w, "stale_commands", r->stale);
     put(w, "hop_p50_ns", r->hop_p50_ns);
+    put(w, "hop_p90_ns", r->hop_p90_ns);
     put(w, "hop_p99_ns", r->hop_p99_ns);
     put(w, "lost_packets", r->lost);
     if (r->shadow.generation) {

@@ -20,7 +20,7 @@ struct dune_live_ref {
     void *ctx;
     dune_answer_fn answer_fn;
     void *answer_ctx;
-    uint64_t hop_p50_ns, hop_p99_ns, lost;
+    uint64_t hop_p50_ns, hop_p90_ns, hop_p99_ns, lost;
     uint8_t *buf; /* frames of a bare device */
     size_t buf_cap;
 };
@@ -136,6 +136,7 @@ static void status(const struct dune_live *l, struct dune_live_status *out)
     memcpy(out->held, r->held, sizeof(out->held));
     out->position = r->position;
     out->hop_p50_ns = r->hop_p50_ns;
+    out->hop_p90_ns = r->hop_p90_ns;
     out->hop_p99_ns = r->hop_p99_ns;
     out->lost = r->lost;
     out->stamped = r->stamped;
@@ -161,11 +162,12 @@ static void close_live(struct dune_live *l)
     dune_mem_free(l);
 }
 
-void dune_live_ref_set_hop(struct dune_live *l, uint64_t p50_ns, uint64_t p99_ns, uint64_t lost)
+void dune_live_ref_set_hop(struct dune_live *l, uint64_t p50_ns, uint64_t p90_ns, uint64_t p99_ns, uint64_t lost)
 {
     struct dune_live_ref *r = ref_of(l);
 
     r->hop_p50_ns = p50_ns;
+    r->hop_p90_ns = p90_ns;
     r->hop_p99_ns = p99_ns;
     r->lost = lost;
 }

@@ -28,7 +28,7 @@ struct dash_dev {
     uint64_t in, out, inferred, passed, rule_hit, claims, collisions, digests, digests_dropped, lost;
     uint64_t flows;            /* whose verdict was made here */
     uint64_t slots_used, slots;
-    uint64_t hop_p50_ns, hop_p99_ns;
+    uint64_t hop_p50_ns, hop_p90_ns, hop_p99_ns;
     uint64_t state;            /* enum dash_health */
 };
 enum dash_health { DASH_OK, DASH_SILENT, DASH_LOST, DASH_BARE };

@@ -275,6 +275,7 @@ static void put_dev(struct dune_jsonw *w, const struct dash_scene *s, uint32_t i
     put_uint(w, "slots_used", d->slots_used);
     put_uint(w, "slots", d->slots);
     put_uint(w, "p50_ns", d->hop_p50_ns);
+    put_uint(w, "p90_ns", d->hop_p90_ns);
     put_uint(w, "p99_ns", d->hop_p99_ns);
     put_claims(w, s, i);
     dune_jsonw_end(w);

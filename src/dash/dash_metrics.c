@@ -96,6 +96,7 @@ static void put_devices(struct dune_buf *b, const struct dash_scene *s)
     DEV("device_slots_used", "gauge", "Slots of the flow table that are taken.", slots_used);
     DEV("device_slots", "gauge", "Slots of the flow table.", slots);
     DEV("device_hop_p50_nanoseconds", "gauge", "Median time inside the device; 0: not measured.", hop_p50_ns);
+    DEV("device_hop_p90_nanoseconds", "gauge", "90th percentile of the time inside the device.", hop_p90_ns);
     DEV("device_hop_p99_nanoseconds", "gauge", "99th percentile of the time inside the device.", hop_p99_ns);
 #undef DEV
     head(b, "device_up", "gauge", "1 while the device reports.");

@@ -163,14 +163,16 @@ static int open_inputs(const struct dune_dash_player *p, struct inputs *in, stru
 {
     const struct dune_run_source *src = p->at->src;
     struct dune_labels_opts lo = {.gateway_mac = src->gateway, .field = src->label_field};
+    struct dune_ndpi_report report;
     char *path = dune_mem_printf("%s/plans/%s.json", p->at->dir, p->solution);
     int rc = dune_plan_read(&in->plan, path, d);
 
     dune_mem_free(path);
-    if (rc == 0 && src->labels)
-        rc = dune_labels_read(&in->labels, src->labels, &lo, d);
     if (rc == 0 && src->captures)
         rc = dune_captures_read(&in->captures, src->captures, d);
+    if (rc == 0 && src->labels)
+        rc = dune_labels_open(&in->labels, src->labels, &lo, (const char *const *)src->test.data, src->test.len, in->captures,
+                              &report, d);
     return rc;
 }
 
@@ -184,9 +186,18 @@ static int replay(struct dune_dash_player *p, const struct inputs *in, struct du
     struct dune_dash_feed *feed = dune_dash_feed_open(p->dash, &scene);
     struct dune_replay_opts o = {.engine = p->engine, .labels = in->labels, .captures = in->captures, .no_scores = true,
                                  .stop = asked_to_stop, .stop_ctx = p};
+    const char **known = dune_mem_alloc(in->plan->n_classes, sizeof(*known));
     struct dune_replay *result = NULL;
     char text[1400] = "";
     int rc;
+
+    /* What nDPI says too rarely was no class when the plan was made, and is none here. */
+    for (uint32_t i = 0; i < in->plan->n_classes; i++)
+        known[i] = in->plan->cls[i].name;
+    if (src->labels && dune_labels_are_ndpi(src->labels)) {
+        o.classes = known;
+        o.n_classes = in->plan->n_classes;
+    }
 
     dune_dash_watch_replay(feed, &o);
     p->look = o.look;
@@ -196,6 +207,7 @@ static int replay(struct dune_dash_player *p, const struct inputs *in, struct du
     p->capture = NULL;
     rc = dune_replay_run(&result, in->plan, test, src->test.len, &o, d);
     dune_replay_free(result);
+    dune_mem_free(known);
     if (rc && rc != DUNE_E_INTERRUPTED)
         dune_diag_format(d, text, sizeof(text));
     dune_dash_feed_close(feed, rc == 0 ? DUNE_DASH_FINISHED : rc == DUNE_E_INTERRUPTED ? DUNE_DASH_STOPPED : DUNE_DASH_FAILED,

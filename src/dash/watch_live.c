@@ -23,6 +23,7 @@ static void take_report(struct dash_dev *dev, const struct dune_ctl_report *r)
     dev->lost = r->lost;
     dev->slots_used = dev->slots ? DUNE_MIN(c->slot_new, dev->slots) : c->slot_new;
     dev->hop_p50_ns = r->hop_p50_ns;
+    dev->hop_p90_ns = r->hop_p90_ns;
     dev->hop_p99_ns = r->hop_p99_ns;
 }
 

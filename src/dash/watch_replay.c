@@ -142,6 +142,7 @@ static void publish(struct watch *w)
     b->t.chain_p99_ns = dash_hist_quantile(&w->chain, 0.99);
     for (uint32_t i = 0; i < b->n_devices; i++) {
         b->dev[i].hop_p50_ns = dash_hist_quantile(&w->hop[i], 0.5);
+        b->dev[i].hop_p90_ns = dash_hist_quantile(&w->hop[i], 0.9);
         b->dev[i].hop_p99_ns = dash_hist_quantile(&w->hop[i], 0.99);
     }
     dash_feed_publish(w->feed, false);

@@ -167,39 +167,39 @@ bool dune_recipe_complete(const struct dune_recipe *r)
 
 /* --- the experiment ---------------------------------------------------------------------------------------- */
 
-/* Appends a file; *head keeps the first line of the first one, which the others must repeat and do not repeat here. */
-static int append(struct dune_outfile *o, const char *path, struct dune_buf *head, struct dune_diag *d)
+static int append(struct dune_outfile *o, const char *path, struct dune_diag *d)
 {
     struct dune_map m;
-    size_t skip = 0, len;
     int rc = dune_map_open(&m, path, d);
 
     if (rc)
         return rc;
-    if (head) {
-        const uint8_t *nl = m.len ? memchr(m.data, '\n', m.len) : NULL;
-
-        len = nl ? (size_t)(nl - m.data) + 1 : m.len;
-        if (!head->len) {
-            dune_buf_append(head, m.data, len);
-        } else {
-            skip = len;
-            if (len != head->len || memcmp(head->data, m.data, len) != 0)
-                rc = dune_diag_set_line(d, DUNE_E_INPUT, path, 1, "its columns are not those of the first file");
-        }
-    }
-    if (rc == 0 && m.len > skip)
-        (void)dune_spill_fwrite(m.data + skip, m.len - skip, o->f); /* commit says when it failed */
-    if (rc == 0 && m.len && m.data[m.len - 1] != '\n')
+    if (m.len)
+        (void)dune_spill_fwrite(m.data, m.len, o->f); /* commit says when it failed */
+    if (m.len && m.data[m.len - 1] != '\n')
         (void)fputc('\n', o->f);
     dune_map_close(&m);
+    return 0;
+}
+
+/* The lists of flows as one, with the columns that are needed of each. */
+static int append_lists(const struct dune_recipe *r, struct dune_outfile *o, struct dune_diag *d)
+{
+    const char *const *column = r->kind->columns;
+    size_t n = 0;
+    int rc = 0;
+
+    for (; column[n]; n++)
+        (void)fprintf(o->f, "%s%s", n ? "," : "", column[n]);
+    (void)fputc('\n', o->f);
+    for (size_t i = 0; i < r->label_files.len && rc == 0; i++)
+        rc = recipe_append_columns(o->f, r->label_files.data[i], column, n, d);
     return rc;
 }
 
 static int write_labels(const struct dune_recipe *r, const char *path, struct dune_diag *d)
 {
     struct dune_outfile o = {0};
-    struct dune_buf head = {0};
     int rc = dune_outfile_open(&o, path, d);
 
     if (rc)
@@ -208,9 +208,10 @@ static int write_labels(const struct dune_recipe *r, const char *path, struct du
         (void)fputs("file,label\n", o.f);
         (void)dune_spill_fwrite(r->file_labels.data, r->file_labels.len, o.f);
     }
-    for (size_t i = 0; i < r->label_files.len && rc == 0; i++)
-        rc = append(&o, r->label_files.data[i], r->kind->labels_have_header ? &head : NULL, d);
-    dune_buf_fini(&head);
+    if (r->kind->columns)
+        rc = append_lists(r, &o, d);
+    for (size_t i = 0; !r->kind->columns && i < r->label_files.len && rc == 0; i++)
+        rc = append(&o, r->label_files.data[i], d);
     if (rc == 0)
         return dune_outfile_commit(&o, d);
     dune_outfile_abort(&o);

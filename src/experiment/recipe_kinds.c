@@ -56,6 +56,8 @@ static void look_unsw(struct dune_recipe *r)
 /* --- ToN-IoT: lists of flows, and the captures they were made from ------------------------------------------ */
 
 enum { TON_FILES = 23 };
+static const char *const ton_columns[] = {"ts", "src_ip", "src_port", "dst_ip", "dst_port", "proto", "duration", "label", "type",
+                                          NULL};
 
 static void look_ton(struct dune_recipe *r)
 {
@@ -290,7 +292,7 @@ const struct recipe_kind recipe_kinds[] = {
      .title = "ToN-IoT network data: attacks and normal traffic",
      .source = "https://research.unsw.edu.au/projects/toniot-datasets",
      .remark = "The class is the column type of the flow lists; both directions of a flow have it.",
-     .labels_have_header = true,
+     .columns = ton_columns,
      .look = look_ton},
     {.name = "cic-iot-2023",
      .title = "CIC IoT data set 2023: 33 attacks and benign traffic",

@@ -40,7 +40,11 @@ int dune_run_inputs_write(const struct dune_run_inputs *in, const struct dune_ex
     dune_jsonw_key(&w, "name"), dune_jsonw_str(&w, e->name);
     put_paths(&w, "train", &in->train);
     put_paths(&w, "test", &in->test);
-    dune_jsonw_key(&w, "labels"), put_path(&w, e->labels);
+    dune_jsonw_key(&w, "labels");
+    if (dune_labels_are_ndpi(e->labels))
+        dune_jsonw_str(&w, e->labels);
+    else
+        put_path(&w, e->labels);
     dune_jsonw_key(&w, "captures"), put_path(&w, e->captures);
     dune_jsonw_key(&w, "gateway"), dune_jsonw_str(&w, e->gateway);
     dune_jsonw_key(&w, "label_field"), dune_jsonw_str(&w, e->label_field);

@@ -220,7 +220,8 @@ static void measure(struct lsw *s, uint64_t now)
     }
     dune_port_stats(s->out, &st);
     lost += st.tx_refused;
-    dune_live_ref_set_hop(s->live, dune_live_hist_quantile(&s->hop, 0.5), dune_live_hist_quantile(&s->hop, 0.99), lost);
+    dune_live_ref_set_hop(s->live, dune_live_hist_quantile(&s->hop, 0.5), dune_live_hist_quantile(&s->hop, 0.9),
+                          dune_live_hist_quantile(&s->hop, 0.99), lost);
 }
 
 static void wait_for_work(struct lsw *s, struct dune_bus *bus)

@@ -149,6 +149,7 @@ static void status(const struct dune_live *l, struct dune_live_status *out)
     out->drain_until = s->n_held == 2 ? dune_xdp_drain_until(s->x) : 0;
     dune_xdp_latency(s->x, bin);
     out->hop_p50_ns = dune_xdp_latency_quantile(bin, 0.5);
+    out->hop_p90_ns = dune_xdp_latency_quantile(bin, 0.9);
     out->hop_p99_ns = dune_xdp_latency_quantile(bin, 0.99);
 }
 

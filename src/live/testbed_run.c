@@ -533,6 +533,7 @@ static void fill_result(struct tb *t, struct dune_testbed_result *r)
         if (!dune_controller_report(t->ctl, name, &rep))
             continue;
         r->device[i].hop_p50_ns = rep.hop_p50_ns;
+        r->device[i].hop_p90_ns = rep.hop_p90_ns;
         r->device[i].hop_p99_ns = rep.hop_p99_ns;
         r->device[i].lost = rep.lost;
         r->device[i].counters = rep.counters;

@@ -111,6 +111,16 @@ static void note_key(struct live_traffic *t, const struct dune_flow_key *key, ui
     t->labelled_flows += truth != UINT32_MAX;
 }
 
+/* What nDPI says too rarely was no class when the plan was made, and is none here. */
+static bool counts(const struct dune_testbed_run_cfg *run, uint32_t label)
+{
+    bool known = strcmp(dune_labels_kind(run->labels), "ndpi") != 0;
+
+    for (uint32_t i = 0; i < run->plan->n_classes && !known; i++)
+        known = strcmp(run->plan->cls[i].name, dune_labels_class(run->labels, label)) == 0;
+    return known;
+}
+
 static void add_packet(struct load *l, const struct raw *x, uint32_t n_leaves)
 {
     struct live_traffic *t = l->t;
@@ -127,7 +137,8 @@ static void add_packet(struct load *l, const struct raw *x, uint32_t n_leaves)
     if (dune_packet_parse(&parsed, x->data, x->len, &dune_parser_limits_default, 0) == DUNE_REASON_OK) {
         if (l->run->labels)
             label = dune_labels_lookup(l->run->labels, &ctx, x->data, &parsed, &conflict);
-        p->truth = label == DUNE_LABEL_NONE ? UINT32_MAX : class_of(t, dune_labels_class(l->run->labels, label));
+        p->truth = label == DUNE_LABEL_NONE || !counts(l->run, label) ? UINT32_MAX
+                                                                      : class_of(t, dune_labels_class(l->run->labels, label));
         p->flow = dune_truth_add(t->truth, &parsed, dune_tick(p->at_ns), p->truth);
         p->leaf = dune_crc32(parsed.key.bytes, parsed.key.len) % n_leaves;
         note_key(t, &parsed.key, p->truth);

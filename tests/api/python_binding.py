@@ -74,6 +74,19 @@ def checks(dune, numpy):
     short = c.classify([b"x"], [0])[0]
     yield "a packet that is none", (short["reason"] if numpy else short.reason) != 0
 
+    yield "a model that is not there", raises(dune.Error, "nothing.json", lambda: dune.plan(ds, model="/nothing.json"))
+    yield "soft labels of no model", raises(dune.Error, "--model", lambda: dune.plan(ds, distill="model"))
+    yield "soft labels that are none", raises(dune.Error, "auto, off or model", lambda: dune.plan(ds, distill="yes"))
+    yield "a gateway that is none", raises(dune.Error, "", lambda: dune.Dataset.extract(DATA, LABELS, gateway="here"))
+    if b"ndpi" in subprocess.run([DUNECTL, "version"], stdout=subprocess.PIPE, check=True).stdout:
+        with tempfile.TemporaryDirectory() as work:
+            path = os.path.join(work, "a.pcap")
+            subprocess.run([sys.executable, os.path.join(ROOT, "tests/cli/dpi_traffic.py"), path, "60", "1000"], check=True)
+            told = dune.Dataset.extract(path, "ndpi")
+            yield f"labels from nDPI: {told.classes}", "YouTube" in told.classes and "SSH" not in told.classes
+            yield "rare classes, too", "SSH" in dune.Dataset.extract(path, "ndpi", min_flows=1).classes
+            yield "and scores by them", plan.score(path, "ndpi").flows > 100
+
     yield "an error has code and text", raises(dune.Error, "nothing.json", lambda: dune.Plan.read("/nothing.json"))
     yield "an unknown column", raises(dune.Error, "colour", lambda: plan.classify_rows([[1]], ["colour"]))
     yield "names and columns that differ", raises(ValueError, "2 columns", lambda: plan.classify_rows([[1, 2]], ["a"]))

@@ -120,7 +120,11 @@ def history(d, tmp, st):
     t.ok(abs(runs["runs"][0]["macro"] - st["f1"]["overall"]["macro"]) < 1e-6, "with their scores")
     rid = runs["runs"][0]["id"]
     t.ok(len(d.get(f"/api/history/series?run={rid}")[1]["series"]) >= 1, "their series")
-    kept = d.get(f"/api/history/digests?run={rid}&limit=100000")[1]["digests"]
+    for _ in range(50):  # they are written by a thread of their own
+        kept = d.get(f"/api/history/digests?run={rid}&limit=100000")[1]["digests"]
+        if len(kept) == min(st["flows"], 150):
+            break
+        time.sleep(0.2)
     t.ok(len(kept) == min(st["flows"], 150), "and their flows, up to the limit", len(kept))
     t.ok(d.get("/api/history/tables")[0] == 400, "nothing else")
     lines = [json.loads(x) for x in open(os.path.join(tmp, "flows.jsonl"))]

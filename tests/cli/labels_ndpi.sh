@@ -84,4 +84,30 @@ effort: quick
 Y
 expect 0 "an experiment file" "$D" run e.yaml -o e
 has "unlabelled flows are a class, and scored" e/metrics.json '"rest"'
+
+# Everywhere else that takes labels.
+mkdir -p d/train d/test && cp a.pcap d/train && cp b.pcap d/test
+expect 0 "demo" "$D" demo --data d --labels ndpi --solutions none,jewel --devices 1 -o demo
+has "needs no label file" out '^jewel '
+check "writes its report" test -s demo/report.html
+expect 0 "its run directory knows where labels come from" grep -q '"labels": "ndpi"' demo/run/inputs.json
+if "$D" doctor --json 2>/dev/null | grep -A1 '"dashboard"' | grep -q 'built in'; then
+    "$D" dash demo/run --listen 127.0.0.1:0 --play jewel --pace max --no-history --json >dash.out 2>dash.err &
+    dash=$!
+    wait_for test -s dash.out
+    state() { # what a replay of the dashboard ended with
+        python3 - <<'P'
+import json, sys, urllib.request
+url = json.loads(open("dash.out").readline())["url"]
+st = json.load(urllib.request.urlopen(url + "api/state"))
+want = json.load(open("demo/run/metrics.json"))["solutions"]["jewel"]["flow"]["macro"]
+sys.exit(not (st["state"] == "finished" and abs(st["f1"]["overall"]["macro"] - want) < 2e-6))
+P
+    }
+    check "the dashboard's replay has the scores of metrics.json" wait_for state
+    kill $dash
+    wait $dash 2>/dev/null
+else
+    skip "the dashboard's replay" "this build has no dashboard"
+fi
 tap_done

@@ -28,6 +28,23 @@ has "byte for byte" out '"unknown": 0,'
 expect 0 "the offline replay of the same" "$D" replay "$PLAN" "$T/tr/test" --json --quiet
 check "nothing is left" nothing_left
 
+if "$D" version | grep -q ndpi; then
+    mkdir -p "$T/dpi/train" "$T/dpi/test"
+    python3 "$ROOT/tests/cli/dpi_traffic.py" "$T/dpi/train/a.pcap" 60 1000
+    python3 "$ROOT/tests/cli/dpi_traffic.py" "$T/dpi/test/b.pcap" 20 9000
+    expect 0 "a plan from what nDPI says" "$D" run --train "$T/dpi/train" --test "$T/dpi/test" --labels ndpi --effort quick \
+        -s jewel --devices 1 -o "$T/dpi/run" --quiet
+    expect 0 "on switches, judged by nDPI" "$D" testbed run "$T/row.yaml" --plan "$T/dpi/run/plans/jewel.json" \
+        --pcap "$T/dpi/test" --labels ndpi --pps 2000 --json --quiet
+    check "agrees with it" python3 -c 'import json, sys; sys.exit(not json.load(open(sys.argv[1]))["flow"]["macro"] > 0.9)' \
+        "$T/out"
+else
+    skip "labels from nDPI on switches" "this build has no nDPI"
+fi
+expect 2 "a field of no log" "$D" testbed run "$T/row.yaml" --plan "$PLAN" --pcap "$T/tr/test" --labels "$T/tr/labels.csv" \
+    --label-field service --quiet
+check "nothing is left" nothing_left
+
 expect 0 "a tree, stripped" "$D" testbed run "$T/tree.yaml" --plan "$PLAN" --pcap "$T/tr/test" \
     --labels "$T/tr/labels.csv" --pps 5000 --strip --record "$T/sink.pcap" --json --quiet
 has "every packet arrives, without shim" out '"unknown": 0,'

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A model in ONNX format as a program for exec-npy:. Not run by our tests: ONNX Runtime is not among the tools they use.
+"""A model in ONNX format as a program for exec-npy:, by ONNX Runtime. serve_onnx.mjs is the same for Node.
 
     dunectl analyze "exec-npy:python3 serve_onnx.py model.onnx classes.txt" rows.dset -o W.csv --scores f.csv
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A network of PyTorch as a program for exec-npy:. Not run by our tests: PyTorch is not among the tools they use.
+"""A network of PyTorch as a program for exec-npy:.
 
     dunectl analyze "exec-npy:python3 serve_pytorch.py net.pt classes.txt" rows.dset -o W.csv --scores f.csv
 

@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const { el, svg, text, count, short, share, time, f1, hue, lines, legend } = Draw;
+  const { el, svg, text, count, short, share, time, f1, hue, colour, lines, legend } = Draw;
   const $ = (id) => document.getElementById(id);
   const now = { scene: null, state: null, boot: null, series: null, dirty: false, chartDirty: false, seen: 0, rates: [], metrics: {}, live: {} };
 
@@ -124,7 +124,7 @@
   function className(i) { return now.scene && now.scene.classes[i] !== undefined ? now.scene.classes[i] : "class " + i; }
 
   function deviceCard(d, i) {
-    const bar = el("div", { class: "bar claims", role: "img" }), fillBar = el("div", { class: "bar", "aria-hidden": "true" }, [el("span")]);
+    const bar = el("div", { class: "bar claims", role: "img" }), fillBar = el("div", { class: "bar filled", "aria-hidden": "true" });
     const dd = {}, dl = el("dl");
     for (const [key, name] of [["rate", "packets/s"], ["judged", "judged here"], ["passed", "passed on settled"], ["table", "slots taken"], ["hop", "time p50 / p99"]]) {
       dd[key] = el("dd", { text: "\u2013" });
@@ -145,7 +145,7 @@
     const health = el("span", { class: "health", text: "" }), part = el("span", { class: "share", text: "\u2013" }), word = el("span", { class: "sub", text: " of the flows" });
     const node = el("article", { class: "device", "aria-label": "device " + d.name }, [
       el("div", { class: "head" }, [el("h3", { text: d.name }), health]), el("p", {}, [part, word]), bar, dl, fillBar, subs]);
-    cards[i] = { node, bar, dd, health, part, fill: fillBar.firstChild };
+    cards[i] = { node, bar, dd, health, part, fill: fillBar };
     return node;
   }
 
@@ -196,26 +196,27 @@
   function moving() {
     const g = document.querySelector("#topo svg.links");
     if (!g || still.matches || !now.state || now.state.state !== "running") return;
-    if (now.state.devices.length > 8 && turn % 4) return; /* much to paint */
+    if (now.state.devices.length > 8 && turn % 4 !== 1) return; /* much to paint */
     phase = (phase + 2.82) % 14.1;
     g.style.strokeDashoffset = (-phase).toFixed(2) + "px";
   }
   new ResizeObserver(() => { topoLinks(); now.chartDirty = true; draw(); }).observe($("topo"));
 
   /* --- numbers ----------------------------------------------------------------------------------------------------------- */
+  /* A bar of parts as one background: nothing is laid out when they change. k: class; -1: others, -2: none. */
   function stacked(bar, parts, total) {
-    while (bar.childElementCount > parts.length) bar.lastChild.remove();
-    parts.forEach((p, i) => {
-      let s = bar.children[i];
-      if (!s) { s = el("span"); bar.append(s); }
-      const w = total > 0 ? (100 * p.n / total).toFixed(2) + "%" : "0%";
-      if (s.dataset.w !== w) { s.style.width = w; s.dataset.w = w; }
-      if (s.dataset.k !== String(p.k)) {
-        s.className = "";
-        s.dataset.k = p.k;
-        if (p.k >= 0) hue(s, p.k); else s.classList.add(p.k === -2 ? "none" : "rest");
-      }
+    let at = 0;
+    const stops = parts.filter((p) => p.n > 0 && total > 0).map((p) => {
+      const from = at;
+      at += 100 * p.n / total;
+      return `${p.k >= 0 ? colour(p.k) : p.k === -2 ? "var(--none)" : "var(--accent)"} ${from.toFixed(1)}% ${at.toFixed(1)}%`;
     });
+    const v = stops.length ? `linear-gradient(to right, ${stops.join(", ")}, transparent ${at.toFixed(1)}%)` : "";
+    if (bar.dataset.v !== v) { bar.style.backgroundImage = v; bar.dataset.v = v; }
+  }
+  function filled(bar, part) {
+    const v = (100 * Math.min(1, Math.max(0, part))).toFixed(1) + "% 100%";
+    if (bar.dataset.v !== v) { bar.style.backgroundSize = v; bar.dataset.v = v; }
   }
   function label(node, value) { if (node.getAttribute("aria-label") !== value) node.setAttribute("aria-label", value); }
 
@@ -261,29 +262,31 @@
     text($("collisions-sub"), st.inferable ? `${share(st.collided / st.inferable, 2)} of the packets had no slot` : "packets without a slot");
   }
 
-  /* Of many devices every picture renews some; sentences for screen readers change once a second. */
+  /* Of many devices every other picture renews half; sentences for screen readers change once a second. */
+  const busy = (st) => st.state === "running" && st.devices.length > 8;
   function devices(st, r) {
-    const parts = st.state !== "running" || st.devices.length <= 8 ? 1 : 4;
-    turn = (turn + 1) % 40;
+    const few = st.devices.length <= 8, parts = busy(st) ? 2 : 1, part = (turn >> 1) % 2;
     const all = st.devices.reduce((n, d) => n + d.flows, 0);
     st.devices.forEach((d, i) => {
       const c = cards[i];
-      if (!c || i % parts !== turn % parts) return;
+      if (!c || i % parts !== part % parts) return;
       if (c.node.dataset.state !== d.state) c.node.dataset.state = d.state;
       text(c.health, d.state === "ok" ? "\u25cf ok" : "\u25b2 " + d.state);
       const mine = d.claims.filter((x) => x[0] !== -2).reduce((n, x) => n + x[1], 0);
       text(c.part, all ? share(mine / all) : "\u2013");
       stacked(c.bar, d.claims.map((x) => ({ k: x[0], n: x[1] })), all);
-      if (turn % 8 === i % 8 || st.state !== "running") label(c.bar, d.claims.length ? "flows decided here: " + d.claims.map((x) => `${x[0] >= 0 ? className(x[0]) : x[0] === -1 ? "others" : "no class"} ${x[1]}`).join(", ") : "no flow decided here yet");
-      text(c.dd.rate, st.state === "running" ? short(r.dev[i]) : "\u2013");
-      text(c.dd.judged, short(d.inferred));
-      text(c.dd.passed, short(d.passed + d.rule_hit));
-      text(c.dd.table, d.slots ? `${short(d.slots_used)} (${share(d.slots_used / d.slots, 2)})` : short(d.slots_used));
-      text(c.dd.hop, `${time(d.p50_ns)} / ${time(d.p99_ns)}`);
-      const w = d.slots ? Math.min(100, 100 * d.slots_used / d.slots).toFixed(1) + "%" : "0%";
-      if (c.fill.dataset.w !== w) { c.fill.style.width = w; c.fill.dataset.w = w; }
+      if ((turn >> 2) % 3 === 0 || st.state !== "running") label(c.bar, d.claims.length ? "flows decided here: " + d.claims.map((x) => `${x[0] >= 0 ? className(x[0]) : x[0] === -1 ? "others" : "no class"} ${x[1]}`).join(", ") : "no flow decided here yet");
+      filled(c.fill, d.slots ? d.slots_used / d.slots : 0);
+      if (few) details(c.dd, d, st.state === "running" ? short(r.dev[i]) : "\u2013");
     });
     moving();
+  }
+  function details(dd, d, pps) {
+    text(dd.rate, pps);
+    text(dd.judged, short(d.inferred));
+    text(dd.passed, short(d.passed + d.rule_hit));
+    text(dd.table, d.slots ? `${short(d.slots_used)} (${share(d.slots_used / d.slots, 2)})` : short(d.slots_used));
+    text(dd.hop, `${time(d.p50_ns)} / ${time(d.p99_ns)}`);
   }
 
   const rows = new Map();
@@ -294,15 +297,15 @@
     if (classes.order !== want.join()) {
       classes.order = want.join();
       for (const id of want) if (!rows.has(id)) {
-        const bar = el("div", { class: "bar", "aria-hidden": "true" }, [hue(el("span"), id)]), n = el("b"), f = el("em");
-        rows.set(id, { node: el("div", { class: "class" }, [hue(el("i"), id), el("span", { class: "name", text: className(id), title: className(id) }), bar, n, f]), bar: bar.firstChild, n, f });
+        const bar = hue(el("div", { class: "bar filled", "aria-hidden": "true" }), id), n = el("b"), f = el("em");
+        rows.set(id, { node: el("div", { class: "class" }, [hue(el("i"), id), el("span", { class: "name", text: className(id), title: className(id) }), bar, n, f]), bar, n, f });
       }
       box.replaceChildren(...want.map((id) => rows.get(id).node));
     }
     for (const c of st.classes.slice(0, 48)) {
-      const row = rows.get(c[0]), w = max ? (100 * c[1] / max).toFixed(1) + "%" : "0%";
+      const row = rows.get(c[0]);
       if (!row) continue;
-      if (row.bar.dataset.w !== w) { row.bar.style.width = w; row.bar.dataset.w = w; }
+      filled(row.bar, max ? c[1] / max : 0);
       text(row.n, short(c[1]));
       text(row.f, c[2] === null ? "" : c[2].toFixed(3));
     }
@@ -319,7 +322,7 @@
       resources();
     }
     const body = t.tBodies[0];
-    st.devices.forEach((d, i) => { const c = body.rows[i].cells; text(c[1], time(d.p50_ns)); text(c[2], "\u2013"); text(c[3], time(d.p99_ns)); });
+    st.devices.forEach((d, i) => { const c = body.rows[i].cells; text(c[1], time(d.p50_ns)); text(c[2], time(d.p90_ns)); text(c[3], time(d.p99_ns)); });
     const c = body.rows[body.rows.length - 1].cells, l = st.latency_ns;
     text(c[1], time(l.p50)); text(c[2], time(l.p90)); text(c[3], time(l.p99));
   }
@@ -343,11 +346,18 @@
     const s = now.scene;
     const bits = s ? [s.use_case, s.solution, s.source === "replay" && s.pace ? "replay, " + s.pace : s.source].filter(Boolean) : [];
     text($("what"), bits.length ? bits.join(" \u00b7 ") + (st ? " \u00b7 " + st.state : "") : (s ? s.title : ""));
-    document.title = (st && st.f1 && st.state === "running" ? f1(st.f1.overall.macro) + " " : "") + "DUNE" + (s && s.solution ? " " + s.solution : "");
+    if (!st || st.state !== "running" || turn % 10 === 0) /* a new title is work for the whole browser */
+      document.title = (st && st.f1 && st.state === "running" ? f1(st.f1.overall.macro) + " " : "") + "DUNE" + (s && s.solution ? " " + s.solution : "");
     if (!st) return;
     text($("progress"), [st.state, st.seconds.toFixed(st.state === "running" ? 0 : 1) + " s", st.capture ? "capture " + st.capture : null,
       st.packets_expected ? `${share(st.packets / st.packets_expected, 0)} of the packets` : null, st.lost ? count(st.lost) + " packets lost" : null, st.text].filter(Boolean).join(" \u00b7 "));
   }
+
+  /* What is out of sight is written every two seconds, for those who search the page or have it read to them. */
+  const sight = new Map();
+  const watch = new IntersectionObserver((list) => { for (const e of list) { sight.set(e.target.id, e.isIntersecting); if (e.isIntersecting) draw(); } }, { rootMargin: "200px" });
+  for (const id of ["classes", "hops"]) watch.observe($(id));
+  function due(id, st, every) { return st.state !== "running" || turn % (sight.get(id) ? every : 20) === (sight.get(id) ? 1 : 0); }
 
   /* Asks for one picture when there is something new; a page that nobody sees draws nothing. */
   let asked = false;
@@ -364,12 +374,12 @@
     buttons();
     if (!now.state || $("view-live").hidden) return;
     const st = now.state, r = rate(st);
-    tiles(st, r);
-    devices(st, r);
-    if (st.state !== "running" || turn % 2 === 0) {
-      classes(st);
-      hops(st);
-    }
+    /* With many devices figures and devices take turns: a picture costs what changes in it, and the area around it. */
+    turn = (turn + 1) % 40;
+    if (!busy(st) || turn % 2 === 0) tiles(st, r);
+    if (!busy(st) || turn % 2 === 1) devices(st, r);
+    if (due("classes", st, 4)) classes(st);
+    if (due("hops", st, 4)) hops(st);
     if (now.chartDirty) { now.chartDirty = false; charts(); }
   }
 

@@ -18,10 +18,12 @@ const Draw = (() => {
   const el = (name, attrs, kids) => fill(document.createElement(name), attrs, kids);
   const svg = (name, attrs, kids) => fill(document.createElementNS(NS, name), attrs, kids);
 
-  /* Sets a text only where it changed: most numbers stay between two updates. */
+  /* Sets a text only where it changed: most numbers stay between two updates. The text node stays: a new one would be
+   * styled and laid out anew. */
   function text(node, value) {
-    const v = String(value);
-    if (node && node.textContent !== v) node.textContent = v;
+    const v = String(value), first = node && node.firstChild;
+    if (first && first.nodeType === 3 && first === node.lastChild) { if (first.data !== v) first.data = v; }
+    else if (node && node.textContent !== v) node.textContent = v;
   }
 
   const group = new Intl.NumberFormat("en");
@@ -45,10 +47,13 @@ const Draw = (() => {
 
   /* A hue per class: well apart for the first dozen, the golden angle after that. */
   const HUES = [210, 28, 145, 345, 265, 52, 180, 315, 95, 8, 235, 165];
+  const angle = (i) => i < HUES.length ? HUES[i] : Math.round((i * 137.508) % 360);
+  const shift = (i) => i < HUES.length ? "0%" : ["-8%", "6%", "0%"][i % 3];
+  const colour = (i) => `hsl(${angle(i)} var(--c-s) calc(var(--c-l) + ${shift(i)}))`;
   function hue(node, i) {
     node.classList.add("hue");
-    node.style.setProperty("--h", i < HUES.length ? HUES[i] : Math.round((i * 137.508) % 360));
-    node.style.setProperty("--d", i < HUES.length ? "0%" : ["-8%", "6%", "0%"][i % 3]);
+    node.style.setProperty("--h", angle(i));
+    node.style.setProperty("--d", shift(i));
     return node;
   }
 
@@ -103,5 +108,5 @@ const Draw = (() => {
     items.forEach((it, i) => { text(list.children[i].children[1], it.name); text(list.children[i].children[2], it.value); });
   }
 
-  return { el, svg, text, count, short, share, time, f1, hue, lines, legend };
+  return { el, svg, text, count, short, share, time, f1, hue, colour, lines, legend };
 })();
