@@ -64,6 +64,10 @@ void dune_network_free(struct dune_topology *t);
 /* The devices of a row, for a plan (dune_devices_free). DUNE_E_USAGE: it is no row, or too long. */
 int dune_network_row(const struct dune_topology *t, struct dune_plan_device **out, uint32_t *n,
                      struct dune_diag *d) DUNE_MUST_USE;
+/* What a plan for this network has to be made for: as many devices as the way with the fewest has that are not plain, each
+ * with the least budget there is. Every plan that fits this row fits every way. DUNE_E_INFEASIBLE: a way has none. */
+int dune_network_narrowest(const struct dune_topology *t, struct dune_plan_device **out, uint32_t *n,
+                           struct dune_diag *d) DUNE_MUST_USE;
 /* A generated fat tree: pods of leafs and spines, each spine linked to all super spines, these to the egress spines, these to
  * the egress leafs. hosts: at a leaf. */
 struct dune_fat_tree {

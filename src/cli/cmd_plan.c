@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dunectl plan: the whole planner in one call, data set to plan. */
-#include "cli/cli.h"
+#include "cli/place_report.h"
 #include "cli/model_cli.h"
 
 #include <string.h>
@@ -17,6 +17,9 @@ struct config {
     uint32_t devices, search_rows;
     unsigned distil;
     bool tuned, explain;
+    const char *placement;
+    unsigned objective;
+    struct dune_topology *network; /* of --topology */
 };
 
 static const struct cli_option options[] = {
@@ -26,7 +29,11 @@ static const struct cli_option options[] = {
     {"devices", 'd', CLI_U32, offsetof(struct config, devices), "K", "5", "devices in the chain", false, 1,
      DUNE_MAX_BLOCKS},
     {"topology", 't', CLI_STR, offsetof(struct config, topology), "FILE", NULL,
-     "the devices, each with its own budget and profile, in place of --devices"},
+     "the devices, each with its own budget and profile, or a network of them, in place of --devices"},
+    {"objective", 0, CLI_CHOICE, offsetof(struct config, objective), "devices|resources|latency", "devices",
+     "what the placement on a network minimises"},
+    {"placement", 0, CLI_STR, offsetof(struct config, placement), "FILE", NULL,
+     "write which device of the network holds what, and the bound (JSON)"},
     {"time-limit", 0, CLI_DOUBLE, offsetof(struct config, time_limit), "SECONDS", NULL,
      "stop searching then, and plan with the best so far", false, 0, 1e9},
     {"search-rows", 0, CLI_U32, offsetof(struct config, search_rows), "N", NULL,
@@ -85,8 +92,8 @@ static int fill_job(struct cli_ctx *ctx, const struct config *cfg, struct dune_s
 }
 
 /* Devices from a topology file: budget and profile are those of devices whose entry has none. */
-static int read_devices(const struct config *cfg, struct dune_solution_job *job, struct dune_plan_device **dev,
-                        uint32_t *n, struct dune_diag *d)
+static int read_devices(struct config *cfg, struct dune_solution_job *job, struct dune_plan_device **dev, uint32_t *n,
+                        struct dune_diag *d)
 {
     struct dune_topology *t;
     int rc;
@@ -96,8 +103,10 @@ static int read_devices(const struct config *cfg, struct dune_solution_job *job,
     rc = dune_network_read(&t, cfg->topology, cfg->profile, &job->cfg.budget, d);
     if (rc)
         return rc;
-    rc = dune_network_row(t, dev, n, d);
-    dune_network_free(t);
+    cfg->network = t;
+    rc = t->row ? dune_network_row(t, dev, n, d) : dune_network_narrowest(t, dev, n, d);
+    if (rc == 0 && t->row && cfg->placement)
+        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "--placement is for networks; the plan of a row says it all");
     if (rc == 0 && *n > DUNE_MAX_BLOCKS)
         rc = dune_diag_set(d, DUNE_E_USAGE, cfg->topology, "%u devices: at most %d can be planned for", *n,
                            DUNE_MAX_BLOCKS);
@@ -238,11 +247,34 @@ static int check_options(struct cli_ctx *ctx, const struct config *cfg, const st
         return dune_diag_set(d, DUNE_E_USAGE, NULL,
                              "--pareto and --want-f1 need --solution dune and equal devices, and give no notes: "
                              "plan once more with the devices and leaves they found");
+    if (!cfg->topology && (cfg->placement || cli_given(ctx, "objective")))
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "--objective and --placement need --topology");
     if (cfg->topology && cli_given(ctx, "devices"))
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "either --topology or --devices");
     if (cfg->explain && ctx->json)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "--explain prints text; --choice FILE has it as JSON");
     return 0;
+}
+
+/* Which device holds what; the devices of the plan become positions. */
+static int place_network(struct cli_ctx *ctx, const struct config *cfg, struct dune_plan *p, struct dune_diag *d)
+{
+    struct dune_placement x;
+    struct dune_buf b = {0};
+    int rc = dune_place_plan(p, cfg->network, (enum dune_place_goal)cfg->objective, &x, d);
+
+    if (rc == 0)
+        rc = dune_plan_verify(p, d);
+    if (rc == 0 && cfg->placement) {
+        place_report_json(&b, p, cfg->network, &x, NULL);
+        dune_buf_puts(&b, "\n");
+        rc = dune_file_write(cfg->placement, b.data, b.len, d);
+    }
+    if (rc == 0)
+        cli_note(ctx, "%u of %u devices hold its %u sub-models", x.devices, cfg->network->n, p->n_submodels);
+    dune_buf_fini(&b);
+    dune_placement_fini(&x);
+    return rc;
 }
 
 static int plan(struct cli_ctx *ctx, const struct config *cfg, const struct dune_solution_ops *ops,
@@ -255,6 +287,8 @@ static int plan(struct cli_ctx *ctx, const struct config *cfg, const struct dune
         rc = dune_timeout_parse(cfg->syn_timeout, &result.plan->syn_timeout, d);
     if (rc == 0 && cfg->syn_timeout)
         rc = dune_plan_verify(result.plan, d);
+    if (rc == 0 && cfg->network && !cfg->network->row)
+        rc = place_network(ctx, cfg, result.plan, d);
     if (rc == 0)
         rc = dune_plan_write(result.plan, cfg->out, d);
     if (rc == 0)
@@ -293,6 +327,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     else
         remove(log);
     dune_devices_free(dev, n_dev);
+    dune_network_free(cfg->network);
     dune_dataset_free(ds);
     dune_mem_free(log);
     return rc;

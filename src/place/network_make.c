@@ -213,3 +213,56 @@ struct dune_topology *dune_network_random(uint32_t devices, uint32_t layers, uin
     }
     return finished(t);
 }
+
+/* --- the row that a plan is made for ---------------------------------------------------------------------------------- */
+
+static uint32_t least_limit(uint32_t a, uint32_t b)
+{
+    return a == 0 ? b : b == 0 ? a : DUNE_MIN(a, b);
+}
+
+/* Devices that can hold something on the way with the fewest; *sink: where it ends. */
+static uint32_t shortest_way(const struct dune_topology *t, uint32_t *sink)
+{
+    uint32_t *way = DUNE_NEW_N(uint32_t, t->n), fewest = UINT32_MAX;
+
+    for (uint32_t i = 0; i < t->n; i++) {
+        uint32_t v = t->order[i], before = t->prev_at[v] == t->prev_at[v + 1] ? 0 : UINT32_MAX;
+
+        for (uint32_t e = t->prev_at[v]; e < t->prev_at[v + 1]; e++)
+            before = DUNE_MIN(before, way[t->prev[e]]);
+        way[v] = before + !t->dev[v].plain;
+        if (place_is_sink(t, v) && way[v] < fewest) {
+            fewest = way[v];
+            *sink = v;
+        }
+    }
+    dune_mem_free(way);
+    return fewest;
+}
+
+int dune_network_narrowest(const struct dune_topology *t, struct dune_plan_device **out, uint32_t *n, struct dune_diag *d)
+{
+    struct dune_budget least = {0, 0};
+    const char *profile = NULL;
+    uint32_t sink = 0, devices = shortest_way(t, &sink);
+
+    *out = NULL;
+    *n = 0;
+    if (devices == 0)
+        return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "a way to %.64s has plain devices only: nothing can be placed on it",
+                             t->dev[sink].name);
+    for (uint32_t v = 0; v < t->n; v++) {
+        if (t->dev[v].plain)
+            continue;
+        profile = profile ? profile : t->dev[v].profile;
+        least.leaves_sum = least_limit(least.leaves_sum, t->dev[v].budget.leaves_sum);
+        least.features_distinct = least_limit(least.features_distinct, t->dev[v].budget.features_distinct);
+    }
+    *n = DUNE_MIN(devices, (uint32_t)DUNE_MAX_DEVICES);
+    *out = DUNE_NEW_N(struct dune_plan_device, *n);
+    for (uint32_t i = 0; i < *n; i++)
+        (*out)[i] = (struct dune_plan_device){.name = dune_mem_printf("p%u", i + 1), .profile = dune_mem_strdup(profile),
+                                              .budget = least};
+    return 0;
+}

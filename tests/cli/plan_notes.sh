@@ -40,6 +40,11 @@ Y
 expect 0 "devices that differ" "$D" plan rows.dset --topology row.yaml --effort quick -o row.json
 expect 0 "their plan is one" "$D" verify row.json
 has "with their names" row.json '"name": "switch"'
+printf 'fat_tree: {pods: 2, leafs: 2}\nlayers: {leaf: {budget: "leaves_sum=8,features_distinct=2"}, super_spine: {plain: true}}\n' >fat.yaml
+expect 0 "a network" "$D" plan rows.dset --topology fat.yaml -b leaves_sum=20,features_distinct=4 --effort quick --placement where.json -o net.json
+has "every way of it meets the plan" where.json '"network_devices": [0-9]+,'
+check "leafs and others hold sub-models that fit them" sh -c "grep -q '\"optimal\": true' where.json"
+expect 0 "its plan is one" "$D" verify net.json
 expect 2 "--topology and --devices" "$D" plan rows.dset --topology row.yaml -d 2 -o x.json
 expect 2 "--topology of a baseline" "$D" plan rows.dset --topology row.yaml --solution jewel -o x.json
 expect 0 "no time at all" "$D" plan rows.dset -b $B -d 3 --time-limit 0.001 --effort quick -o late.json

@@ -162,7 +162,7 @@ struct world {
     struct dune_trace trace[DEVICES];
     size_t cap[DEVICES];
     struct dune_plan *plan[UPDATES + 2];
-    uint64_t drain[UPDATES + 2]; /* up to when flows may keep the generation before this one */
+    uint64_t drain[UPDATES + 3]; /* up to when flows may keep the generation before this one */
 };
 
 static void keep(void *ctx, const struct dune_live_record *r)
@@ -240,10 +240,12 @@ static uint32_t check_generations(const struct world *w)
 
         assert_int_not_equal(r->fate, DUNE_FATE_GENERATION_MISSING);
         if (last[flow].generation && r->tick - last[flow].tick <= timeout_ticks) {
+            uint64_t deadline = w->drain[last[flow].generation + 1]; /* set when the next one was stamped */
+
             kept += r->generation == last[flow].generation;
-            if (r->generation != last[flow].generation && r->tick <= w->drain[r->generation])
+            if (r->generation != last[flow].generation && r->tick <= deadline)
                 fail_msg("flow %u: generation %u after %u, %llu ticks before the deadline", flow, r->generation,
-                         last[flow].generation, (unsigned long long)(w->drain[r->generation] - r->tick));
+                         last[flow].generation, (unsigned long long)(deadline - r->tick));
         }
         last[flow].tick = r->tick;
         last[flow].generation = holds ? r->generation : 0;

@@ -384,6 +384,17 @@ static void files(void **state)
     assert_true(t->dev[2].plain && !t->dev[3].plain && t->dev[0].hosts == 3);
     assert_int_equal(dune_network_row(t, &dev, &n, NULL), DUNE_E_USAGE);
     dune_network_free(t);
+    /* two ways, of three and of two devices that hold something; the least budget of any */
+    read_net(&t, "devices: [{name: a, budget: {leaves_sum: 9}}, {name: b}, {name: w, plain: true}, "
+                 "{name: c, budget: {leaves_sum: 7, features_distinct: 3}}]\nlinks: [[a, b], [a, w], [b, c], [w, c]]\n");
+    assert_int_equal(dune_network_narrowest(t, &dev, &n, NULL), 0);
+    assert_int_equal(n, 2);
+    assert_true(dev[0].budget.leaves_sum == 7 && dev[1].budget.features_distinct == 3);
+    dune_devices_free(dev, n);
+    dune_network_free(t);
+    read_net(&t, "devices: [{name: a}, {name: w, plain: true}]\nlinks: []\n");
+    assert_int_equal(dune_network_narrowest(t, &dev, &n, NULL), DUNE_E_INFEASIBLE);
+    dune_network_free(t);
 }
 
 int main(void)
