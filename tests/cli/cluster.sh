@@ -65,7 +65,8 @@ timeout 60 $M "$D" plan "$R" --time-limit 5 -o "$T/x.json" >"$T/out" 2>"$T/err"
 has "no limit of time" err 'cannot agree on a limit of time'
 
 # One process dies: the job ends with an error, what was tried is kept, and one process goes on from there.
-timeout 120 $M "$D" plan "$R" --budget tiny --devices 2 --effort full -q -o "$T/lost.json" >"$T/out" 2>"$T/err" &
+"$D" plan "$R" --budget tiny --devices 2 -q -o "$T/whole.json" >/dev/null 2>&1
+timeout 120 $M "$D" plan "$R" --budget tiny --devices 2 -q -o "$T/lost.json" >"$T/out" 2>"$T/err" &
 job=$!
 i=0
 while [ "$(wc -l 2>/dev/null <"$T/lost.json.search" || echo 0)" -lt 5 ] && [ $i -lt 300 ]; do sleep 0.1; i=$((i + 1)); done
@@ -78,4 +79,7 @@ check "a lost process ends the job" [ $? != 0 ]
 has "with a clear error" err 'exited on signal 9'
 check "nothing half is left" test ! -e "$T/lost.json"
 check "what was tried is kept" [ "$(wc -l <"$T/lost.json.search")" -ge 5 ]
+check "one process goes on from there" "$D" plan "$R" --budget tiny --devices 2 -q -o "$T/lost.json"
+check "to the same bytes" cmp "$T/whole.json" "$T/lost.json"
+check "and nothing is left of the search" test ! -e "$T/lost.json.search"
 tap_done
