@@ -68,8 +68,9 @@ static void take_report(struct dune_controller *c, struct ctl_device *dev, const
         dev->at_update_boot = m->report.boot;
         dev->second = m->report;
         dev->second_ns = c->now_ns;
-    } else if (dev->reported && m->report.tick < dev->report.tick) {
-        return; /* overtaken by a later one */
+    } else if (dev->reported && m->report.tick < dev->report.tick &&
+               dev->report.tick - m->report.tick < dune_tick(c->cfg.lost_ns)) {
+        return; /* overtaken by a later one; much older means that a clock was set back */
     }
     if (!dev->reported || dev->lost)
         dune_ctl_note(c, "device %s is there", dev->name);
@@ -167,6 +168,7 @@ static void check_devices(struct dune_controller *c)
     for (uint32_t i = 0; i < c->n_devices; i++) {
         struct ctl_device *dev = &c->device[i];
 
+        dev->heard_ns = DUNE_MIN(dev->heard_ns, c->now_ns); /* the clock may be set back */
         if (dev->reported && !dev->lost && c->now_ns > dev->heard_ns + c->cfg.lost_ns) {
             dev->lost = true;
             c->stats.alarms++;

@@ -262,6 +262,7 @@ void dune_ctl_drift_step(struct dune_controller *c)
 
     if (x->generation != c->base.generation)
         begin(c);
+    x->begin_ns = DUNE_MIN(x->begin_ns, c->now_ns); /* the clock may be set back */
     if (!x->profile || c->now_ns < x->begin_ns + c->cfg.drift_window_ns)
         return;
     if (dune_drift_answers(&x->seen) * 4 < x->profile->fold_answers)

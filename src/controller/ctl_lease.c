@@ -12,6 +12,10 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+/* A lease that ends later than so many of ours was given before a clock was set back. Taking it is safe: its owner
+ * notices when it renews, and devices obey the higher epoch. */
+enum { LEASE_LONGEST = 10 };
+
 /* --- lease --------------------------------------------------------------------------------------------- */
 
 struct lease {
@@ -80,7 +84,8 @@ static void acquire(struct dune_controller *c)
             dune_ctl_note(c, "the lease cannot be read: %s", d.msg);
         return;
     }
-    if (c->lease_revision && l.until > c->now_ns && strcmp(l.owner, c->owner) != 0)
+    if (c->lease_revision && l.until > c->now_ns && l.until - c->now_ns < LEASE_LONGEST * c->cfg.lease_ns &&
+        strcmp(l.owner, c->owner) != 0)
         return; /* somebody else's */
     rc = write_lease(c, l.epoch + 1, c->now_ns + c->cfg.lease_ns, &d);
     if (rc) {
@@ -120,6 +125,8 @@ void dune_ctl_lease_step(struct dune_controller *c)
     uint64_t pause = c->cfg.lease_ns / (c->leader ? 3 : 8);
     struct dune_diag d = {0};
 
+    if (c->leader && c->lease_until > c->now_ns + c->cfg.lease_ns) /* the clock was set back */
+        c->lease_until = c->now_ns + c->cfg.lease_ns;
     if (c->leader && c->now_ns >= c->lease_until)
         step_down(c, "it could not be renewed in time");
     if (c->lease_tried_ns == 0 || c->now_ns - c->lease_tried_ns >= pause) {

@@ -129,6 +129,41 @@ static void test_old_commands(void **state)
     (void)state;
 }
 
+/* Clocks of all devices and of the controller are set, forwards and back, also while an update is under way. */
+static void test_clock_jumps(void **state)
+{
+    static const int64_t jump_s[] = {3600, -3600, -5, 86400, -40000, 10, -1};
+    struct world *w = world_new(31);
+    struct dune_diag d = {0};
+
+    world_begin(w);
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(jump_s); i++) {
+        w->now_ns += (uint64_t)(jump_s[i] * 1000000000);
+        for (int k = 0; k < 800; k++) /* four seconds */
+            world_step(w, 5000000);
+        assert_true(world_stats(w).leader);
+        assert_int_equal(world_stats(w).n_lost, 0);
+        memset(&d, 0, sizeof(d));
+        assert_ok(world_apply(w, world_plan(2 + i % 2), DUNE_CTL_SHARE, &d), d);
+        if (jump_s[i] > 0) { /* in the middle of it */
+            world_wait(w, DUNE_PHASE_DRAINING);
+            w->now_ns += (uint64_t)jump_s[i] * 1000000000;
+        }
+        world_wait(w, DUNE_PHASE_STEADY);
+    }
+    /* A lease that was given before the clock was set back does not keep the next controller waiting for an hour. */
+    world_kill_controller(w);
+    w->now_ns -= UINT64_C(3600000000000);
+    w->cfg.owner = "another";
+    world_start_controller(w);
+    for (int k = 0; k < 800; k++)
+        world_step(w, 5000000);
+    assert_true(world_stats(w).leader);
+    assert_int_equal(world_stats(w).n_lost, 0);
+    world_free(w);
+    (void)state;
+}
+
 static void test_agent_killed(void **state)
 {
     struct world *w = world_new(24);
@@ -521,6 +556,7 @@ int main(void)
         cmocka_unit_test(test_controller_killed),
         cmocka_unit_test(test_two_controllers),
         cmocka_unit_test(test_old_commands),
+        cmocka_unit_test(test_clock_jumps),
         cmocka_unit_test(test_agent_killed),
         cmocka_unit_test(test_rules_come_back),
         cmocka_unit_test(test_bus_down),
