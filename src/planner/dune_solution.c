@@ -418,11 +418,11 @@ static int refine_blocks(struct dune_search *s, struct dune_variants *v, struct 
     if (rc == 0 && score > before)
         rc = dune_variants_add(s, v, "settings by block", &spec, score, d);
     if (rc == 0)
+        rc = dune_variants_add_distilled(s, v, d);
+    if (rc == 0)
         rc = dune_variants_add_shrunk(s, v, d);
     if (rc == 0)
         rc = add_homes(s, v, d);
-    if (rc == 0)
-        rc = dune_variants_add_distilled(s, v, d);
     s->max_work = limit;
     return rc;
 }
@@ -539,6 +539,37 @@ static int finish(struct dune_search *s, const struct dune_solution_job *job, co
     return dune_plan_verify(out->plan, d);
 }
 
+/* One device, then what several make of it. */
+static int judge_all(struct dune_search *s, struct dune_choice *c, struct dune_variants *found, struct dune_diag *d)
+{
+    int rc;
+
+    s->n_candidates = 0;
+    memset(c, 0, sizeof(*c));
+    rc = dune_choice_start(s, c, &found[0], d);
+    if (rc == 0 && found[1].n)
+        rc = dune_choice_challenge(s, c, "blocks", &found[1], NULL, d);
+    if (rc == 0 && found[2].n)
+        rc = dune_choice_challenge(s, c, "votes", &found[2],
+                                   s->votes ? NULL : "only the engine carries votes: scored for comparison", d);
+    return rc;
+}
+
+/* One device it is: then that is worth as many evaluations again, so that a tuned baseline, which gets as many as the
+ * planner spent, finds nothing better. What was found before stays a variant. */
+static int search_on(struct dune_search *s, const struct dune_choice *c, struct dune_variants *one, struct dune_diag *d)
+{
+    int rc = dune_search_change_folds(s, 0, d);
+
+    s->max_evaluations = 2 * dune_search_evaluations(s);
+    if (rc == 0)
+        rc = dune_plan_one(s, &dune_monolith_any, s->candidates, true, one, d);
+    if (rc == 0)
+        rc = dune_variants_add(s, one, "first search", &c->one, -1, d);
+    s->max_evaluations = 0;
+    return rc;
+}
+
 /* Single devices, blocks and votes are all found on the same folds; then the judges see them. */
 static int choose_chain(struct dune_search *s, const struct dune_solution_job *job, struct dune_choice *c,
                         struct dune_diag *d)
@@ -557,12 +588,12 @@ static int choose_chain(struct dune_search *s, const struct dune_solution_job *j
     if (rc == 0 && several && !dune_search_late(s))
         rc = dune_plan_votes(s, job, &found[2], d);
     if (rc == 0)
-        rc = dune_choice_start(s, c, &found[0], d);
-    if (rc == 0 && found[1].n)
-        rc = dune_choice_challenge(s, c, "blocks", &found[1], NULL, d);
-    if (rc == 0 && found[2].n)
-        rc = dune_choice_challenge(s, c, "votes", &found[2],
-                                   s->votes ? NULL : "only the engine carries votes: scored for comparison", d);
+        rc = judge_all(s, c, found, d);
+    if (rc == 0 && c->spec.n_blocks == 1 && !s->until_ns && s->cfg->distil != DUNE_DISTIL_MODEL) {
+        rc = search_on(s, c, &found[0], d);
+        if (rc == 0)
+            rc = judge_all(s, c, found, d);
+    }
     dune_mem_free(found);
     return rc;
 }

@@ -107,15 +107,14 @@ static void set_distil(struct dune_fit_cfg *c, double share)
     c->distil = share;
 }
 
-/* Those of our own forest are worth their time only where there is plenty of it (docs/planner.md). */
 int dune_variants_add_distilled(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
 {
-    static const double own[] = {0.25, 0.5}, of_model[] = {0.5, 1};
+    static const double share[] = {0.5, 1};
     bool always = s->cfg->distil == DUNE_DISTIL_MODEL;
 
-    if (s->cfg->distil == DUNE_DISTIL_OFF || (!s->advice && s->cfg->effort == DUNE_EFFORT_QUICK))
+    if (s->cfg->distil == DUNE_DISTIL_OFF)
         return 0;
-    return add_with(s, v, s->advice ? "soft labels of the model" : "soft labels", set_distil, s->advice ? of_model : own, 2,
+    return add_with(s, v, s->advice ? "soft labels of the model" : "soft labels", set_distil, share, DUNE_ARRAY_LEN(share),
                     always, d);
 }
 

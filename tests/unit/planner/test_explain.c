@@ -119,6 +119,7 @@ static void test_does_not_pay(void **state)
     verdict = json_string_value(at(at(root, "distribution"), "verdict"));
     assert_int_equal(r.plan->n_submodels, 1);
     assert_non_null(strstr(verdict, "distribution does not pay here"));
+    assert_non_null(strstr(r.notes, "\"first search\"")); /* the single device was worth a second one */
     check_blocks(&r, root);
     json_decref(root);
     dune_solution_result_fini(&r);
