@@ -78,9 +78,9 @@ static int read_tree(struct dune_testbed_cfg *cfg, const char *file, const struc
 
         while (k < DUNE_ARRAY_LEN(want) && strcmp(want[k].key, v->item[i]->key) != 0)
             k++;
-        if (k == DUNE_ARRAY_LEN(want) || !number(v->item[i], DUNE_TESTBED_DEVICES, &n))
+        if (k == DUNE_ARRAY_LEN(want) || !number(v->item[i], DUNE_SWITCH_PORTS, &n))
             return BAD(v->item[i], "fat_tree has pods, leafs, spines, super_spines, egress_leafs and egress_spines, each of 1 "
-                       "to %d", DUNE_TESTBED_DEVICES);
+                       "to %d", DUNE_SWITCH_PORTS); /* each is the number of ports of some switch */
         *want[k].out = (uint32_t)n;
     }
     cfg->n_levels = DUNE_TREE_LAYERS;

@@ -97,6 +97,8 @@ check "nothing is left of the fat tree" nothing_left
 printf 'fat_tree: {pods: 9, leafs: 9}\n' >"$T/bad.yaml"
 expect 3 "a fat tree that is too large" "$D" testbed up "$T/bad.yaml"
 has "says so" err 'bad.yaml:1: .* a testbed has up to 40'
+printf 'fat_tree: {super_spines: 33}\n' >"$T/bad.yaml"
+expect 3 "more links than a switch has ports" "$D" testbed up "$T/bad.yaml"
 expect 2 "a route to nowhere" "$D" switch s1 --in edge:lo --out chain:x --out chain:y --route 2
 has "is named" err '\-\-route needs for each of 1 --in a number of 0 to 1, not "2"'
 

@@ -29,7 +29,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     kind = data[0] % 5;
     data++, len--;
     if (kind == 4) {
-        if (dune_testbed_parse(&tb, "fuzz", (const char *)data, len, &d) == 0 &&
+        int rc = dune_testbed_parse(&tb, "fuzz", (const char *)data, len, &d);
+
+        if (rc == 0 && (tb.tree.pods * tb.tree.spines > DUNE_SWITCH_PORTS || tb.tree.super_spines > DUNE_SWITCH_PORTS ||
+                        tb.tree.leafs > DUNE_SWITCH_PORTS || tb.tree.egress_spines > DUNE_SWITCH_PORTS ||
+                        tb.tree.egress_leafs > DUNE_SWITCH_PORTS))
+            abort();
+        if (rc == 0 &&
             (tb.n_levels < 1 || tb.n_levels > DUNE_TESTBED_LEVELS || !dune_ctl_name_ok(tb.name)))
             abort();
         return 0;
