@@ -74,10 +74,10 @@ static const struct compiled {
     bool loose, ipv6;
     uint32_t stages, sram, tcam;
 } compiled[] = {
-    {"tofino1", 65536, 1, 1, 1, 129, false, false, 12, 249, 26},
+    {"tofino1", 65536, 1, 1, 1, 129, false, false, 12, 250, 27},
     {"tofino1", 32768, 1, 1, 1, 129, false, true, 12, 187, 32},
     {"tofino1", 16384, 2, 1, 1, 129, false, false, 12, 174, 30},
-    {"tofino2", 65536, 1, 1, 1, 129, false, true, 14, 286, 33},
+    {"tofino2", 65536, 1, 1, 1, 129, false, true, 15, 289, 33},
     {"tofino2", 32768, 2, 1, 1, 129, false, true, 14, 289, 35},
     {"tofino2", 65536, 1, 1, 3, 41, false, false, 18, 270, 35},
     {"tofino1", 32768, 1, 1, 1, 129, false, false, 12, 0, 0},
