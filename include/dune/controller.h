@@ -34,7 +34,7 @@ struct dune_controller_cfg { /* zero: the default */
     bool no_rules;               /* digests are counted and nothing else */
     bool feed;                   /* publish what flows are on DUNE_FEED_SUBJECT (dune/feed.h) */
     bool rules_everywhere;       /* rules also behind the first devices */
-    uint32_t rule_rate, rule_burst; /* rules per second; 20000, 4096 */
+    uint32_t rule_rate, rule_burst; /* rules per second; 20000, half a second of them */
     bool no_auto_rollback;
     uint32_t coverage_drop;      /* rolls back: share of claimed flows lower by so many 1/1000; 100 */
     uint32_t min_flows;          /* digests of either generation before coverage is compared; 200 */

@@ -237,7 +237,7 @@ static void set_defaults(struct dune_controller_cfg *cfg)
     DEFAULT(resend_ns, 300000000u);
     DEFAULT(grace_ns, 100000000u);
     DEFAULT(rule_rate, 20000);
-    DEFAULT(rule_burst, 4096);
+    DEFAULT(rule_burst, DUNE_MAX(4096u, cfg->rule_rate / 2)); /* what came while one step was busy */
     DEFAULT(coverage_drop, 100);
     DEFAULT(min_flows, 200);
     DEFAULT(error_share, 10);
