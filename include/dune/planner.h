@@ -37,11 +37,11 @@ struct dune_chain_spec {
 
 enum dune_effort { DUNE_EFFORT_QUICK, DUNE_EFFORT_DEFAULT, DUNE_EFFORT_FULL };
 
-/* Soft labels, from the unconstrained model where one is given, else from a forest of our own. */
+/* Soft labels. */
 enum dune_distil {
-    DUNE_DISTIL_AUTO,  /* a candidate of the last steps, taken where the folds say so */
+    DUNE_DISTIL_AUTO,  /* of forests of our own, a candidate of the last steps, taken where the folds say so */
     DUNE_DISTIL_OFF,   /* labels as they are */
-    DUNE_DISTIL_MODEL  /* always, and from the model */
+    DUNE_DISTIL_MODEL  /* of the unconstrained model, for the chain that was chosen without */
 };
 int dune_distil_find(const char *name); /* "auto", "off", "model"; -1: unknown */
 
@@ -60,7 +60,7 @@ struct dune_planner_cfg {
     double want_precision; /* min_confidence per class is set to reach it on folds; 0: none is set */
     bool open_world;       /* the notes also have false claims on classes that were left out */
     const char *model;     /* unconstrained model: a spec of dune/model.h, or xgboost, which is trained; NULL: ours.
-                              dune-paper: W and f; dune: a partition to start from and soft labels */
+                              dune-paper: W and f; dune: a partition to start from, and soft labels if distil says so */
     enum dune_distil distil;
     const char *background;/* class of unlabelled traffic, left out in the notes in any case; or NULL */
 };

@@ -45,7 +45,7 @@ static const struct cli_option options[] = {
     {"features", 'f', CLI_STR, offsetof(struct config, features), "SET", "all",
      "candidate features: a set, names, or both"},
     {"model", 0, CLI_STR, offsetof(struct config, model), "MODEL", NULL,
-     "unconstrained model: dune tries its partition and its soft labels, dune-paper takes its W and f"},
+     "unconstrained model: dune tries the partition by its W and f (see --distill), dune-paper takes it"},
     CLI_DISTIL(offsetof(struct config, distil)),
     {"explain", 0, CLI_FLAG, offsetof(struct config, explain), NULL, NULL,
      "print why these blocks, features and devices (solution dune)"},

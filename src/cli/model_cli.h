@@ -29,7 +29,7 @@ struct cli_model_config {
 /* In the order of enum dune_distil. */
 #define CLI_DISTIL(at)                                                                            \
     {"distill", 0, CLI_CHOICE, at, "auto|off|model", "auto",                                      \
-     "soft labels in dune: a candidate (of --model, else of a forest of ours), never, or always of --model"}
+     "soft labels in dune: of forests of ours where the folds say so, never, or of --model"}
 
 #define CLI_MODEL_HELP                                                                            \
     "MODEL is a file (a forest, XGBoost's JSON, trees of scikit-learn), exec:COMMAND (a program\n"  \

@@ -175,51 +175,22 @@ static int open_tree(struct reader *r, const json_t *t, size_t i)
     return 0;
 }
 
-static int child(struct reader *r, const json_t *list, size_t v, int64_t *out)
+/* The number of a leaf stands where others have their condition. */
+static int read_leaf(struct reader *r, size_t v, struct boost_node *node)
 {
-    const json_t *c = json_array_get(list, v);
+    const json_t *t = json_array_get(r->condition, v);
 
-    *out = json_is_integer(c) ? json_integer_value(c) : -2;
-    if (*out == -1 || (*out > 0 && (uint64_t)*out < r->n))
-        return 0;
-    return BAD(r, "node %zu has a child that is no node", v);
-}
-
-/* Follows splits that decide nothing; *v becomes a leaf or a split with a threshold. */
-static int settle(struct reader *r, size_t *v, int64_t kid[2], struct boost_node *node)
-{
-    for (;;) {
-        const json_t *f = json_array_get(r->index, *v), *t = json_array_get(r->condition, *v);
-        int rc = child(r, r->left, *v, &kid[0]);
-
-        if (rc == 0)
-            rc = child(r, r->right, *v, &kid[1]);
-        if (rc)
-            return rc;
-        if (r->seen[*v]++)
-            return BAD(r, "node %zu is a child of two nodes", *v);
-        if ((kid[0] < 0) != (kid[1] < 0))
-            return BAD(r, "node %zu has one child", *v);
-        if (!json_is_number(t) || !isfinite((float)json_number_value(t)))
-            return BAD(r, "node %zu: the condition is no number", *v);
-        node->feat = -1;
-        node->value = (float)json_number_value(t);
-        if (kid[0] < 0)
-            return 0;
-        if (!json_is_integer(f) || json_integer_value(f) < 0 || json_integer_value(f) >= r->m->n_feats)
-            return BAD(r, "node %zu: no feature from 0 to %u", *v, r->m->n_feats - 1);
-        node->feat = (int32_t)json_integer_value(f);
-        if (!dune_model_threshold(r->m->feat[node->feat], (double)node->value, true, &node->threshold))
-            *v = (size_t)kid[1];
-        else if (node->threshold == dune_feature_max(r->m->feat[node->feat]))
-            *v = (size_t)kid[0];
-        else
-            return 0;
-    }
+    node->value = (float)json_number_value(t);
+    if (!json_is_number(t) || !isfinite(node->value))
+        return BAD(r, "node %zu: the condition is no number", v);
+    return 0;
 }
 
 static int read_nodes(struct reader *r, struct boost_tree *t, size_t *at)
 {
+    const struct tree_walk walk = {.name = r->m->name, .place = r->place, .d = r->d, .left = r->left, .right = r->right,
+                                   .feature = r->index, .threshold = r->condition, .n = r->n, .seen = r->seen,
+                                   .feat = r->m->feat, .n_feats = r->m->n_feats, .single = true};
     int rc = 0;
 
     t->n_nodes = 1;
@@ -227,7 +198,9 @@ static int read_nodes(struct reader *r, struct boost_tree *t, size_t *at)
         struct boost_node *node = &t->node[v];
         int64_t kid[2];
 
-        rc = settle(r, &at[v], kid, node);
+        rc = tree_walk_settle(&walk, &at[v], kid, &node->feat, &node->threshold);
+        if (rc == 0 && node->feat < 0)
+            rc = read_leaf(r, at[v], node);
         if (rc || node->feat < 0)
             continue;
         if (t->n_nodes + 2 > r->n)

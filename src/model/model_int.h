@@ -7,6 +7,7 @@
  *   model_advice.c   what the planners ask for
  *   model_units.c    values and thresholds of other programs
  *   sklearn_json.c   scikit-learn's trees -> a forest of ours
+ *   tree_walk.c      the way down the trees of both
  *   boost_json.c     XGBoost's JSON, and the margins of its trees
  *   boost_tree.c     boosted trees as one tree
  *   xgb_lib.c        libxgboost: training and contributions; xgb_absent.c in builds without it
@@ -21,6 +22,20 @@
 #include "dune/model.h"
 
 struct json_t;
+
+/* --- tree_walk.c ---------------------------------------------------------------------------------------- */
+struct tree_walk { /* one tree of a file, and where to complain */
+    const char *name, *place;
+    struct dune_diag *d;
+    const struct json_t *left, *right, *feature, *threshold; /* [n] */
+    size_t n;
+    uint8_t *seen; /* [n] zeros at first: no node is a child of two */
+    const uint8_t *feat; /* [n_feats] columns */
+    uint32_t n_feats;
+    bool single; /* XGBoost: left is x < t in 32-bit floats; else x <= t */
+};
+/* Follows splits that decide nothing; *v becomes a leaf (*feat -1) or a split with a threshold. */
+int tree_walk_settle(const struct tree_walk *w, size_t *v, int64_t kid[2], int32_t *feat, uint32_t *threshold);
 
 /* --- boost_json.c ------------------------------------------------------------------------------------- */
 struct boost_node {

@@ -92,51 +92,6 @@ static int open_tree(struct reader *r, const json_t *t, size_t i)
     return 0;
 }
 
-/* Child k of node v, checked; -1: v is a leaf. */
-static int child(struct reader *r, const json_t *list, size_t v, int64_t *out)
-{
-    const json_t *c = json_array_get(list, v);
-
-    *out = json_is_integer(c) ? json_integer_value(c) : -2;
-    if (*out == -1)
-        return 0;
-    if (*out < 1 || (uint64_t)*out >= r->n)
-        return BAD(r, "node %zu has a child that is no node", v);
-    return 0;
-}
-
-/* Follows splits that decide nothing; v becomes a leaf or a split with a threshold. */
-static int settle(struct reader *r, size_t *v, int64_t kid[2], int32_t *feat, uint32_t *threshold)
-{
-    for (;;) {
-        const json_t *f = json_array_get(r->feature, *v), *t = json_array_get(r->threshold, *v);
-        int rc = child(r, r->left, *v, &kid[0]);
-
-        if (rc == 0)
-            rc = child(r, r->right, *v, &kid[1]);
-        if (rc)
-            return rc;
-        if (r->seen[*v]++)
-            return BAD(r, "node %zu is a child of two nodes", *v);
-        if ((kid[0] < 0) != (kid[1] < 0))
-            return BAD(r, "node %zu has one child", *v);
-        *feat = -1;
-        if (kid[0] < 0)
-            return 0;
-        if (!json_is_integer(f) || json_integer_value(f) < 0 || json_integer_value(f) >= r->f->n_feats)
-            return BAD(r, "node %zu: feature is no number from 0 to %u", *v, r->f->n_feats - 1);
-        if (!json_is_number(t) || !isfinite(json_number_value(t)))
-            return BAD(r, "node %zu: threshold is no number", *v);
-        *feat = (int32_t)json_integer_value(f);
-        if (!dune_model_threshold(r->f->feat[*feat], json_number_value(t), false, threshold))
-            *v = (size_t)kid[1];
-        else if (*threshold == dune_feature_max(r->f->feat[*feat]))
-            *v = (size_t)kid[0];
-        else
-            return 0;
-    }
-}
-
 static int read_leaf(struct reader *r, size_t v, uint64_t *hist, double *sum)
 {
     const json_t *list = json_array_get(r->value, v);
@@ -172,6 +127,9 @@ static void add_up(struct dune_tree *t, uint32_t n_classes)
 /* Level by level: at[i] is the node of the file that becomes node i. */
 static int grow(struct reader *r, struct dune_tree *t, size_t *at)
 {
+    const struct tree_walk walk = {.name = r->name, .place = r->place, .d = r->d, .left = r->left, .right = r->right,
+                                   .feature = r->feature, .threshold = r->threshold, .n = r->n, .seen = r->seen,
+                                   .feat = r->f->feat, .n_feats = r->f->n_feats};
     uint32_t n = 1;
     double sum = 0;
     int rc = 0;
@@ -181,7 +139,7 @@ static int grow(struct reader *r, struct dune_tree *t, size_t *at)
         struct dune_node *node = &t->node[v];
         int64_t kid[2];
 
-        rc = settle(r, &at[v], kid, &node->feat, &node->threshold);
+        rc = tree_walk_settle(&walk, &at[v], kid, &node->feat, &node->threshold);
         if (rc == 0 && node->feat < 0) {
             node->threshold = 0;
             rc = read_leaf(r, at[v], t->hist + (size_t)v * r->f->n_classes, &sum);

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an unconstrained model from elsewhere is to the planner: a partition to start from, by its W and f, and the
- * teacher of soft labels. Neither is trusted: the partition is one start among others, soft labels one variant.
+ * What an unconstrained model from elsewhere is to the planner: a partition to start from, by its W and f, which is one
+ * start among others; and, where that is asked for, the teacher of soft labels.
  *
- * A model that is trained here tells every flow by one that has not seen the flow's own fold. One from elsewhere is
- * asked as it is: what it has learnt by heart, it says with certainty, and then its labels soften nothing.
+ * Folds cannot judge its soft labels: it has seen the flows that judge, and what it says of others near them tells their
+ * classes (docs/planner.md). So the search is on the labels as they are, and the chain that was chosen is fitted to soft ones
+ * at the end. A model that is trained here tells every flow by one that has not seen the flow's own fold. One from elsewhere
+ * is asked as it is: what it has learnt by heart, it says with certainty, and its labels soften nothing.
  */
 #include <string.h>
 
 #include "base/base.h"
 #include "dune/model.h"
 #include "planner/planner_int.h"
+
+#define DISTIL_SHARE 0.5 /* of a row's weight that follows its soft label */
 
 struct dune_advice {
     struct dune_importance *w;
@@ -139,11 +143,20 @@ int dune_advice_take(struct dune_search *s, struct dune_diag *d)
         return 0;
     s->advice = DUNE_NEW(struct dune_advice);
     rc = explain(s, s->advice, d);
-    if (rc == 0 && s->cfg->distil != DUNE_DISTIL_OFF) {
+    if (rc == 0 && s->cfg->distil == DUNE_DISTIL_MODEL) {
         rc = tell(s, s->advice, d);
         dune_cv_listen(s->searched, &s->advice->told);
     }
     return rc;
+}
+
+struct dune_chain_spec dune_search_as_planned(const struct dune_search *s, const struct dune_chain_spec *spec)
+{
+    struct dune_chain_spec planned = *spec;
+
+    for (unsigned b = 0; dune_advice_told(s->advice) && spec->rule.claim != DUNE_CLAIM_VOTES && b < spec->n_blocks; b++)
+        planned.cfg[b].distil = DISTIL_SHARE;
+    return planned;
 }
 
 const struct dune_told *dune_advice_told(const struct dune_advice *a)

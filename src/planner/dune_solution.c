@@ -601,11 +601,12 @@ static int choose_chain(struct dune_search *s, const struct dune_solution_job *j
 static int fit_to_all(const struct dune_search *s, const struct dune_solution_job *job, const struct dune_chain_spec *spec,
                       struct dune_solution_result *out, struct dune_diag *d)
 {
+    const struct dune_chain_spec planned = dune_search_as_planned(s, spec);
     struct dune_search whole;
     int rc = dune_search_whole(&whole, s, d);
 
     if (rc == 0)
-        rc = finish(&whole, job, spec, out, d);
+        rc = finish(&whole, job, &planned, out, d);
     dune_search_whole_close(&whole, s);
     return rc;
 }

@@ -260,6 +260,7 @@ static void put_resolved(struct explain *e, unsigned b)
 static int put_block(struct explain *e, unsigned b, struct dune_diag *d)
 {
     const struct dune_fit *f = e->fit[b];
+    struct dune_chain_spec planned;
     uint32_t leaves = 0;
     int rc;
 
@@ -279,7 +280,8 @@ static int put_block(struct explain *e, unsigned b, struct dune_diag *d)
             dune_jsonw_str(&e->w, dune_catalog[j].name);
     dune_jsonw_end(&e->w);
     dune_jsonw_put_uint(&e->w, "leaves", leaves);
-    dune_notes_settings(&e->w, &e->spec->cfg[b]);
+    planned = dune_search_as_planned(e->s, e->spec);
+    dune_notes_settings(&e->w, &planned.cfg[b]);
     rc = put_drop(e, b, d);
     put_resolved(e, b);
     if (rc == 0)
@@ -387,10 +389,11 @@ static int put_learning(struct explain *e, struct dune_diag *d)
 
 static int fit_blocks(struct explain *e, struct dune_diag *d)
 {
-    int rc = 0;
+    const struct dune_chain_spec planned = dune_search_as_planned(e->s, e->spec);
+    int rc = dune_search_prepare(e->s, &planned, d);
 
-    for (unsigned b = 0; rc == 0 && b < e->spec->n_blocks; b++)
-        rc = dune_search_fit(e->s, e->spec, b, &e->fit[b], d);
+    for (unsigned b = 0; rc == 0 && b < planned.n_blocks; b++)
+        rc = dune_search_fit(e->s, &planned, b, &e->fit[b], d);
     return rc;
 }
 

@@ -70,19 +70,18 @@ int dune_variants_add(struct dune_search *s, struct dune_variants *v, const char
     return 0;
 }
 
-/* One setting of all blocks of the best so far in other values: a variant if that is better, or in any case, and then
- * the only one. */
+/* One setting of all blocks of the best so far in other values: a variant if that is better. */
 static int add_with(struct dune_search *s, struct dune_variants *v, const char *step,
-                    void (*set)(struct dune_fit_cfg *c, double value), const double *value, size_t n_values, bool always,
+                    void (*set)(struct dune_fit_cfg *c, double value), const double *value, size_t n_values,
                     struct dune_diag *d)
 {
     unsigned from = dune_variants_best(v);
     struct dune_chain_spec best = v->spec[from];
-    double score = always ? -1 : v->score[from];
+    double score = v->score[from];
     bool any = false;
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < n_values && (!dune_search_late(s) || (always && i == 0)); i++) {
+    for (size_t i = 0; rc == 0 && i < n_values && !dune_search_late(s); i++) {
         struct dune_chain_spec next = v->spec[from];
         struct dune_f1 f1;
 
@@ -95,11 +94,7 @@ static int add_with(struct dune_search *s, struct dune_variants *v, const char *
             any = true;
         }
     }
-    if (rc || !any)
-        return rc;
-    if (always)
-        v->n = 0;
-    return dune_variants_add(s, v, step, &best, score, d);
+    return rc || !any ? rc : dune_variants_add(s, v, step, &best, score, d);
 }
 
 static void set_distil(struct dune_fit_cfg *c, double share)
@@ -110,12 +105,10 @@ static void set_distil(struct dune_fit_cfg *c, double share)
 int dune_variants_add_distilled(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
 {
     static const double share[] = {0.5, 1};
-    bool always = s->cfg->distil == DUNE_DISTIL_MODEL;
 
-    if (s->cfg->distil == DUNE_DISTIL_OFF)
+    if (s->cfg->distil != DUNE_DISTIL_AUTO)
         return 0;
-    return add_with(s, v, s->advice ? "soft labels of the model" : "soft labels", set_distil, share, DUNE_ARRAY_LEN(share),
-                    always, d);
+    return add_with(s, v, "soft labels", set_distil, share, DUNE_ARRAY_LEN(share), d);
 }
 
 /* Instead of the pseudo-flows of the prior, which do the same with less sense. */
@@ -129,7 +122,7 @@ int dune_variants_add_shrunk(struct dune_search *s, struct dune_variants *v, str
 {
     static const double flows[] = {4, 15, 40};
 
-    return add_with(s, v, "shrunk leaves", set_shrink, flows, DUNE_ARRAY_LEN(flows), false, d);
+    return add_with(s, v, "shrunk leaves", set_shrink, flows, DUNE_ARRAY_LEN(flows), d);
 }
 
 unsigned dune_variants_best(const struct dune_variants *v)

@@ -119,6 +119,8 @@ int dune_advice_take(struct dune_search *s, struct dune_diag *d) DUNE_MUST_USE;
 const struct dune_told *dune_advice_told(const struct dune_advice *a); /* NULL: no soft labels of it are wanted */
 const struct dune_importance *dune_advice_w(const struct dune_advice *a);
 void dune_advice_free(struct dune_advice *a);
+/* The chain as it is fitted for the plan: with soft labels of the model where these are asked for. */
+struct dune_chain_spec dune_search_as_planned(const struct dune_search *s, const struct dune_chain_spec *spec);
 /* k blocks by W and f of the model, greedily, as published. */
 int dune_advice_partition(const struct dune_search *s, unsigned k, struct dune_class_set *block,
                           struct dune_diag *d) DUNE_MUST_USE;

@@ -216,7 +216,7 @@ int dune_plan_one(struct dune_search *s, const struct dune_monolith *m, dune_fea
         rc = by_exchange(&t, out, d);
     if (rc == 0 && !dune_search_exhausted(s))
         rc = dune_variants_add_shrunk(s, out, d);
-    if (rc == 0 && (!dune_search_exhausted(s) || s->cfg->distil == DUNE_DISTIL_MODEL))
+    if (rc == 0 && !dune_search_exhausted(s))
         rc = dune_variants_add_distilled(s, out, d);
     return rc || !restarts ? rc : from_drawn(&t, out, d);
 }
