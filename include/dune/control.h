@@ -136,10 +136,14 @@ struct dune_live_ops {
 /* The reference device, for tests and for AF_PACKET ports. o may be NULL. */
 struct dune_live_ref; /* opaque; its struct dune_live is what dune_live_ref_new returns */
 struct dune_live *dune_live_ref_new(const struct dune_chain_opts *o);
+/* The same with the fast engine; what follows is for both. Traces come without answers. */
+struct dune_live *dune_live_fast_new(const struct dune_chain_opts *o);
 /* What the owner of the ports has measured, for the reports. */
 void dune_live_ref_set_hop(struct dune_live *l, uint64_t p50_ns, uint64_t p90_ns, uint64_t p99_ns, uint64_t lost);
 /* One packet. in->port and in->out_port as for dune_ref_device_process. */
 void dune_live_ref_process(struct dune_live *l, const struct dune_device_in *in, struct dune_device_out *out);
+/* Up to DUNE_BURST_MAX packets; their frames are lent until the next call. */
+void dune_live_ref_burst(struct dune_live *l, const struct dune_device_in *in, unsigned n, struct dune_device_out *out);
 
 /* --- bus ------------------------------------------------------------------------------------------- */
 /*

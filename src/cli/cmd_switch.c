@@ -29,7 +29,7 @@ static const struct cli_option options[] = {
      "the port where they leave, chain:IFACE or edge:IFACE; several with --route", true},
     {"route", 0, CLI_STR, offsetof(struct config, route), "N,N,...", NULL,
      "for every --in the number of the --out where its frames leave, from 0 (all by the first)"},
-    {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|xdp|bmv2", "reference", "what runs the plan"},
+    {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|fast|xdp|bmv2", "reference", "what runs the plan"},
     {"back", 0, CLI_FLAG, offsetof(struct config, back), NULL, NULL,
      "frames that come in at the out port leave by the first in port, as they are"},
     {"fix", 0, CLI_FLAG, offsetof(struct config, fix), NULL, NULL,

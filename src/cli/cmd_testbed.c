@@ -25,7 +25,7 @@ static const struct cli_option options[] = {
     {"label-field", 0, CLI_STR, offsetof(struct config, label_field), "NAME", NULL,
      "run: log of Zeek or Suricata: the field that is the class"},
     {"gateway", 0, CLI_STR, offsetof(struct config, gateway), "MAC", NULL, "run: gateway of the UNSW device list"},
-    {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|xdp|bmv2", "reference", "run: of the switches"},
+    {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|fast|xdp|bmv2", "reference", "run: of the switches"},
     {"target", 't', CLI_STR, offsetof(struct config, target), "NAME", NULL, "another word for --engine"},
     {"seconds", 0, CLI_DOUBLE, offsetof(struct config, seconds), "S", NULL, "run: of traffic (all of it); record: of a capture (20)", false, 0.1, 0},
     {"speed", 0, CLI_DOUBLE, offsetof(struct config, speed), "X", NULL,

@@ -1,16 +1,97 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reference device as a live one: it may hold no plan at all, then it forwards, strips shims at its
- * edges and lets none in. Counters outlive the plans.
+ * A device in this process, reference or fast, as a live one: it may hold no plan at all, then it forwards, strips shims at
+ * its edges and lets none in. Counters outlive the plans.
  */
 #include "controller/ctl_int.h"
+#include "targets/fast/dune_fast.h"
 
 #include <string.h>
+
+/* What runs a plan: dune/device.h and its twin of the fast engine. */
+struct kind {
+    int (*new)(void **out, const struct dune_plan *p, uint16_t index, const struct dune_chain_opts *o, struct dune_diag *d);
+    void (*free)(void *dev);
+    void (*on_digest)(void *dev, dune_digest_fn fn, void *ctx);
+    int (*load)(void *dev, const struct dune_plan *p, struct dune_diag *d);
+    int (*stamp)(void *dev, uint16_t generation, uint32_t share, uint64_t now, struct dune_diag *d);
+    uint64_t (*drain_until)(const void *dev);
+    int (*unload)(void *dev, uint16_t generation, struct dune_diag *d);
+    void (*put_rule)(void *dev, const struct dune_digest *dg, uint64_t from);
+    void (*counters)(const void *dev, struct dune_counters *out);
+    void (*process)(void *dev, const struct dune_device_in *in, struct dune_device_out *out);
+    void (*burst)(void *dev, const struct dune_device_in *in, unsigned n, struct dune_device_out *out); /* NULL: one by one */
+};
+#define KIND(prefix)                                                                                                       \
+    static int prefix##_new(void **out, const struct dune_plan *p, uint16_t i, const struct dune_chain_opts *o,           \
+                            struct dune_diag *d)                                                                           \
+    {                                                                                                                      \
+        struct dune_##prefix##_device *dev = NULL;                                                                         \
+        int rc = dune_##prefix##_device_new(&dev, p, i, o, d);                                                             \
+                                                                                                                           \
+        *out = dev;                                                                                                        \
+        return rc;                                                                                                         \
+    }                                                                                                                      \
+    static void prefix##_free(void *dev)                                                                                   \
+    {                                                                                                                      \
+        dune_##prefix##_device_free(dev);                                                                                  \
+    }                                                                                                                      \
+    static void prefix##_on_digest(void *dev, dune_digest_fn fn, void *ctx)                                                \
+    {                                                                                                                      \
+        dune_##prefix##_device_on_digest(dev, fn, ctx);                                                                    \
+    }                                                                                                                      \
+    static int prefix##_load(void *dev, const struct dune_plan *p, struct dune_diag *d)                                    \
+    {                                                                                                                      \
+        return dune_##prefix##_device_load(dev, p, d);                                                                     \
+    }                                                                                                                      \
+    static int prefix##_stamp(void *dev, uint16_t g, uint32_t share, uint64_t now, struct dune_diag *d)                    \
+    {                                                                                                                      \
+        return dune_##prefix##_device_stamp_share(dev, g, share, now, d);                                                  \
+    }                                                                                                                      \
+    static uint64_t prefix##_drain_until(const void *dev)                                                                  \
+    {                                                                                                                      \
+        return dune_##prefix##_device_drain_until(dev);                                                                    \
+    }                                                                                                                      \
+    static int prefix##_unload(void *dev, uint16_t g, struct dune_diag *d)                                                 \
+    {                                                                                                                      \
+        return dune_##prefix##_device_unload(dev, g, d);                                                                   \
+    }                                                                                                                      \
+    static void prefix##_put_rule(void *dev, const struct dune_digest *dg, uint64_t from)                                  \
+    {                                                                                                                      \
+        dune_##prefix##_device_put_rule(dev, dg, from);                                                                    \
+    }                                                                                                                      \
+    static void prefix##_process(void *dev, const struct dune_device_in *in, struct dune_device_out *out)                  \
+    {                                                                                                                      \
+        dune_##prefix##_device_process(dev, in, out);                                                                      \
+    }
+KIND(ref)
+KIND(fast)
+
+static void ref_counters(const void *dev, struct dune_counters *out)
+{
+    *out = *dune_ref_device_counters(dev);
+}
+
+static void fast_counters(const void *dev, struct dune_counters *out)
+{
+    dune_fast_device_counters(dev, out);
+}
+
+static void fast_burst(void *dev, const struct dune_device_in *in, unsigned n, struct dune_device_out *out)
+{
+    dune_fast_device_burst(dev, in, n, out);
+}
+
+static const struct kind ref_kind = {ref_new, ref_free, ref_on_digest, ref_load, ref_stamp, ref_drain_until, ref_unload,
+                                     ref_put_rule, ref_counters, ref_process, NULL};
+static const struct kind fast_kind = {fast_new, fast_free, fast_on_digest, fast_load, fast_stamp, fast_drain_until,
+                                      fast_unload, fast_put_rule, fast_counters, fast_process, fast_burst};
 
 struct dune_live_ref {
     struct dune_live base; /* first */
     struct dune_chain_opts opts;
-    struct dune_ref_device *dev; /* NULL: bare */
+    const struct kind *kind;
+    void *dev; /* NULL: bare */
     struct dune_counters before; /* of devices that are gone, and of bare times */
     uint32_t n_held;
     uint16_t held[2], stamped, position;
@@ -23,6 +104,8 @@ struct dune_live_ref {
     uint64_t hop_p50_ns, hop_p90_ns, hop_p99_ns, lost;
     uint8_t *buf; /* frames of a bare device */
     size_t buf_cap;
+    uint8_t *lent; /* frames of a burst that was done one by one */
+    size_t lent_cap;
 };
 
 static struct dune_live_ref *ref_of(struct dune_live *l)
@@ -34,12 +117,13 @@ static struct dune_live_ref *ref_of(struct dune_live *l)
 
 static int load_first(struct dune_live_ref *r, const struct dune_plan *p, uint16_t position, struct dune_diag *d)
 {
-    int rc = dune_ref_device_new(&r->dev, p, position, &r->opts, d);
+    int rc = r->kind->new(&r->dev, p, position, &r->opts, d);
 
     if (rc)
         return rc;
-    dune_ref_device_on_digest(r->dev, r->fn, r->ctx);
-    dune_ref_device_on_answer(r->dev, r->answer_fn, r->answer_ctx);
+    r->kind->on_digest(r->dev, r->fn, r->ctx);
+    if (r->kind == &ref_kind)
+        dune_ref_device_on_answer(r->dev, r->answer_fn, r->answer_ctx);
     r->position = position;
     r->stamped = p->generation;
     r->share = DUNE_CTL_SHARE;
@@ -55,7 +139,7 @@ static int load(struct dune_live *l, const struct dune_plan *p, uint16_t positio
     if (r->dev && position != r->position)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "this device is at position %u, the plan wants it at %u",
                              r->position, position);
-    rc = r->dev ? dune_ref_device_load(r->dev, p, d) : load_first(r, p, position, d);
+    rc = r->dev ? r->kind->load(r->dev, p, d) : load_first(r, p, position, d);
     if (rc == 0)
         r->held[r->n_held++] = p->generation;
     return rc;
@@ -64,7 +148,7 @@ static int load(struct dune_live *l, const struct dune_plan *p, uint16_t positio
 static int stamp(struct dune_live *l, uint16_t generation, uint32_t share, uint64_t now, struct dune_diag *d)
 {
     struct dune_live_ref *r = ref_of(l);
-    int rc = r->dev ? dune_ref_device_stamp_share(r->dev, generation, share, now, d)
+    int rc = r->dev ? r->kind->stamp(r->dev, generation, share, now, d)
                     : dune_diag_set(d, DUNE_E_USAGE, NULL, "generation %u is not held", generation);
 
     if (rc == 0) {
@@ -76,8 +160,11 @@ static int stamp(struct dune_live *l, uint16_t generation, uint32_t share, uint6
 
 static void become_bare(struct dune_live_ref *r)
 {
-    dune_ctl_counters_add(&r->before, dune_ref_device_counters(r->dev));
-    dune_ref_device_free(r->dev);
+    struct dune_counters c;
+
+    r->kind->counters(r->dev, &c);
+    dune_ctl_counters_add(&r->before, &c);
+    r->kind->free(r->dev);
     r->dev = NULL;
     r->n_held = 0;
     r->stamped = 0;
@@ -92,7 +179,7 @@ static int unload(struct dune_live *l, uint16_t generation, struct dune_diag *d)
         become_bare(r);
         return 0;
     }
-    rc = r->dev ? dune_ref_device_unload(r->dev, generation, d)
+    rc = r->dev ? r->kind->unload(r->dev, generation, d)
                 : dune_diag_set(d, DUNE_E_USAGE, NULL, "generation %u is not held", generation);
     if (rc == 0) {
         r->held[0] = r->held[0] == generation ? r->held[1] : r->held[0];
@@ -104,7 +191,7 @@ static int unload(struct dune_live *l, uint16_t generation, struct dune_diag *d)
 static void put_rule(struct dune_live *l, const struct dune_digest *dg, uint64_t from)
 {
     if (ref_of(l)->dev)
-        dune_ref_device_put_rule(ref_of(l)->dev, dg, from);
+        ref_of(l)->kind->put_rule(ref_of(l)->dev, dg, from);
 }
 
 static void on_digest(struct dune_live *l, dune_digest_fn fn, void *ctx)
@@ -114,7 +201,7 @@ static void on_digest(struct dune_live *l, dune_digest_fn fn, void *ctx)
     r->fn = fn;
     r->ctx = ctx;
     if (r->dev)
-        dune_ref_device_on_digest(r->dev, fn, ctx);
+        r->kind->on_digest(r->dev, fn, ctx);
 }
 
 static void on_answer(struct dune_live *l, dune_answer_fn fn, void *ctx)
@@ -141,24 +228,29 @@ static void status(const struct dune_live *l, struct dune_live_status *out)
     out->lost = r->lost;
     out->stamped = r->stamped;
     out->share = r->dev ? r->share : 0;
-    out->drain_until = r->dev && r->n_held == 2 ? dune_ref_device_drain_until(r->dev) : 0;
+    out->drain_until = r->dev && r->n_held == 2 ? r->kind->drain_until(r->dev) : 0;
 }
 
 static void counters(const struct dune_live *l, struct dune_counters *out)
 {
     const struct dune_live_ref *r = (const struct dune_live_ref *)l;
+    struct dune_counters c;
 
     *out = r->before;
-    if (r->dev)
-        dune_ctl_counters_add(out, dune_ref_device_counters(r->dev));
+    if (!r->dev)
+        return;
+    r->kind->counters(r->dev, &c);
+    dune_ctl_counters_add(out, &c);
 }
 
 static void close_live(struct dune_live *l)
 {
     if (!l)
         return;
-    dune_ref_device_free(ref_of(l)->dev);
+    if (ref_of(l)->dev)
+        ref_of(l)->kind->free(ref_of(l)->dev);
     dune_mem_free(ref_of(l)->buf);
+    dune_mem_free(ref_of(l)->lent);
     dune_mem_free(l);
 }
 
@@ -232,9 +324,34 @@ void dune_live_ref_process(struct dune_live *l, const struct dune_device_in *in,
     struct dune_live_ref *r = ref_of(l);
 
     if (r->dev)
-        dune_ref_device_process(r->dev, in, out);
+        r->kind->process(r->dev, in, out);
     else
         bare(r, in, out);
+}
+
+void dune_live_ref_burst(struct dune_live *l, const struct dune_device_in *in, unsigned n, struct dune_device_out *out)
+{
+    struct dune_live_ref *r = ref_of(l);
+    size_t want = 0, at = 0;
+
+    if (r->dev && r->kind->burst) {
+        r->kind->burst(r->dev, in, n, out);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++)
+        want += in[i].cap_len + (size_t)DUNE_SHIM_BYTES + 1;
+    if (want > r->lent_cap) {
+        r->lent_cap = 2 * want;
+        r->lent = dune_mem_realloc(r->lent, r->lent_cap, 1);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        dune_live_ref_process(l, &in[i], &out[i]);
+        if (!out[i].data)
+            continue;
+        memcpy(r->lent + at, out[i].data, out[i].cap_len);
+        out[i].data = r->lent + at;
+        at += out[i].cap_len;
+    }
 }
 
 static const struct dune_live_ops ref_ops = {
@@ -242,13 +359,29 @@ static const struct dune_live_ops ref_ops = {
     .on_digest = on_digest, .on_answer = on_answer, .status = status, .counters = counters, .close = close_live,
 };
 
-struct dune_live *dune_live_ref_new(const struct dune_chain_opts *o)
+static const struct dune_live_ops fast_ops = {
+    .name = "fast", .shares = true, .sees_packets = true, .load = load, .stamp = stamp, .unload = unload, .put_rule = put_rule,
+    .on_digest = on_digest, .status = status, .counters = counters, .close = close_live,
+};
+
+static struct dune_live *new_live(const struct dune_live_ops *ops, const struct kind *kind, const struct dune_chain_opts *o)
 {
     struct dune_live_ref *r = DUNE_NEW(struct dune_live_ref);
 
-    r->base.ops = &ref_ops;
+    r->base.ops = ops;
+    r->kind = kind;
     r->ethertype = DUNE_ETHERTYPE_SHIM_DEFAULT;
     if (o)
         r->opts = *o;
     return &r->base;
+}
+
+struct dune_live *dune_live_ref_new(const struct dune_chain_opts *o)
+{
+    return new_live(&ref_ops, &ref_kind, o);
+}
+
+struct dune_live *dune_live_fast_new(const struct dune_chain_opts *o)
+{
+    return new_live(&fast_ops, &fast_kind, o);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One device on AF_PACKET ports: frames in, the reference device, frames out; between bursts the agent.
+ * One device on AF_PACKET ports: frames in, the reference or the fast device, frames out; between bursts the agent.
  * Forwarding never waits for the controller.
  */
 #include "live/live_int.h"
@@ -25,8 +25,7 @@ struct lsw {
     uint64_t lost, last_agent_ns, last_hop_ns;
     struct dune_trace_writer *trace;
     uint64_t traced;
-    uint8_t *buf; /* frames of a burst on their way out */
-    size_t buf_cap;
+    struct dune_device_out out_of[DUNE_IO_BURST_MAX]; /* of the burst under way */
 };
 
 /* --- ports --------------------------------------------------------------------------------------------- */
@@ -113,14 +112,6 @@ static int send_all(struct lsw *s, struct dune_port *to, const struct dune_frame
     return rc;
 }
 
-static void reserve(struct lsw *s, size_t len)
-{
-    if (len <= s->buf_cap)
-        return;
-    s->buf_cap = len * 2;
-    s->buf = dune_mem_realloc(s->buf, s->buf_cap, 1);
-}
-
 static void trace_packet(struct lsw *s, const struct dune_device_in *in, const struct dune_device_trace *t)
 {
     struct dune_live_status now;
@@ -138,33 +129,29 @@ static void trace_packet(struct lsw *s, const struct dune_device_in *in, const s
     dune_trace_put(s->trace, &r);
 }
 
-/* The device lends one frame at a time: a burst is copied together. */
 static unsigned process(struct lsw *s, uint32_t port, const struct dune_frame *f, unsigned n, struct dune_frame *to_send)
 {
     const struct dune_switch_port *p = &s->cfg->in[port];
-    size_t at = 0, room = 0;
+    struct dune_device_in in[DUNE_IO_BURST_MAX];
     unsigned k = 0;
 
-    for (unsigned i = 0; i < n; i++)
-        room += f[i].cap_len + DUNE_SHIM_BYTES;
-    reserve(s, room);
     for (unsigned i = 0; i < n; i++) {
-        struct dune_device_in in = {.data = f[i].data, .cap_len = f[i].cap_len, .wire_len = f[i].wire_len,
-                                    .tick = f[i].tick, .port = p->kind, .out_port = s->cfg->out.kind};
         struct dune_chain_packet copy = {f[i].data, f[i].cap_len, f[i].wire_len, f[i].tick};
-        struct dune_device_out o;
 
+        in[i] = (struct dune_device_in){.data = f[i].data, .cap_len = f[i].cap_len, .wire_len = f[i].wire_len,
+                                        .tick = f[i].tick, .port = p->kind, .out_port = s->cfg->out.kind};
         if (p->kind == DUNE_PORT_EDGE)
             dune_agent_shadow(s->agent, &copy);
-        dune_live_ref_process(s->live, &in, &o);
+    }
+    dune_live_ref_burst(s->live, in, n, s->out_of);
+    for (unsigned i = 0; i < n; i++) {
+        const struct dune_device_out *o = &s->out_of[i];
+
         if (s->trace)
-            trace_packet(s, &in, &o.trace);
-        if (!o.data)
-            continue;
-        memcpy(s->buf + at, o.data, o.cap_len);
-        to_send[k++] = (struct dune_frame){.data = s->buf + at, .cap_len = o.cap_len, .wire_len = o.wire_len,
-                                           .ts_ns = f[i].ts_ns};
-        at += o.cap_len;
+            trace_packet(s, &in[i], &o->trace);
+        if (o->data)
+            to_send[k++] = (struct dune_frame){.data = o->data, .cap_len = o->cap_len, .wire_len = o->wire_len,
+                                               .ts_ns = f[i].ts_ns};
     }
     return k;
 }
@@ -281,9 +268,9 @@ static int check_cfg(const struct dune_switch_cfg *cfg, struct dune_diag *d)
     for (uint32_t i = 0; i < cfg->n_in; i++)
         if (cfg->way[i] > cfg->n_more_out)
             return dune_diag_set(d, DUNE_E_USAGE, NULL, "port in %u leaves by port out %u, which there is not", i, cfg->way[i]);
-    if (cfg->engine && strcmp(cfg->engine, "reference") != 0 && strcmp(cfg->engine, "bmv2") != 0 &&
-        strcmp(cfg->engine, "xdp") != 0)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a switch runs engine \"reference\", \"xdp\" or \"bmv2\", not "
+    if (cfg->engine && strcmp(cfg->engine, "reference") != 0 && strcmp(cfg->engine, "fast") != 0 &&
+        strcmp(cfg->engine, "bmv2") != 0 && strcmp(cfg->engine, "xdp") != 0)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a switch runs engine \"reference\", \"fast\", \"xdp\" or \"bmv2\", not "
                              "\"%.32s\"", cfg->engine);
     return 0;
 }
@@ -314,6 +301,7 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
 {
     struct lsw *s;
     struct dune_agent_cfg agent = {.device = cfg->name, .digest = cfg->digest, .digest_ctx = cfg->digest_ctx};
+    bool fast = cfg->engine && strcmp(cfg->engine, "fast") == 0;
     int rc = check_cfg(cfg, d);
 
     if (rc)
@@ -326,7 +314,7 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
         return dune_live_switch_xdp(cfg, bus, d);
     s = DUNE_NEW(struct lsw);
     s->cfg = cfg;
-    s->live = dune_live_ref_new(&cfg->opts);
+    s->live = fast ? dune_live_fast_new(&cfg->opts) : dune_live_ref_new(&cfg->opts);
     rc = open_ports(s, d);
     if (rc == 0)
         rc = open_trace(s, d);
@@ -345,7 +333,6 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
     close_ports(s);
     dune_agent_free(s->agent);
     s->live->ops->close(s->live);
-    dune_mem_free(s->buf);
     dune_mem_free(s);
     return rc;
 }

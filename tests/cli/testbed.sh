@@ -87,6 +87,9 @@ fi
 expect 0 "a trace of reference devices" "$D" testbed run "$T/tree.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 2000 \
     --trace "$T/trace2" --json --quiet
 has "none differs" out '"different": 0,'
+expect 0 "a trace of the fast engine's devices" "$D" testbed run "$T/tree.yaml" --engine fast --plan "$PLAN" --pcap "$T/tr/test" \
+    --pps 2000 --trace "$T/trace3" --json --quiet
+has "none differs from the reference" out '"different": 0,'
 
 printf 'name: %s\nfat_tree: {pods: 2, leafs: 1, spines: 2, super_spines: 2}\n' "$N" >"$T/fat.yaml"
 expect 0 "a fat tree" "$D" testbed run "$T/fat.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 2000 --trace "$T/trace3" --json --quiet

@@ -161,13 +161,27 @@ static void test_runs(void **state)
     (void)state;
 }
 
-/* An update in the middle, small tables: flows stay with their generation while it lives. */
+/* The older generation goes on all devices of both; the one that is stamped cannot. */
+static void drop_older(struct equal *e, uint16_t generation)
+{
+    struct dune_diag d = {0};
+
+    for (uint32_t k = 0; k < e->plan->n_devices; k++)
+        assert_ok(dune_ref_device_unload(dune_ref_chain_device(e->ref, k), generation, &d), d);
+    assert_int_equal(dune_fast_unload(e->fast, (uint16_t)(generation + 1), &d), DUNE_E_USAGE);
+    d = (struct dune_diag){0};
+    assert_ok(dune_fast_unload(e->fast, generation, &d), d);
+    assert_int_equal(dune_fast_unload(e->fast, generation, &d), DUNE_E_USAGE);
+}
+
+/* Updates, small tables: flows stay with their generation while it lives; once it is gone another one comes. */
 static void test_update(void **state)
 {
     uint64_t stamped[3] = {0};
 
     for (uint64_t seed = 900; seed < 900 + n_packets / 2000; seed++) {
         struct dune_plan *p = random_plan(seed, 3, 2), *q = random_plan(seed + 5000, 4, 2);
+        struct dune_plan *third = random_plan(seed + 6000, 2, 2);
         struct dune_chain_opts o = {.slots = 32, .ways = 1 + seed % 2, .rules = seed % 3 == 0, .rule_delay = 20};
         struct dune_diag d = {0};
         struct stream *s = DUNE_NEW(struct stream);
@@ -178,16 +192,19 @@ static void test_update(void **state)
         vary(&r, p);
         vary(&r, q);
         q->generation = 2;
+        third->generation = 3;
         equal_open(&e, p, &o, seed % 2, "update", seed);
         random_traffic_init(&s->t, seed, 40);
         for (int i = 0; i < 60; i++) {
             unsigned n = fill(s, 64);
 
             equal_burst(&e, s->pkt, n, true);
-            if (i != 20)
+            if (i == 35)
+                drop_older(&e, p->generation);
+            if (i != 20 && i != 40)
                 continue;
-            assert_ok(dune_ref_chain_update(e.ref, q, s->t.tick, &d), d);
-            assert_ok(dune_fast_update(e.fast, q, s->t.tick, &d), d);
+            assert_ok(dune_ref_chain_update(e.ref, i == 20 ? q : third, s->t.tick, &d), d);
+            assert_ok(dune_fast_update(e.fast, i == 20 ? q : third, s->t.tick, &d), d);
             assert_int_equal(dune_fast_update(e.fast, q, s->t.tick, &d), DUNE_E_USAGE);
             d = (struct dune_diag){0};
         }
@@ -195,6 +212,7 @@ static void test_update(void **state)
         equal_close(&e);
         dune_plan_free(p);
         dune_plan_free(q);
+        dune_plan_free(third);
         dune_mem_free(s);
     }
     assert_true(stamped[2] > 0);

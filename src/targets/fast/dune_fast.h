@@ -3,6 +3,7 @@
 #ifndef DUNE_TARGETS_DUNE_FAST_H
 #define DUNE_TARGETS_DUNE_FAST_H
 
+#include "dune/device.h"
 #include "dune/engine.h"
 
 /* How the forests of a sub-model are asked; results are the same. */
@@ -21,6 +22,9 @@ int dune_fast_run(struct dune_chain *c, const struct dune_chain_packet *pkt, siz
 /* Two-phase update as dune_ref_chain_update. */
 int dune_fast_update(struct dune_chain *c, const struct dune_plan *p, uint64_t now,
                      struct dune_diag *d) DUNE_MUST_USE;
+/* Forgets a generation that is drained, with its slots and rules; the one that is stamped cannot go. Then another can
+ * be loaded, and packets go the straight way again. */
+int dune_fast_unload(struct dune_chain *c, uint16_t generation, struct dune_diag *d) DUNE_MUST_USE;
 /* Uses one walk for all sub-models that can be asked that way, instead of what the calibration chose. */
 void dune_fast_set_walk(struct dune_chain *c, enum dune_fast_walk walk);
 /* What is in use for sub-model k of a device, and the measured ns per vector of every walk (0: none). */
@@ -34,5 +38,26 @@ uint32_t dune_fast_slot_bytes(const struct dune_chain *c, uint32_t device);
 /* The bare limits: what every packet costs before any state is touched. Returns a value that depends on
  * every packet. touch: also reads and writes one slot of the first device, prefetched. */
 uint64_t dune_fast_limit(struct dune_chain *c, const struct dune_chain_packet *pkt, size_t n, bool touch);
+
+/*
+ * One device, alone: dune/device.h with the fast engine behind it. Traces come without answers. Plans are borrowed until
+ * their generation goes.
+ */
+struct dune_fast_device; /* opaque */
+int dune_fast_device_new(struct dune_fast_device **out, const struct dune_plan *p, uint16_t index,
+                         const struct dune_chain_opts *o, struct dune_diag *d) DUNE_MUST_USE;
+void dune_fast_device_free(struct dune_fast_device *dev);
+void dune_fast_device_on_digest(struct dune_fast_device *dev, dune_digest_fn fn, void *ctx);
+int dune_fast_device_load(struct dune_fast_device *dev, const struct dune_plan *p, struct dune_diag *d) DUNE_MUST_USE;
+int dune_fast_device_stamp_share(struct dune_fast_device *dev, uint16_t generation, uint32_t share, uint64_t now,
+                                 struct dune_diag *d) DUNE_MUST_USE;
+uint64_t dune_fast_device_drain_until(const struct dune_fast_device *dev);
+int dune_fast_device_unload(struct dune_fast_device *dev, uint16_t generation, struct dune_diag *d) DUNE_MUST_USE;
+void dune_fast_device_put_rule(struct dune_fast_device *dev, const struct dune_digest *dg, uint64_t from);
+/* Up to DUNE_BURST_MAX packets; all frames of out are lent until the next call. */
+void dune_fast_device_burst(struct dune_fast_device *dev, const struct dune_device_in *in, unsigned n,
+                            struct dune_device_out *out);
+void dune_fast_device_process(struct dune_fast_device *dev, const struct dune_device_in *in, struct dune_device_out *out);
+void dune_fast_device_counters(const struct dune_fast_device *dev, struct dune_counters *out);
 
 #endif

@@ -71,6 +71,8 @@ static void digest(struct fast_chain *c, struct fast_counts *n, uint32_t dev, co
     *tick = pk->now;
     pk->digest = true;
     n->digests++;
+    if (c->on_digest)
+        c->on_digest(c->on_digest_ctx, pk);
     if (c->opts.rules)
         DUNE_VEC_PUSH(&c->digests, ((struct dune_digest){
             .device = (uint16_t)dev, .generation = c->gen[pk->gen].plan->generation, .tick = pk->now,

@@ -127,7 +127,7 @@ static uint64_t put_plain(struct dune_counters *o, const struct fast_counts *own
     return forged;
 }
 
-static void put_inferred(struct dune_counters *o, const struct fast_counts *own)
+void dune_fast_put_inferred(struct dune_counters *o, const struct fast_counts *own)
 {
     o->slot_new = own->slot[DUNE_SLOT_NEW];
     o->slot_hit = own->slot[DUNE_SLOT_HIT];
@@ -162,7 +162,7 @@ void dune_fast_counters(const struct dune_chain *base, uint32_t device, struct d
         return;
     gather(c, device, &own, &plain, &o->passed_settled);
     forged = put_plain(o, &own, &plain);
-    put_inferred(o, &own);
+    dune_fast_put_inferred(o, &own);
     o->passed_settled += own.fate[DUNE_FATE_PASSED_SETTLED];
     o->rule_hit = own.fate[DUNE_FATE_RULE_HIT];
     shims = o->passed_settled + o->rule_hit + o->inferred + forged;

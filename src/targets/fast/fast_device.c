@@ -64,7 +64,7 @@ static bool first_pass(struct fast_chain *c, struct fast_worker *w, uint32_t dev
         n->fate[DUNE_FATE_PASSED_SETTLED]++;
         return true;
     }
-    if (g->rules && dune_fast_rules_hit(c, w, dev, pk)) {
+    if (c->alone >= 0 ? dune_fast_alone_rule(c, pk) : g->rules && dune_fast_rules_hit(c, w, dev, pk)) {
         pk->here = DUNE_FATE_RULE_HIT;
         pk->became_final = pk->rule_hit = true;
         n->fate[DUNE_FATE_RULE_HIT]++;
@@ -115,7 +115,7 @@ static bool acts(const struct dune_plan *plan, const struct dune_core_shim *s)
            (cls->action_any || s->flags & DUNE_SHIM_SETTLED);
 }
 
-static void act_at_last_device(const struct fast_gen *g, struct fast_counts *n, struct fast_pkt *pk)
+void dune_fast_act_last(const struct fast_gen *g, struct fast_counts *n, struct fast_pkt *pk)
 {
     const struct dune_plan_class *cls = claim_of(g->plan, &pk->shim);
 
@@ -134,8 +134,8 @@ static void act(struct fast_chain *c, struct fast_worker *w, uint32_t dev, struc
     struct fast_counts *n = &w->dev[dev];
     const struct dune_plan_class *cls = claim_of(g->plan, &pk->shim);
 
-    if (dev + 1 == c->n_dev)
-        act_at_last_device(g, n, pk);
+    if (dev + 1 == g->n_dev)
+        dune_fast_act_last(g, n, pk);
     if (!acts(g->plan, &pk->shim) || acts(g->plan, &pk->arrived))
         return;
     if (cls->action == DUNE_ACTION_DROP) {
@@ -154,7 +154,7 @@ static void pass_through(struct fast_chain *c, struct fast_worker *w, uint32_t d
     w->dev[dev].settled_here++;
     pk->state = FAST_GONE;
     if (c->gen[pk->gen].acts)
-        act_at_last_device(&c->gen[pk->gen], &w->dev[c->n_dev - 1], pk);
+        dune_fast_act_last(&c->gen[pk->gen], &w->dev[c->n_dev - 1], pk);
 }
 
 static void third_pass(struct fast_chain *c, struct fast_worker *w, uint32_t dev, uint32_t at)
@@ -171,7 +171,7 @@ static void third_pass(struct fast_chain *c, struct fast_worker *w, uint32_t dev
         act(c, w, dev, pk);
     if (pk->dropped)
         pk->state = FAST_GONE;
-    else if (dev + 1 < c->n_dev && (pk->shim.flags & done_bits) == done_bits && !c->opts.trace)
+    else if (c->alone < 0 && dev + 1 < c->n_dev && (pk->shim.flags & done_bits) == done_bits && !c->opts.trace)
         pass_through(c, w, dev, pk);
 }
 

@@ -26,6 +26,8 @@ static int check_plan(const struct fast_chain *c, const struct dune_plan *p, str
 
     if (p->n_devices == 0)
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "the plan has no devices");
+    if (c->alone >= (int)p->n_devices)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "the plan has %u devices, there is no device %d", p->n_devices, c->alone);
     if (p->claim == DUNE_CLAIM_VOTES)
         return dune_diag_set(d, DUNE_E_INPUT, NULL,
                              "claim rule votes needs the reference engine: its votes travel beside the packet");
@@ -78,8 +80,9 @@ static int hold(struct fast_chain *c, struct fast_gen *g, const struct dune_plan
     g->model = DUNE_NEW_N(struct fast_model, p->n_devices);
     g->table = DUNE_NEW_N(struct fast_table, p->n_devices);
     for (uint32_t i = 0; rc == 0 && i < p->n_devices; i++)
-        rc = dune_fast_model_init(&g->model[i], p, (uint16_t)i, d);
-    g->fused = rc == 0 && dune_fast_can_fuse(c, g);
+        if (c->alone < 0 || c->alone == (int)i)
+            rc = dune_fast_model_init(&g->model[i], p, (uint16_t)i, d);
+    g->fused = rc == 0 && c->alone < 0 && dune_fast_can_fuse(c, g);
     if (g->fused)
         rc = dune_fast_model_init(&g->whole, p, DUNE_CORE_ALL_DEVICES, d);
     if (g->fused && g->whole.keeps_state)
@@ -131,20 +134,15 @@ static void settle_in(struct fast_chain *c)
         size_vectors(c, c->worker[i]);
 }
 
-int dune_fast_update(struct dune_chain *base, const struct dune_plan *p, uint64_t now, struct dune_diag *d)
+int dune_fast_hold_other(struct fast_chain *c, const struct dune_plan *p, struct dune_diag *d)
 {
-    struct fast_chain *c = chain_of(base);
-    const struct dune_plan *old = c->gen[c->stamp].plan;
+    const struct dune_plan *now = c->gen[c->stamp].plan;
     unsigned next = !c->stamp;
-    int rc;
+    int rc = check_plan(c, p, d);
 
-    if (p->n_devices != c->n_dev)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "the chain has %u devices, the new plan %u", c->n_dev,
-                             p->n_devices);
-    rc = check_plan(c, p, d);
     if (rc)
         return rc;
-    if (p->generation == old->generation)
+    if (p->generation == now->generation || (c->gen[next].held && p->generation == c->gen[next].plan->generation))
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "generation %u is held already", p->generation);
     if (c->gen[next].held)
         return dune_diag_set(d, DUNE_E_USAGE, NULL,
@@ -160,8 +158,44 @@ int dune_fast_update(struct dune_chain *base, const struct dune_plan *p, uint64_
     dune_fast_counters_fold(c);
     if (c->gen[c->stamp].fused)
         dune_fast_unfuse(c, &c->gen[c->stamp]);
-    c->stamp = next;
+    settle_in(c);
+    return 0;
+}
+
+void dune_fast_set_stamp(struct fast_chain *c, unsigned gen)
+{
+    dune_fast_counters_fold(c);
+    c->stamp = gen;
+    settle_in(c);
+}
+
+int dune_fast_update(struct dune_chain *base, const struct dune_plan *p, uint64_t now, struct dune_diag *d)
+{
+    struct fast_chain *c = chain_of(base);
+    const struct dune_plan *old = c->gen[c->stamp].plan;
+    int rc;
+
+    if (p->n_devices != c->n_dev)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "the chain has %u devices, the new plan %u", c->n_dev,
+                             p->n_devices);
+    rc = dune_fast_hold_other(c, p, d);
+    if (rc)
+        return rc;
+    dune_fast_set_stamp(c, !c->stamp);
     c->drain_until = old->timeout > (UINT64_MAX - now) / 2 ? UINT64_MAX : now + 2 * old->timeout;
+    return 0;
+}
+
+int dune_fast_unload(struct dune_chain *base, uint16_t generation, struct dune_diag *d)
+{
+    struct fast_chain *c = chain_of(base);
+
+    if (c->gen[c->stamp].plan->generation == generation)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "generation %u is being stamped", generation);
+    if (!c->gen[!c->stamp].held || c->gen[!c->stamp].plan->generation != generation)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "generation %u is not held", generation);
+    dune_fast_counters_fold(c);
+    release(&c->gen[!c->stamp]);
     settle_in(c);
     return 0;
 }
@@ -205,13 +239,14 @@ static unsigned workers_for(const struct dune_chain_opts *o)
     return n < 2 || o->rules || o->trace || o->digest_rate ? 1 : n;
 }
 
-static int open_chain(struct dune_chain **out, const struct dune_plan *p, const struct dune_chain_opts *o,
-                      struct dune_diag *d)
+static int open_with(struct fast_chain **out, const struct dune_plan *p, int alone, const struct dune_chain_opts *o,
+                     struct dune_diag *d)
 {
     struct fast_chain *c = DUNE_NEW(struct fast_chain);
     int rc;
 
     c->base.ops = &dune_engine_fast;
+    c->alone = alone;
     if (o)
         c->opts = *o;
     c->n_dev = p->n_devices;
@@ -236,8 +271,27 @@ static int open_chain(struct dune_chain **out, const struct dune_plan *p, const 
     c->n_pkt = c->n_workers > 1 ? BATCH : FAST_CHUNK;
     c->pkt = DUNE_NEW_N(struct fast_pkt, c->n_pkt);
     settle_in(c);
-    *out = &c->base;
+    *out = c;
     return 0;
+}
+
+static int open_chain(struct dune_chain **out, const struct dune_plan *p, const struct dune_chain_opts *o,
+                      struct dune_diag *d)
+{
+    struct fast_chain *c;
+    int rc = open_with(&c, p, -1, o, d);
+
+    if (rc == 0)
+        *out = &c->base;
+    return rc;
+}
+
+int dune_fast_open_alone(struct fast_chain **out, const struct dune_plan *p, uint16_t index, const struct dune_chain_opts *o,
+                         struct dune_diag *d)
+{
+    if (index >= p->n_devices)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "the plan has %u devices, there is no device %u", p->n_devices, index);
+    return open_with(out, p, index, o, d);
 }
 
 static void new_capture(struct dune_chain *base)

@@ -296,6 +296,9 @@ struct fast_chain {
     uint8_t max_vlan;
     bool one_by_one; /* rules or a trace: chunks of one packet */
     bool straight;   /* one generation and nothing that needs struct fast_pkt: fast_lane.c */
+    int alone;       /* -1, or the only device that is here (fast_alone.c) */
+    void (*on_digest)(void *ctx, const struct fast_pkt *pk); /* fast_alone.c */
+    void *on_digest_ctx;
     bool full_parse; /* someone needs struct dune_packet: a filter, rules, a second generation */
     unsigned n_workers;
     struct fast_worker **worker;
@@ -312,6 +315,19 @@ struct fast_chain {
     size_t frames_len, frames_cap;
 };
 
+/* fast_engine.c: for a device that is alone. */
+int dune_fast_open_alone(struct fast_chain **out, const struct dune_plan *p, uint16_t index, const struct dune_chain_opts *o,
+                         struct dune_diag *d);
+int dune_fast_hold_other(struct fast_chain *c, const struct dune_plan *p, struct dune_diag *d);
+void dune_fast_set_stamp(struct fast_chain *c, unsigned gen);
+/* fast_alone.c: does a rule of the controller say what the packet is? Then its shim says so, too. */
+bool dune_fast_alone_rule(struct fast_chain *c, struct fast_pkt *pk);
+/* fast_device.c: class actions of the last device, but for the bytes of a mark; fast_output.c: those. */
+void dune_fast_act_last(const struct fast_gen *g, struct fast_counts *n, struct fast_pkt *pk);
+void dune_fast_mark(struct fast_chain *c, const struct fast_pkt *pk, uint8_t *frame, uint32_t len);
+void dune_fast_fill_core(struct dune_core_packet *out, const struct dune_packet *p);
+/* fast_counters.c: what steps 4 to 9 counted. */
+void dune_fast_put_inferred(struct dune_counters *o, const struct fast_counts *own);
 /* fast_parse.c: steps 1 and 2 on the first device. */
 void dune_fast_receive(struct fast_chain *c, struct fast_worker *w, const struct dune_chain_packet *in,
                        struct fast_pkt *pk);

@@ -129,7 +129,7 @@ static void mark_ipv4(uint8_t *ip, uint8_t tos)
 }
 
 /* Action mark on the frame without shim. */
-static void mark(struct fast_chain *c, const struct fast_pkt *pk, uint8_t *frame, uint32_t len)
+void dune_fast_mark(struct fast_chain *c, const struct fast_pkt *pk, uint8_t *frame, uint32_t len)
 {
     const struct fast_gen *g = &c->gen[pk->gen];
     const struct dune_plan_class *cls;
@@ -188,7 +188,7 @@ void dune_fast_frame(struct fast_chain *c, const struct dune_chain_packet *in, c
     frame = room(c, (size_t)in->cap_len + shim);
     if (in->cap_len)
         memcpy(frame + shim, in->data, in->cap_len);
-    mark(c, pk, frame + shim, in->cap_len);
+    dune_fast_mark(c, pk, frame + shim, in->cap_len);
     if (shim)
         add_shim(c, in, pk, frame);
     out->data = frame; /* not NULL; the buffer may still move */

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-static void fill_core(struct dune_core_packet *out, const struct dune_packet *p)
+void dune_fast_fill_core(struct dune_core_packet *out, const struct dune_packet *p)
 {
     out->w[DUNE_CORE_W_LEN] = p->ip_len | (uint32_t)p->ttl << 16 | (uint32_t)p->tos << 24;
     out->w[DUNE_CORE_W_PROTO] = p->proto | (uint32_t)p->ip_hdr_len << 8 | (uint32_t)p->tcp_flags << 16 |
@@ -74,7 +74,7 @@ static void admit(struct fast_chain *c, struct fast_pkt *pk, const struct dune_p
     } else if (mtu && (uint32_t)p->ip_len + DUNE_SHIM_BYTES > mtu) {
         stay_plain(pk, counts, DUNE_FATE_TOO_BIG);
     } else {
-        fill_core(&pk->core, p);
+        dune_fast_fill_core(&pk->core, p);
         set_hash(pk, dune_fast_hash_any(&g->hash, p->key.bytes, p->key.len));
         pk->shim = (struct dune_core_shim){.flags = settled ? DUNE_SHIM_SETTLED : 0};
         pk->state = FAST_LIVE;

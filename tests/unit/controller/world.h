@@ -52,7 +52,7 @@ static inline void world_start_agent(struct world *w, uint32_t i)
     struct dune_diag d = {0};
 
     w->bus[i] = dune_bus_hub_join(w->hub);
-    w->live[i] = dune_live_ref_new(&w->opts);
+    w->live[i] = i % 2 ? dune_live_fast_new(&w->opts) : dune_live_ref_new(&w->opts); /* both kinds in a chain */
     assert_ok(dune_agent_new(&w->agent[i], &cfg, w->live[i], w->bus[i], &d), d);
 }
 
