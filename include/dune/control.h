@@ -3,7 +3,8 @@
  * What controller and devices say to each other (design section 8; docs/controller.md).
  *
  *   controller -- "dune.cmd.<device>": load, stamp, unload, rules, clear --> agent -- device
- *   controller <-- "dune.rep.<device>": report, digests, refused ----------- agent
+ *   controller <-- "dune.rep.<device>": report, drift, refused ------------- agent
+ *   controller <-- "dune.dig.<device>": digests, which give way to the others --- agent
  *
  * Every command carries (epoch, sequence, generation). An agent takes a command only when its
  * (epoch, sequence) is above the last one it took; commands are idempotent, and a report says what the

@@ -103,6 +103,7 @@ struct dune_controller_stats {
     uint32_t share;
     uint32_t n_devices, n_lost;
     uint64_t digests, duplicates, rules_sent, rules_limited, bad_messages, bus_errors, refused;
+    uint64_t digest_messages_dropped; /* they found too many waiting; devices repeat */
     uint64_t updates, rollbacks, alarms;
     uint64_t flows[2], claimed[2]; /* of base and next: digests, and those with a claim */
 };

@@ -64,7 +64,7 @@ static void spread_text(char *out, size_t bytes, const struct bench_spread *s, c
         snprintf(out, bytes, "%s%s (%s-%s)", mid, unit, lo, hi);
 }
 
-enum { MAX_QUANTITIES = 8 };
+enum { MAX_QUANTITIES = 32 }; /* columns of a table */
 
 /* One cell: median (min-max), and behind it how many times better the first row is. */
 static void cell(char *out, size_t bytes, const struct bench_case *c, size_t row, const char *quantity)
@@ -89,24 +89,23 @@ static void cell(char *out, size_t bytes, const struct bench_case *c, size_t row
     snprintf(out, bytes, "%s, %s", value, times);
 }
 
+/* A row has its own quantities only, however many the case has. */
 static void case_text(struct dune_buf *out, const struct bench_case *c)
 {
-    const char *name[MAX_QUANTITIES];
-    enum bench_better better[MAX_QUANTITIES];
-    size_t n = quantities(c, name, better, MAX_QUANTITIES);
     char text[200];
 
     dune_buf_printf(out, "  %s\n", c->title);
     for (size_t i = 0; i < c->row.len; i++) {
-        if (c->row.data[i].skip)
-            dune_buf_printf(out, "    %-22s skipped: %s\n", c->row.data[i].who, c->row.data[i].skip);
-        if (c->row.data[i].skip && !c->row.data[i].q.len)
+        const struct bench_row *row = &c->row.data[i];
+
+        if (row->skip)
+            dune_buf_printf(out, "    %-22s skipped: %s\n", row->who, row->skip);
+        if (row->skip && !row->q.len)
             continue;
-        dune_buf_printf(out, "    %-22s", c->row.data[i].who);
-        for (size_t k = 0; k < n; k++) {
-            cell(text, sizeof(text), c, i, name[k]);
-            if (text[0] != ' ')
-                dune_buf_printf(out, " %s %s;", name[k], text);
+        dune_buf_printf(out, "    %-22s", row->who);
+        for (size_t k = 0; k < row->q.len; k++) {
+            cell(text, sizeof(text), c, i, row->q.data[k].quantity);
+            dune_buf_printf(out, " %s %s;", row->q.data[k].quantity, text);
         }
         dune_buf_puts(out, "\n");
     }

@@ -8,7 +8,7 @@
 
 enum {
     PENDING_MAX = 8192,
-    DIGESTS_NS = 50000000, /* between messages with digests that are not full: a thousand agents send to one controller */
+    DIGESTS_NS = 100000000, /* between messages with digests that are not full: a thousand agents send to one controller */
 };
 
 struct held {
@@ -26,7 +26,7 @@ struct assembly { /* a plan that arrives in parts */
 
 struct dune_agent {
     char device[DUNE_CTL_NAME];
-    char subject[DUNE_CTL_NAME + 16];
+    char subject[DUNE_CTL_NAME + 16], digest_subject[DUNE_CTL_NAME + 16];
     struct dune_live *live;
     struct dune_bus *bus;
     uint64_t report_ns, boot;
@@ -54,7 +54,8 @@ static bool send(struct dune_agent *a, struct dune_ctl_msg *m)
     m->epoch = a->epoch;
     m->seq = a->seq;
     dune_ctl_format(m, &text);
-    rc = a->bus->ops->publish(a->bus, a->subject, text.data, text.len, &ignored);
+    rc = a->bus->ops->publish(a->bus, m->kind == DUNE_CTL_DIGESTS ? a->digest_subject : a->subject, text.data, text.len,
+                              &ignored);
     dune_buf_fini(&text);
     a->stats.bus_errors += rc != 0;
     return rc == 0;
@@ -405,6 +406,7 @@ int dune_agent_new(struct dune_agent **out, const struct dune_agent_cfg *cfg, st
     a = DUNE_NEW(struct dune_agent);
     snprintf(a->device, sizeof(a->device), "%s", cfg->device);
     snprintf(a->subject, sizeof(a->subject), "dune.rep.%s", cfg->device);
+    snprintf(a->digest_subject, sizeof(a->digest_subject), "dune.dig.%s", cfg->device);
     snprintf(subject, sizeof(subject), "dune.cmd.%s", cfg->device);
     a->live = live;
     a->bus = bus;

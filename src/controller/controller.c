@@ -97,6 +97,7 @@ static void on_device(void *ctx, const char *subject, const void *data, size_t l
     struct ctl_device *dev = NULL;
 
     (void)subject;
+    c->n_heard++;
     if (dune_ctl_parse(m, data, len, &d) == 0)
         dev = dune_ctl_find_device(c, m->device);
     if (!dev) {
@@ -119,6 +120,16 @@ static void on_device(void *ctx, const char *subject, const void *data, size_t l
     }
     dune_ctl_msg_fini(m);
     dune_mem_free(m);
+}
+
+static void on_digests(void *ctx, const char *subject, const void *data, size_t len)
+{
+    struct dune_controller *c = ctx;
+
+    (void)subject;
+    c->n_heard++;
+    if (c->leader && c->state_read)
+        dune_ctl_digests_wait(c, data, len);
 }
 
 /* --- health ---------------------------------------------------------------------------------------------------- */
@@ -311,9 +322,12 @@ int dune_controller_new(struct dune_controller **out, const struct dune_controll
     c->owner = dune_mem_strdup(cfg->owner);
     c->bus = bus;
     c->known = DUNE_NEW_N(struct ctl_known, KNOWN_FLOWS);
+    c->waiting = DUNE_NEW_N(struct ctl_waiting, CTL_WAITING);
     rc = copy_devices(c, cfg, d);
     if (rc == 0)
         rc = bus->ops->subscribe(bus, "dune.rep.*", on_device, c, d);
+    if (rc == 0) /* after the other one: what a bus has for both is delivered in this order */
+        rc = bus->ops->subscribe(bus, "dune.dig.*", on_digests, c, d);
     if (rc) {
         dune_controller_free(c);
         return rc;
@@ -339,22 +353,39 @@ void dune_controller_free(struct dune_controller *c)
     dune_mem_free(c->device);
     dune_mem_free(c->by_name);
     dune_mem_free(c->by_chain);
+    dune_ctl_digests_forget(c);
+    dune_mem_free(c->waiting);
     dune_mem_free(c->known);
     dune_mem_free(c->owner);
     dune_mem_free(c);
 }
 
-void dune_controller_step(struct dune_controller *c, uint64_t now_ns)
+/* A bus gives a part of what it has at a time: all of it is taken, or it would wait there where nobody drops it. */
+static void hear(struct dune_controller *c)
 {
     struct dune_diag ignored = {0};
+    uint64_t before;
 
+    for (int i = 0; i < 32; i++) {
+        before = c->n_heard;
+        c->stats.bus_errors += c->bus->ops->poll(c->bus, 0, &ignored) != 0;
+        if (c->n_heard - before < 512)
+            return;
+    }
+}
+
+void dune_controller_step(struct dune_controller *c, uint64_t now_ns)
+{
     c->now_ns = now_ns;
-    c->stats.bus_errors += c->bus->ops->poll(c->bus, 0, &ignored) != 0;
+    hear(c);
     dune_ctl_lease_step(c);
-    if (!c->leader || !c->state_read)
+    if (!c->leader || !c->state_read) {
+        dune_ctl_digests_forget(c); /* the next leader hears them again */
         return;
+    }
     dune_ctl_watch(c);
     dune_ctl_update_step(c);
+    dune_ctl_digests_step(c);
     dune_ctl_rules_step(c);
     dune_ctl_drift_step(c);
 }

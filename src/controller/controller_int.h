@@ -8,7 +8,9 @@
 #include "dune/drift.h"
 
 enum { KNOWN_FLOWS = 1 << 18, MAX_PINS = 1024, CTL_PROFILES = 2, CTL_DRIFT_NAMES = 8,
-       CTL_LOADS = 64 /* devices that get a plan at a time: it is a thousand times as long as other commands */ };
+       CTL_LOADS = 64, /* devices, or a quarter of all, that get a plan at a time: it is a thousand times as long as other commands */
+       CTL_WAITING = 1 << 14, CTL_WAITING_BYTES = 8 << 20, /* messages with digests that wait */
+       CTL_STEP_DIGESTS = 2048 /* digests and messages with digests in a step, before control messages have their turn again */ };
 
 struct ctl_plan { /* one generation of the desired state */
     uint16_t generation; /* 0: none */
@@ -47,6 +49,12 @@ struct ctl_known { /* a flow whose rule was sent */
     struct dune_flow_key key;
     uint16_t generation;
     uint64_t sent_ns;
+};
+
+struct ctl_waiting { /* a message with digests, as it came */
+    char *text;
+    size_t len;
+    uint64_t since_ns;
 };
 
 struct ctl_profile { /* of a plan, by hash; text NULL: free */
@@ -106,6 +114,11 @@ struct dune_controller {
     uint32_t n_pins;
     struct ctl_profile profile[CTL_PROFILES];
     struct ctl_drift drift;
+    /* digests that wait: a ring */
+    struct ctl_waiting *waiting; /* [CTL_WAITING] */
+    uint32_t first_waiting, n_waiting;
+    size_t waiting_bytes;
+    uint64_t n_heard; /* messages of devices */
     /* rules */
     struct ctl_known *known; /* [KNOWN_FLOWS] */
     uint64_t bucket, bucket_ns;
@@ -143,6 +156,11 @@ void dune_ctl_take_drift(struct dune_controller *c, const struct ctl_device *fro
 void dune_ctl_drift_step(struct dune_controller *c);
 void dune_ctl_drift_status(const struct dune_controller *c, struct dune_jsonw *w);
 void dune_ctl_drift_fini(struct dune_controller *c);
+
+/* --- ctl_digests.c: digests wait, control messages do not --------------------------------------------------- */
+void dune_ctl_digests_wait(struct dune_controller *c, const void *data, size_t len);
+void dune_ctl_digests_step(struct dune_controller *c);
+void dune_ctl_digests_forget(struct dune_controller *c);
 
 /* --- ctl_flows.c: what flows are, for those who listen ------------------------------------------------------- */
 void dune_ctl_tell_flow(struct dune_controller *c, const struct dune_digest *dg, const char *cls, bool pinned);

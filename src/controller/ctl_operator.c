@@ -101,6 +101,7 @@ static void put_head(struct dune_jsonw *w, const struct dune_controller *c)
     put(w, "duplicates", c->stats.duplicates);
     put(w, "rules_sent", c->stats.rules_sent);
     put(w, "rules_limited", c->stats.rules_limited);
+    put(w, "digest_messages_dropped", c->stats.digest_messages_dropped);
     put(w, "updates", c->stats.updates);
     put(w, "rollbacks", c->stats.rollbacks);
     put(w, "alarms", c->stats.alarms);

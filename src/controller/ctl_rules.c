@@ -10,6 +10,7 @@
 enum {
     DUPLICATE_NS = 400000000, /* devices repeat after about 1 s */
     RULES_NS = 20000000,      /* between messages to a device that are not full */
+    RULES_EACH_NS = 100000,   /* or so long for every device there is: many devices must not mean as many messages */
 };
 
 /* --- sending ----------------------------------------------------------------------------------------------- */
@@ -154,7 +155,7 @@ static uint64_t refresh_ns(const struct dune_controller *c)
 
 void dune_ctl_rules_step(struct dune_controller *c)
 {
-    uint64_t pause = refresh_ns(c);
+    uint64_t pause = refresh_ns(c), gap = DUNE_MAX((uint64_t)RULES_NS, (uint64_t)RULES_EACH_NS * c->n_devices);
 
     for (uint32_t i = 0; i < c->n_pins; i++) {
         struct ctl_pin *pin = &c->pin[i];
@@ -168,7 +169,7 @@ void dune_ctl_rules_step(struct dune_controller *c)
     for (uint32_t i = 0; i < c->n_devices; i++) {
         struct ctl_device *dev = &c->device[i];
 
-        if (c->now_ns - dev->rules_ns >= RULES_NS || c->now_ns < dev->rules_ns)
+        if (c->now_ns - dev->rules_ns >= gap || c->now_ns < dev->rules_ns)
             flush(c, dev);
     }
 }

@@ -124,7 +124,7 @@ static bool add_missing(struct dune_controller *c, struct ctl_device *dev, const
         return false;
     for (uint32_t i = 0; i < w->n; i++)
         if (!held(dev, w->plan[i]->generation)) {
-            if (c->n_loading >= CTL_LOADS)
+            if (c->n_loading >= DUNE_MAX((uint32_t)CTL_LOADS, c->n_devices / 4))
                 return true; /* others first */
             send_plan(c, dev, w->plan[i], DUNE_CTL_LOAD);
             dev->loading = true;
@@ -164,10 +164,14 @@ static void stop_loading(struct dune_controller *c, struct ctl_device *dev)
 }
 
 /* How long the last command is waited for: longer with every try, or a busy network only gets busier, and so does
- * one where a device refuses a plan again and again. */
+ * one where a device refuses a plan again and again. A plan among many has to wait for the others on its way. */
 static uint64_t patience(const struct dune_controller *c, const struct ctl_device *dev, bool shown)
 {
-    return (shown ? c->cfg.resend_ns / 16 : c->cfg.resend_ns) << DUNE_MIN(dev->tries, shown ? 8u : 5u);
+    uint64_t pause = shown ? c->cfg.resend_ns / 16 : c->cfg.resend_ns;
+
+    if (dev->loading)
+        pause *= 1 + c->n_loading / 32;
+    return pause << DUNE_MIN(dev->tries, shown ? 8u : 5u);
 }
 
 /* One step. The report in hand must show the effect of the last command, or that one is repeated. */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Fifty agents on a NATS server: every digest comes back as one rule, an update under load, kill -9 and a new start.
-# (`dunectl bench controller.scale` without --quick has a thousand.)
+# (`dunectl bench controller.thousand` has a thousand.)
 . "$(dirname "$0")/tap.sh"
 PATH=$PATH:/usr/sbin
 command -v nats-server >/dev/null || { echo "1..0 # SKIP nats-server is not installed"; exit; }

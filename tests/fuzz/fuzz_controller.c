@@ -50,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         abort();
     dune_controller_step(c, now);
     if (kind >= 2 && len <= DUNE_CTL_MESSAGE_MAX &&
-        other->ops->publish(other, kind == 2 ? "dune.rep.s1" : "dune.op", data, len, &d))
+        (other->ops->publish(other, kind == 2 ? "dune.rep.s1" : "dune.op", data, len, &d) ||
+         (kind == 2 && other->ops->publish(other, "dune.dig.s1", data, len, &d))))
         abort();
     for (int i = 0; i < 4; i++)
         dune_controller_step(c, now += 400000000);

@@ -130,6 +130,36 @@ static void test_bad_files(void **state)
     bench_result_free(r);
 }
 
+static int fill_many(struct bench *b, struct dune_diag *d)
+{
+    char name[16];
+
+    (void)d;
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "q%02d", i);
+        bench_add(b, "case", i < 10 ? "one" : "two", name, BENCH_LOWER, i);
+    }
+    return 0;
+}
+
+/* A row is told whole, also when the case has many quantities, and no row has those of another. */
+static void test_many_quantities(void **state)
+{
+    struct bench_result *r = run(fill_many, false);
+    struct dune_buf text = {0};
+
+    (void)state;
+    bench_result_text(&text, r);
+    assert_non_null(strstr(text.data, "q09 9;\n"));
+    assert_non_null(strstr(text.data, "two                    q10 10;"));
+    assert_non_null(strstr(text.data, "q19 19;\n"));
+    text.len = 0;
+    bench_result_markdown(&text, r, "x");
+    assert_non_null(strstr(text.data, " q19 |"));
+    dune_buf_fini(&text);
+    bench_result_free(r);
+}
+
 static int twice(void *arg, double *value, struct dune_diag *d)
 {
     if (*(double *)arg < 0)
@@ -206,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_figures), cmocka_unit_test(test_an_error_is_a_note), cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_bad_files), cmocka_unit_test(test_children), cmocka_unit_test(test_peers),
+        cmocka_unit_test(test_many_quantities),
         cmocka_unit_test(test_choice),
     };
 

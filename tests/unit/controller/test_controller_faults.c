@@ -518,6 +518,76 @@ static void test_digest_storm(void **state)
     (void)state;
 }
 
+/* Messages that are full of digests, each of a flow of its own. */
+static void flood(struct world *w, struct dune_bus *from, uint32_t n, uint64_t *flow)
+{
+    struct dune_ctl_msg *m = DUNE_NEW(struct dune_ctl_msg);
+    struct dune_diag d = {0};
+
+    m->kind = DUNE_CTL_DIGESTS;
+    m->n_digests = DUNE_CTL_BATCH;
+    memcpy(m->device, "s1", 3);
+    for (uint32_t i = 0; i < n; i++) {
+        struct dune_buf text = {0};
+
+        for (uint32_t k = 0; k < DUNE_CTL_BATCH; k++) {
+            m->digest[k] = (struct dune_digest){.generation = world_stats(w).base, .tick = dune_tick(w->now_ns), .cls = 1};
+            m->digest[k].key.len = 13;
+            memcpy(m->digest[k].key.bytes, flow, 8);
+            ++*flow;
+        }
+        dune_ctl_format(m, &text);
+        assert_ok(from->ops->publish(from, "dune.dig.s1", text.data, text.len, &d), d);
+        dune_buf_fini(&text);
+    }
+    dune_mem_free(m);
+}
+
+static uint32_t steps_to(struct world *w, enum dune_ctl_phase phase, struct dune_bus *from, uint64_t *flow)
+{
+    uint32_t n = 0;
+
+    for (; n < 400 && world_stats(w).phase != phase; n++) {
+        struct dune_controller_stats before = world_stats(w), after;
+
+        if (from)
+            flood(w, from, 200, flow);
+        world_step(w, 5000000);
+        after = world_stats(w);
+        assert_true(after.digests - before.digests <= 2048 + DUNE_CTL_BATCH); /* then control messages have their turn */
+    }
+    assert_int_equal(world_stats(w).phase, phase);
+    return n;
+}
+
+/* However many digests come, an update takes as many steps as without them: 12,800 a step here, 2048 are served. */
+static void test_digest_flood(void **state)
+{
+    uint32_t steps[2];
+    struct dune_diag d = {0};
+    uint64_t flow = 0;
+
+    for (int with = 0; with < 2; with++) {
+        struct world *w = world_new(37);
+        struct dune_bus *from = dune_bus_hub_join(w->hub);
+
+        world_begin(w);
+        if (with)
+            flood(w, from, 20000, &flow); /* more than may wait */
+        assert_ok(world_apply(w, world_plan(11), DUNE_CTL_SHARE, &d), d);
+        steps[with] = steps_to(w, DUNE_PHASE_DRAINING, with ? from : NULL, &flow);
+        assert_true(!with == !world_stats(w).digest_messages_dropped);
+        if (with)
+            assert_true(world_stats(w).rules_sent > 2048);
+        world_wait(w, DUNE_PHASE_STEADY);
+        expect_healthy(w);
+        from->ops->close(from);
+        world_free(w);
+    }
+    assert_true(steps[1] <= steps[0] + 2);
+    (void)state;
+}
+
 /* The store on disk: a new hub, as after a restart of the machine's bus, finds everything. */
 static void test_store_on_disk(void **state)
 {
@@ -570,6 +640,7 @@ int main(void)
         cmocka_unit_test(test_full_rules),
         cmocka_unit_test(test_full_slots),
         cmocka_unit_test(test_digest_storm),
+        cmocka_unit_test(test_digest_flood),
         cmocka_unit_test(test_store_on_disk),
     };
 
