@@ -110,7 +110,11 @@ bool bench_find_program(const char *name, char *out, size_t out_bytes)
     const char *path = getenv("PATH");
 
     if (strchr(name, '/')) {
-        snprintf(out, out_bytes, "%s", name);
+        size_t n = strlen(name);
+
+        if (n >= out_bytes)
+            return false;
+        memcpy(out, name, n + 1);
         return access(name, X_OK) == 0;
     }
     while (path && *path) {
