@@ -17,6 +17,10 @@ extern const size_t dune_ctl_n_counters;
 void dune_ctl_read_counters(struct dune_json_reader *r, const json_t *obj, struct dune_counters *c);
 void dune_ctl_counters_add(struct dune_counters *sum, const struct dune_counters *c);
 
+/* --- ctl_fast_read.c ----------------------------------------------------------------------------------- */
+/* m is all zero. False: not exactly as dune_ctl_format writes digests or rules; then m is to be thrown away. */
+bool dune_ctl_fast_read(struct dune_ctl_msg *m, const char *text, size_t len);
+
 /* --- agent_shadow.c: a plan beside the traffic ------------------------------------------------------------ */
 struct ctl_shadow; /* opaque */
 int dune_ctl_shadow_new(struct ctl_shadow **out, struct dune_plan *plan_take, struct dune_diag *d) DUNE_MUST_USE;

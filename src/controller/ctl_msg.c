@@ -394,6 +394,9 @@ int dune_ctl_parse(struct dune_ctl_msg *m, const char *text, size_t len, struct 
     if (len > DUNE_CTL_MESSAGE_MAX)
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "a control message of %zu bytes, at most %u are read",
                              len, DUNE_CTL_MESSAGE_MAX);
+    if (dune_ctl_fast_read(m, text, len))
+        return 0;
+    memset(m, 0, sizeof(*m));
     root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
     if (!root)
         return dune_diag_set_offset(d, DUNE_E_FORMAT, NULL, (uint64_t)DUNE_MAX(e.position, 0),
