@@ -226,17 +226,27 @@ void dash_feed_publish(struct dune_dash_feed *f, bool now)
 }
 
 /* The verdict of a flow, once per flow. */
+/* Whose answer it is: under the rule `best` the last device makes most verdicts final, whoever claimed. */
+static uint16_t claimed_by(const struct dash_scene *s, const struct dash_flow *flow, uint32_t plan_class)
+{
+    for (uint32_t i = 0; plan_class && s->plan && i < s->plan->n_submodels; i++)
+        if (s->plan->sub[i].id == flow->submodel)
+            return (uint16_t)s->plan->sub[i].device;
+    return flow->device;
+}
+
 void dash_feed_flow(struct dune_dash_feed *f, const struct dash_flow *flow, uint32_t plan_class)
 {
+    uint16_t device = claimed_by(f->scene, flow, plan_class);
     struct dash_board *b = &f->board;
     struct dash_flow copy = *flow;
 
     copy.seq = b->t.flows++;
     b->t.flows_claimed += flow->cls < b->n_classes;
     b->by_class[DUNE_MIN(flow->cls, b->n_classes)]++;
-    if (flow->device < b->n_devices) {
-        b->dev[flow->device].flows++;
-        b->claims[(size_t)flow->device * 256 + plan_class % 256]++;
+    if (device < b->n_devices) {
+        b->dev[device].flows++;
+        b->claims[(size_t)device * 256 + plan_class % 256]++;
     }
     dash_ring_put(&f->scene->ring, &copy);
 }

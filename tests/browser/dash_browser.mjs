@@ -65,6 +65,8 @@ async function buttons(page) {
   await page.selectOption("#pace", "500");
   await page.click("#start");
   t.ok(await until(page, "document.getElementById('what').textContent.includes('running') && !document.getElementById('stop').disabled"), "a slow replay runs");
+  const off = "document.querySelector('#topo svg.links').style.getPropertyValue('--off')", before = await page.evaluate(off);
+  t.ok(await until(page, `${off} !== ${JSON.stringify(before)}`, 10), "and its packets move", before);
   t.ok(await page.locator("#start").textContent() === "Start anew", "the button says that it would start anew");
   await page.click("#stop");
   t.ok(await until(page, "document.getElementById('what').textContent.includes('stopped')"), "Stop stops it");
@@ -101,8 +103,15 @@ async function pictures(page) {
   }
   const hop = await page.locator("#hops tbody tr:last-child td").allTextContents();
   t.ok(hop.length === 3 && hop.every((h) => /\d/.test(h)), "times of a hop: median, 90th and 99th percentile", hop);
+  const drawn = `Draw.lines(document.getElementById("chart-lat"), [0, 0], [{ values: [1, 2], cls: "s2" }], { h: 140, label: "" }), document.querySelector("#chart-lat svg").outerHTML`;
+  const still = await page.evaluate(drawn);
+  t.ok(still.includes("<path") && !still.includes("NaN"), "points of the same second are drawn", still.slice(0, 600));
   const bar = await page.locator(".device .claims").first().evaluate((b) => [b.getAttribute("aria-label"), b.style.backgroundImage]);
   t.ok(bar[0].startsWith("flows decided here") && bar[1].includes("linear-gradient"), "the bar of a device has parts, and says them", bar);
+  const dots = await page.locator("#topo path.flow").evaluateAll((l) => l.map((p) => [p.dataset.from, p.dataset.to, p.style.stroke]));
+  const st = await ask(page, "/api/state"), coloured = (l) => l.filter((p) => p[2]).length, out = dots.filter((p) => p[1] === "-1");
+  t.ok(dots.length === 4 * (st.devices.length + 1) && coloured(dots.filter((p) => p[0] === "-1")) === 0, "packets come in without a claim", dots);
+  t.ok(Math.abs(coloured(out) - 4 * st.flows_claimed / st.flows) <= 1 && coloured(out) > 0, "and leave with the claims, in the colours of classes", out);
   await view(page, "plan");
   t.ok(await until(page, "(d => d && d.querySelectorAll('svg').length > 2)(document.getElementById('plan').contentDocument)"), "the plan view has its pictures");
   const plan = await page.evaluate(() => document.getElementById("plan").contentDocument.body.textContent);

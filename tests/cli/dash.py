@@ -75,6 +75,10 @@ def replays(d, run):
         t.ok([x["in"] for x in st["devices"]] == [x["in"] for x in want["devices"]] and
              [x["inferred"] for x in st["devices"]] == [x.get("inferred", 0) for x in want["devices"]],
              f"{solution}: so are the counters of the devices")
+        wanted = {x["device"] for x in want.get("decided", []) if x["right"] > 1}
+        claiming = {want["devices"][i]["name"] for i, x in enumerate(st["devices"]) if any(c[0] >= 0 for c in x["claims"])}
+        t.ok(wanted <= claiming and sum(x["flows"] for x in st["devices"]) == (st["flows"] if wanted else 0),
+             f"{solution}: flows count for the device whose answer they got", (wanted, claiming))
         t.ok(st["claimed"] == want["packets"]["claimed"] and st["flows"] > 100, f"{solution}: packets claimed, flows", st["flows"])
     status, series, head = d.get("/api/series")
     t.ok(status == 200 and all(len(series[k]) >= 1 for k in SERIES) and "attachment" in head["Content-Disposition"],

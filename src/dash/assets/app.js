@@ -126,7 +126,7 @@
   function deviceCard(d, i) {
     const bar = el("div", { class: "bar claims", role: "img" }), fillBar = el("div", { class: "bar filled", "aria-hidden": "true" });
     const dd = {}, dl = el("dl");
-    for (const [key, name] of [["rate", "packets/s"], ["judged", "judged here"], ["passed", "passed on settled"], ["table", "slots taken"], ["hop", "time p50 / p99"]]) {
+    for (const [key, name] of [["rate", "packets/s"], ["judged", "judged"], ["passed", "passed on"], ["table", "slots"], ["hop", "p50 / p99"]]) {
       dd[key] = el("dd", { text: "\u2013" });
       dl.append(el("dt", { text: name }), dd[key]);
     }
@@ -179,16 +179,60 @@
       if (down) return `M${p.x} ${p.b}C${p.x} ${(p.b + q.t) / 2} ${q.x} ${(p.b + q.t) / 2} ${q.x} ${q.t}`;
       return `M${p.r} ${p.y}C${(p.r + q.l) / 2} ${p.y} ${(p.r + q.l) / 2} ${q.y} ${q.l} ${q.y}`;
     };
-    const kids = [];
+    const kids = [], [n, gap] = s.devices.length > 8 ? [1, 14] : [4, 10]; /* many: less to paint */
+    links.length = 0;
     s.devices.forEach((d, i) => {
       if (!cards[i]) return;
-      const add = (a, b, dev) => { const dd = path(a, b); kids.push(svg("path", { d: dd }), svg("path", { d: dd, class: "flow", "data-dev": dev })); };
-      if (d.position === first) add($("end-src"), cards[i].node, i);
-      add(cards[i].node, d.next >= 0 && cards[d.next] ? cards[d.next].node : $("end-snk"), i);
+      const add = (a, b, from, to) => {
+        const dd = path(a, b), dots = [];
+        for (let k = 0; k < n; k++) dots.push(svg("path", { d: dd, class: "flow", "stroke-dasharray": `.1 ${n * gap - 0.1}`, "data-from": from, "data-to": to }));
+        dots.forEach((p, k) => p.style.setProperty("--at", -k * gap + "px"));
+        kids.push(svg("path", { d: dd }), ...dots);
+        links.push({ from, to, dots });
+      };
+      if (d.position === first) add($("end-src"), cards[i].node, -1, i);
+      const next = d.next >= 0 && cards[d.next] ? d.next : -1;
+      add(cards[i].node, next >= 0 ? cards[next].node : $("end-snk"), i, next);
     });
     g.setAttribute("width", box.scrollWidth);
     g.setAttribute("height", box.scrollHeight);
     g.replaceChildren(...kids);
+    if (now.state) carried(now.state);
+  }
+
+  /* What travels on a link: of its dots as many have the colours of classes as flows there get their class from a device before
+   * it, in the proportions of these classes. */
+  const links = [];
+  /* Which of several weights comes next, so that all come in proportion and mixed. */
+  function turnOf(credit, weights) {
+    let best = 0, sum = 0;
+    weights.forEach((w, i) => { credit[i] = (credit[i] || 0) + w; sum += w; if (credit[i] > credit[best]) best = i; });
+    credit[best] -= sum;
+    return best;
+  }
+  function decidedBefore(st) {
+    const s = now.scene, up = s.devices.map((d, i) => new Map(st.devices[i] ? st.devices[i].claims.filter((c) => c[0] >= 0) : []));
+    const order = s.devices.map((d, i) => i).sort((a, b) => s.devices[a].position - s.devices[b].position);
+    for (const i of order) {
+      const to = up[s.devices[i].next];
+      if (to) for (const [k, n] of up[i]) to.set(k, (to.get(k) || 0) + n);
+    }
+    return up;
+  }
+  function carried(st) {
+    const s = now.scene;
+    if (!s || !s.devices || st.devices.length !== s.devices.length) return;
+    const up = decidedBefore(st), flows = st.devices.reduce((n, d) => n + d.flows, 0);
+    for (const l of links) {
+      const d = st.devices[l.from], here = d && st.packets ? flows * Math.min(1, d.in / st.packets) : 0;
+      const part = here ? Math.min(1, [...up[l.from].values()].reduce((n, v) => n + v, 0) / here) : 0;
+      const classes = l.from < 0 ? [] : [...up[l.from]], settled = [], which = [];
+      for (const p of l.dots) {
+        const claim = turnOf(settled, [1 - part, part]) === 1 && classes.length > 0;
+        const v = claim ? colour(classes[turnOf(which, classes.map((c) => c[1]))][0]) : "";
+        if (p.dataset.v !== v) { p.style.stroke = v; p.dataset.v = v; }
+      }
+    }
   }
   /* The dots move with every picture that is drawn anyway: an animation would draw sixty a second. */
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -197,8 +241,8 @@
     const g = document.querySelector("#topo svg.links");
     if (!g || still.matches || !now.state || now.state.state !== "running") return;
     if (now.state.devices.length > 8 && turn % 4 !== 1) return; /* much to paint */
-    phase = (phase + 2.82) % 14.1;
-    g.style.strokeDashoffset = (-phase).toFixed(2) + "px";
+    phase = (phase + 2.5) % 280;
+    g.style.setProperty("--off", (-phase).toFixed(1) + "px");
   }
   new ResizeObserver(() => { topoLinks(); now.chartDirty = true; draw(); }).observe($("topo"));
 
@@ -279,6 +323,7 @@
       filled(c.fill, d.slots ? d.slots_used / d.slots : 0);
       if (few) details(c.dd, d, st.state === "running" ? short(r.dev[i]) : "\u2013");
     });
+    if ((turn >> 1) % 4 === 0 || st.state !== "running") carried(st);
     moving();
   }
   function details(dd, d, pps) {
@@ -435,17 +480,21 @@
   function compareTable(m, live) {
     const names = Object.keys(m.solutions || {}), heads = ["solution", "macro F1", "95 %", "weighted", "micro", "coverage", "packet macro", "ns/packet p50", "p99", "devices"];
     const withLive = live && live.solutions;
-    if (withLive) heads.push("live macro", "live chain p50", "p99");
+    if (withLive) heads.push("live macro", "live chain p50", "p99", "live hops p50 / p99");
     text($("compare-sub"), names.length ? "scores of the test captures, flow level; intervals by bootstrap" : "the test captures were not read yet");
     const body = names.map((n) => {
       const s = m.solutions[n], i = s.flow ? s.flow.macro_interval : null, l = withLive ? live.solutions[n] : null;
       const cells = s.flow ? [f1(s.flow.macro), i ? `${i.lo.toFixed(3)}\u2013${i.hi.toFixed(3)}` : "\u2013", f1(s.flow.weighted), f1(s.flow.micro), share(s.flow.coverage), f1(s.packet.macro)] : ["\u2013", "\u2013", "\u2013", "\u2013", "\u2013", "\u2013"];
       cells.push(count(s.ns_per_packet.p50), count(s.ns_per_packet.p99), String((s.devices || []).length));
-      if (withLive) cells.push(l ? f1(l.macro) : "\u2013", l ? time(l.chain_p50_ns) : "\u2013", l ? time(l.chain_p99_ns) : "\u2013");
+      if (withLive) cells.push(l ? f1(l.macro) : "\u2013", l ? time(l.chain_p50_ns) : "\u2013", l ? time(l.chain_p99_ns) : "\u2013", hopTimes(l));
       return el("tr", { "data-solution": n }, [el("th", { scope: "row", text: n }), ...cells.map((t) => el("td", { text: t }))]);
     });
     $("compare").replaceChildren(el("thead", {}, [el("tr", {}, heads.map((h) => el("th", { scope: "col", text: h })))]), el("tbody", {}, body));
     compareChart(names, m);
+  }
+  function hopTimes(l) {
+    const p50 = (l && l.hop_p50_ns) || [], p99 = (l && l.hop_p99_ns) || [];
+    return p50.length ? p50.slice(0, 8).map((v, i) => `${time(v)} / ${time(p99[i])}`).join(", ") + (p50.length > 8 ? ", \u2026" : "") : "\u2013";
   }
   /* One row per solution: macro with its interval, weighted, micro. */
   function compareChart(names, m) {

@@ -76,7 +76,7 @@ const Draw = (() => {
     }
     const dy = step(max, opts.h && opts.h < 180 ? 3 : 5);
     max = opts.max || Math.ceil(max / dy - 1e-9) * dy;
-    const t0 = t.length ? t[0] : 0, t1 = t.length > 1 ? t[t.length - 1] : t0 + 1;
+    const t0 = t.length ? t[0] : 0, last = t.length ? t[t.length - 1] : t0, t1 = last > t0 ? last : t0 + 1;
     const x = (v) => L + (W - L - R) * (v - t0) / (t1 - t0), y = (v) => H - B - (H - T - B) * v / max;
     const out = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": opts.label });
     for (let v = 0; v <= max * 1.0001; v += dy) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server over sockets: headers, limits, a thousand readers, readers that do not read, the end. */
+/* The server over sockets: headers, limits, a thousand readers, readers that do not read, the end, the cost. */
 #include "dash_kit.h"
 
 #include <arpa/inet.h>
@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -193,10 +195,9 @@ static void many_readers(void **state)
     dune_plan_free(p);
 }
 
-static struct dune_plan *wide_plan(void)
+static struct dune_plan *wide_plan(uint32_t n)
 {
     struct dune_plan *p = kit_plan();
-    uint32_t n = 250;
 
     p->device = dune_mem_realloc(p->device, n, sizeof(*p->device));
     for (uint32_t i = p->n_devices; i < n; i++)
@@ -209,7 +210,7 @@ static struct dune_plan *wide_plan(void)
 static void slow_reader(void **state)
 {
     struct dune_dash *dash = begin(10, 1, NULL);
-    struct dune_plan *p = wide_plan();
+    struct dune_plan *p = wide_plan(250);
     struct dune_dash_feed *f = open_feed(dash, p);
     int slow = dial(dash, 4096), good = dial(dash, 0);
     uint64_t end = dune_now_ns() + UINT64_C(20000000000), dropped = 0;
@@ -236,6 +237,99 @@ static void slow_reader(void **state)
     dune_dash_stop(dash);
     close(slow);
     close(good);
+    dune_plan_free(p);
+}
+
+/* 32 devices, 30 classes. */
+static struct dune_plan *busy_plan(void)
+{
+    struct dune_plan *p = wide_plan(32);
+
+    p->cls = dune_mem_realloc(p->cls, 30, sizeof(*p->cls));
+    for (uint32_t k = p->n_classes; k < 30; k++)
+        p->cls[k] = (struct dune_plan_class){.name = dune_mem_printf("class-%u", k)};
+    p->n_classes = 30;
+    return p;
+}
+
+static void fill_board(struct dash_board *b, uint64_t step)
+{
+    b->t.packets = 1234 * step;
+    b->t.flows = 100 * step;
+    for (uint32_t i = 0; i < b->n_devices; i++) {
+        b->dev[i].in = (900 + i) * step;
+        b->dev[i].flows = (3 + i) * step;
+        b->dev[i].slots = 32768;
+        b->dev[i].slots_used = (7 + i) * step % 32768;
+        for (uint32_t k = 0; k <= 30; k++)
+            b->claims[(size_t)i * 256 + k] = (i + k) % 7 * step;
+    }
+    for (uint32_t k = 0; k < b->n_classes; k++) {
+        b->by_class[k] = (k + 1) * step;
+        dash_board_vote(b, DASH_FLOW_LEVEL, k, step % 5 ? k : 0, 1000);
+    }
+}
+
+/* Takes all that comes until the other side closes. */
+static pid_t fork_reader(int fd)
+{
+    static char part[65536];
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        while (recv(fd, part, sizeof(part), 0) > 0)
+            ;
+        _exit(0);
+    }
+    close(fd);
+    return pid;
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Ten states a second of 32 devices and 30 classes to three readers: under 2 % of a core, the producer's part included. */
+static void cost(void **state)
+{
+    struct dune_dash *dash = begin(10, 0, NULL);
+    struct dune_plan *p = busy_plan();
+    struct dune_dash_feed *f = open_feed(dash, p);
+    double before = 0, wall = 0, part;
+    pid_t reader[3];
+
+    (void)state;
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(reader); i++) {
+        int fd = dial(dash, 0);
+
+        put(fd, events, strlen(events));
+        reader[i] = fork_reader(fd);
+        assert_true(reader[i] > 0);
+    }
+    for (uint64_t step = 1; step <= 40; step++) {
+        if (step == 11) { /* readers and caches are warm */
+            before = cpu_seconds();
+            wall = (double)dune_now_ns();
+        }
+        fill_board(&f->board, step);
+        dash_feed_publish(f, false);
+        usleep(100000);
+    }
+    part = 100 * (cpu_seconds() - before) / (((double)dune_now_ns() - wall) / 1e9);
+    printf("# ten states a second of 32 devices and 30 classes, three readers: %.2f %% of a core\n", part);
+    pthread_mutex_lock(&dash->lock);
+    assert_true(dash->n_events > 30);
+    pthread_mutex_unlock(&dash->lock);
+    if (READERS == 1000) /* not under a sanitizer */
+        assert_true(part < 2);
+    dune_dash_feed_close(f, DUNE_DASH_FINISHED, NULL);
+    dune_dash_stop(dash);
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(reader); i++)
+        assert_int_equal(waitpid(reader[i], NULL, 0), reader[i]);
     dune_plan_free(p);
 }
 
@@ -278,7 +372,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers),     cmocka_unit_test(too_much),           cmocka_unit_test(many_readers),
-        cmocka_unit_test(slow_reader), cmocka_unit_test(addresses_and_tokens),
+        cmocka_unit_test(slow_reader), cmocka_unit_test(addresses_and_tokens), cmocka_unit_test(cost),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
