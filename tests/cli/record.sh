@@ -16,7 +16,7 @@ for p in python3 tcpdump ethtool curl dnsmasq dig mosquitto mosquitto_pub chrony
     command -v $p >/dev/null || missing="$missing $p"
 done
 if [ -z "$missing" ]; then
-    expect 0 "record" "$D" testbed record -o "$T/rec" --train-runs 1 --test-runs 0 --seconds 10
+    expect 0 "record" "$D" testbed record -o "$T/rec" --train-runs 1 --test-runs 0 --seconds 15
     expect 0 "its captures can be read" "$D" extract "$T/rec/train" --labels "$T/rec/labels.csv" -o "$T/rows.dset"
     for class in web stream bulk-tcp bulk-udp dns ntp mqtt-sensor mqtt-camera ssh-shell ssh-copy scan flood; do
         has "$class is there" out "^$class +[1-9]"
