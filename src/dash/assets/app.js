@@ -126,7 +126,7 @@
   function deviceCard(d, i) {
     const bar = el("div", { class: "bar claims", role: "img" }), fillBar = el("div", { class: "bar filled", "aria-hidden": "true" });
     const dd = {}, dl = el("dl");
-    for (const [key, name] of [["rate", "packets/s"], ["judged", "judged"], ["passed", "passed on"], ["table", "slots"], ["hop", "p50 / p99"]]) {
+    for (const [key, name] of [["rate", "packets/s"], ["judged", "judged"], ["passed", "passed"], ["table", "slots"], ["hop", "p50 / p99"]]) {
       dd[key] = el("dd", { text: "\u2013" });
       dl.append(el("dt", { text: name }), dd[key]);
     }
