@@ -404,13 +404,16 @@
   for (const id of ["classes", "hops"]) watch.observe($(id));
   function due(id, st, every) { return st.state !== "running" || turn % (sight.get(id) ? every : 20) === (sight.get(id) ? 1 : 0); }
 
-  /* Asks for one picture when there is something new; a page that nobody sees draws nothing. */
-  let asked = false;
+  /* Asks for one picture when there is something new; a page that nobody sees draws nothing. Of many devices there are seven
+     pictures a second at most, whatever comes in. */
+  let asked = false, drawn = 0;
+  const frame = () => requestAnimationFrame((t) => { asked = false; drawn = t; render(); });
   function draw() {
     now.dirty = true;
     if (asked) return;
     asked = true;
-    requestAnimationFrame(() => { asked = false; render(); });
+    const early = now.state && busy(now.state) ? 140 - (performance.now() - drawn) : 0;
+    if (early > 8) setTimeout(frame, early); else frame();
   }
   function render() {
     if (!now.dirty) return;
