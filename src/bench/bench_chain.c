@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEVICES = 3, MOST = 1 << 20, PACKETS = 2000000, PACKETS_QUICK = 500000 };
+enum { DEVICES = 3, PACKETS = 2000000, PACKETS_QUICK = 500000 };
 
 struct chain {
     char end[2 + 2 * DEVICES][8]; /* interfaces from source to sink */
@@ -178,39 +178,6 @@ static int run_chain(struct chain *c, uint32_t n, double *mpps, double *lost, st
     return rc;
 }
 
-struct load {
-    uint8_t *bytes;
-    struct dune_chain_packet *pkt;
-    uint32_t n;
-};
-
-static void load_init(struct load *t, uint32_t n_flows)
-{
-    struct bench_batch *b = dune_mem_alloc(1, sizeof(*b));
-    struct bench_load load;
-
-    bench_load_init(&load, BENCH_STEADY, n_flows, 1);
-    t->n = (uint32_t)DUNE_MIN(load.n, (uint64_t)MOST);
-    t->bytes = dune_mem_zalloc(t->n, 64);
-    t->pkt = dune_mem_alloc(t->n, sizeof(*t->pkt));
-    for (uint32_t at = 0; at < t->n; at += LOAD_BATCH) {
-        size_t n = bench_load_fill(&load, at, b);
-
-        for (size_t i = 0; i < n && at + i < t->n; i++) {
-            memcpy(t->bytes + (at + i) * 64, b->pkt[i].data, 60);
-            t->pkt[at + i] = (struct dune_chain_packet){t->bytes + (at + i) * 64, 60, 60, 0};
-        }
-    }
-    bench_load_fini(&load);
-    dune_mem_free(b);
-}
-
-static void load_fini(struct load *t)
-{
-    dune_mem_free(t->bytes);
-    dune_mem_free(t->pkt);
-}
-
 enum { SHIM, PLAN, RULES, CHAINS };
 static const char *const who[CHAINS] = {"shim alone", "three sub-models", "three sub-models, rules"};
 
@@ -238,11 +205,11 @@ static int rounds(struct bench *b, struct chain c[CHAINS], const char *title, st
 static int with_flows(struct bench *b, struct chain *c, struct dune_plan *p, const char *title, uint32_t n_flows, double bar,
                       struct dune_diag *d)
 {
-    struct load t;
+    struct bench_frames t;
     char text[128];
     int rc = 0;
 
-    load_init(&t, n_flows);
+    bench_frames_init(&t, BENCH_STEADY, n_flows);
     for (int i = 0; rc == 0 && i < CHAINS; i++)
         rc = chain_load(&c[i], i == SHIM ? NULL : p, t.pkt, t.n, d);
     p->generation++;
@@ -252,7 +219,7 @@ static int with_flows(struct bench *b, struct chain *c, struct dune_plan *p, con
         snprintf(text, sizeof(text), "%s, %s: rate / that of shims alone", title, i == PLAN ? "without rules" : "with rules");
         bench_goal_min(b, text, 1 / bench_ratio(b, title, who[SHIM], who[i], "M packets/s").median, bar, 0);
     }
-    load_fini(&t);
+    bench_frames_fini(&t);
     return rc;
 }
 

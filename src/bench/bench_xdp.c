@@ -6,40 +6,7 @@
 
 #include <string.h>
 
-enum { MOST = 1 << 20, HOT = 200 };
-
-struct traffic {
-    uint8_t *bytes;
-    struct dune_chain_packet *pkt;
-    uint32_t n;
-};
-
-static void traffic_init(struct traffic *t, enum bench_mix mix, uint32_t n_flows)
-{
-    struct bench_batch *b = dune_mem_alloc(1, sizeof(*b));
-    struct bench_load load;
-
-    bench_load_init(&load, mix, n_flows, 1);
-    t->n = (uint32_t)DUNE_MIN(load.n, (uint64_t)MOST);
-    t->bytes = dune_mem_alloc(t->n, 64);
-    t->pkt = dune_mem_alloc(t->n, sizeof(*t->pkt));
-    for (uint32_t at = 0; at < t->n; at += LOAD_BATCH) {
-        size_t n = bench_load_fill(&load, at, b);
-
-        for (size_t i = 0; i < n && at + i < t->n; i++) {
-            memcpy(t->bytes + (at + i) * 64, b->pkt[i].data, 60);
-            t->pkt[at + i] = (struct dune_chain_packet){t->bytes + (at + i) * 64, 60, 60, 0};
-        }
-    }
-    bench_load_fini(&load);
-    dune_mem_free(b);
-}
-
-static void traffic_fini(struct traffic *t)
-{
-    dune_mem_free(t->bytes);
-    dune_mem_free(t->pkt);
-}
+enum { HOT = 200 };
 
 static int run(struct bench *b, struct dune_xdp *x, const char *title, const char *who,
                enum dune_xdp_bench_program what, uint32_t repeat, struct dune_diag *d)
@@ -65,10 +32,10 @@ static int hot_flow(struct bench *b, const char *title, uint8_t point, uint32_t 
     struct dune_xdp_opts o = {.slots = 1024, .ways = 1};
     struct dune_plan *p = NULL;
     struct dune_xdp *x = NULL;
-    struct traffic t;
+    struct bench_frames t;
     int rc = bench_load_plan(&p, 1, 1, 500, DUNE_HASH_SIPHASH, d);
 
-    traffic_init(&t, BENCH_ALL_INFERRED, 100);
+    bench_frames_init(&t, BENCH_ALL_INFERRED, 100);
     if (rc == 0) {
         p->sub[0].n = point;
         rc = dune_xdp_bench_open(&x, p, &o, t.pkt, 1, d);
@@ -80,7 +47,7 @@ static int hot_flow(struct bench *b, const char *title, uint8_t point, uint32_t 
     }
     dune_xdp_close(x, DUNE_XDP_DETACH);
     dune_plan_free(p);
-    traffic_fini(&t);
+    bench_frames_fini(&t);
     return rc;
 }
 
@@ -93,10 +60,10 @@ static int many_flows(struct bench *b, const char *title, enum bench_mix mix, ui
     struct dune_plan *p = NULL;
     struct dune_xdp *x = NULL;
     struct dune_counters c;
-    struct traffic t;
+    struct bench_frames t;
     int rc = bench_load_plan(&p, 1, 1, 500, DUNE_HASH_SIPHASH, d);
 
-    traffic_init(&t, mix, 100000);
+    bench_frames_init(&t, mix, 100000);
     if (rc == 0)
         rc = dune_xdp_bench_open(&x, p, &o, t.pkt, t.n, d);
     for (unsigned r = 0, n = bench_rounds(b, 9); rc == 0 && r < n; r++) {
@@ -114,7 +81,7 @@ static int many_flows(struct bench *b, const char *title, enum bench_mix mix, ui
     }
     dune_xdp_close(x, DUNE_XDP_DETACH);
     dune_plan_free(p);
-    traffic_fini(&t);
+    bench_frames_fini(&t);
     return rc;
 }
 

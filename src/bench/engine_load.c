@@ -96,6 +96,35 @@ size_t bench_load_fill(const struct bench_load *l, uint64_t at, struct bench_bat
     return n;
 }
 
+enum { MOST_FRAMES = 1 << 20 };
+
+void bench_frames_init(struct bench_frames *f, enum bench_mix mix, uint32_t n_flows)
+{
+    struct bench_batch *b = dune_mem_alloc(1, sizeof(*b));
+    struct bench_load load;
+
+    bench_load_init(&load, mix, n_flows, 1);
+    f->n = (uint32_t)DUNE_MIN(load.n, (uint64_t)MOST_FRAMES);
+    f->bytes = dune_mem_zalloc(f->n, 64);
+    f->pkt = dune_mem_alloc(f->n, sizeof(*f->pkt));
+    for (uint32_t at = 0; at < f->n; at += LOAD_BATCH) {
+        size_t n = bench_load_fill(&load, at, b);
+
+        for (size_t i = 0; i < n && at + i < f->n; i++) {
+            memcpy(f->bytes + (at + i) * 64, b->pkt[i].data, 60);
+            f->pkt[at + i] = (struct dune_chain_packet){f->bytes + (at + i) * 64, 60, 60, 0};
+        }
+    }
+    bench_load_fini(&load);
+    dune_mem_free(b);
+}
+
+void bench_frames_fini(struct bench_frames *f)
+{
+    dune_mem_free(f->bytes);
+    dune_mem_free(f->pkt);
+}
+
 /* --- plans ------------------------------------------------------------------------------------------ */
 
 static const uint8_t feats[] = {DUNE_F_IP_LEN, DUNE_F_IP_TTL, DUNE_F_DSTPORT, DUNE_F_TCP_WINDOW,

@@ -31,6 +31,15 @@ struct bench_batch {
 /* Packets from number `at` on; returns how many, 0 at the end of the pass. */
 size_t bench_load_fill(const struct bench_load *l, uint64_t at, struct bench_batch *b);
 
+/* One pass as frames of 60 bytes that lie side by side, 2^20 at most. */
+struct bench_frames {
+    uint8_t *bytes; /* 64 for each */
+    struct dune_chain_packet *pkt;
+    uint32_t n;
+};
+void bench_frames_init(struct bench_frames *f, enum bench_mix mix, uint32_t n_flows);
+void bench_frames_fini(struct bench_frames *f);
+
 /* A verified chain of n_sub sub-models on as many devices (n_devices at least), each with 3 trees of `leaves` leaves
  * over 8 features, trained on such packets. */
 int bench_load_plan(struct dune_plan **out, uint32_t n_sub, uint32_t n_devices, uint32_t leaves,

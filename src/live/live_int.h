@@ -38,6 +38,10 @@ void dune_netns_stop(pid_t pid, int *status);
 
 /* --- switch.c, switch_bmv2.c, switch_xdp.c ------------------------------------------------------------------------------- */
 int dune_live_edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct dune_diag *d) DUNE_MUST_USE;
+/* The file that cfg->trace names, with the settings of the device; *out stays as it is where none is named. */
+struct dune_trace_writer;
+int dune_live_open_trace(const struct dune_switch_cfg *cfg, struct dune_trace_writer **out,
+                         struct dune_diag *d) DUNE_MUST_USE;
 /* A switch whose packets simple_switch forwards. */
 int dune_live_switch_bmv2(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d) DUNE_MUST_USE;
 /* A switch whose packets an XDP program forwards. */

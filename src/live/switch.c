@@ -68,6 +68,17 @@ int dune_live_edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct 
     return rc;
 }
 
+int dune_live_open_trace(const struct dune_switch_cfg *cfg, struct dune_trace_writer **out, struct dune_diag *d)
+{
+    struct dune_trace_head head = {.slots = cfg->opts.slots, .ways = cfg->opts.ways,
+                                   .drop_edge_shim = cfg->opts.drop_edge_shim};
+
+    if (!cfg->trace)
+        return 0;
+    snprintf(head.device, sizeof(head.device), "%s", cfg->name);
+    return dune_trace_create(out, cfg->trace, &head, d);
+}
+
 static int open_port(struct dune_port **out, const struct dune_switch_port *p, struct dune_diag *d)
 {
     struct dune_port_opts o = {.promiscuous = true, .ring_bytes = RING_BYTES};
@@ -275,17 +286,6 @@ static int check_cfg(const struct dune_switch_cfg *cfg, struct dune_diag *d)
     return 0;
 }
 
-static int open_trace(struct lsw *s, struct dune_diag *d)
-{
-    struct dune_trace_head head = {.slots = s->cfg->opts.slots, .ways = s->cfg->opts.ways,
-                                   .drop_edge_shim = s->cfg->opts.drop_edge_shim};
-
-    if (!s->cfg->trace)
-        return 0;
-    snprintf(head.device, sizeof(head.device), "%s", s->cfg->name);
-    return dune_trace_create(&s->trace, s->cfg->trace, &head, d);
-}
-
 static void close_ports(struct lsw *s)
 {
     for (uint32_t i = 0; i < s->cfg->n_in; i++)
@@ -317,7 +317,7 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
     s->live = fast ? dune_live_fast_new(&cfg->opts) : dune_live_ref_new(&cfg->opts);
     rc = open_ports(s, d);
     if (rc == 0)
-        rc = open_trace(s, d);
+        rc = dune_live_open_trace(s->cfg, &s->trace, d);
     if (rc == 0)
         rc = dune_agent_new(&s->agent, &agent, s->live, bus, d);
     if (rc == 0 && cfg->confine)

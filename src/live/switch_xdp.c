@@ -226,17 +226,6 @@ static int open_device(struct xsw *s, struct dune_diag *d)
     return dune_xdp_open(&s->x, &o, d);
 }
 
-static int open_trace(struct xsw *s, struct dune_diag *d)
-{
-    struct dune_trace_head head = {.slots = s->cfg->opts.slots, .ways = s->cfg->opts.ways,
-                                   .drop_edge_shim = s->cfg->opts.drop_edge_shim};
-
-    if (!s->cfg->trace)
-        return 0;
-    snprintf(head.device, sizeof(head.device), "%s", s->cfg->name);
-    return dune_trace_create(&s->trace, s->cfg->trace, &head, d);
-}
-
 static int close_trace(struct xsw *s, struct dune_diag *d)
 {
     struct dune_counters c;
@@ -272,7 +261,7 @@ int dune_live_switch_xdp(const struct dune_switch_cfg *cfg, struct dune_bus *bus
     s->cfg = cfg;
     rc = check_ports(s, d);
     if (rc == 0)
-        rc = open_trace(s, d);
+        rc = dune_live_open_trace(s->cfg, &s->trace, d);
     if (rc == 0)
         rc = open_device(s, d);
     if (rc == 0)

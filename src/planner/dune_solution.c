@@ -508,25 +508,14 @@ static void chain_order(const struct dune_search *s, unsigned n, unsigned *order
     }
 }
 
-static int finish(struct dune_search *s, const struct dune_solution_job *job, const struct dune_chain_spec *spec,
+static int finish(const struct dune_search *s, const struct dune_solution_job *job, const struct dune_chain_spec *spec,
                   struct dune_solution_result *out, struct dune_diag *d)
 {
-    struct dune_fit *fit[DUNE_MAX_BLOCKS] = {0};
-    uint8_t id[DUNE_MAX_BLOCKS];
     unsigned order[DUNE_MAX_BLOCKS];
-    int rc = dune_search_prepare(s, spec, d);
+    int rc;
 
     chain_order(s, spec->n_blocks, order);
-    for (unsigned i = 0; rc == 0 && i < spec->n_blocks; i++) {
-        id[i] = (uint8_t)order[i];
-        rc = dune_search_fit(s, spec, order[i], &fit[i], d);
-    }
-    if (rc == 0)
-        rc = dune_plan_from_fits(&out->plan, s->space, fit, id, spec->n_blocks, spec->n_blocks, &spec->rule,
-                                 &job->cfg.budget,
-                                 job->cfg.profile ? job->cfg.profile : "engine", d);
-    for (unsigned b = 0; b < spec->n_blocks; b++)
-        dune_fit_free(fit[b]);
+    rc = dune_search_plan(s, spec, order, job, &out->plan, d);
     if (rc == 0)
         rc = put_devices(s, out->plan, d);
     if (rc)
@@ -598,19 +587,6 @@ static int choose_chain(struct dune_search *s, const struct dune_solution_job *j
     return rc;
 }
 
-static int fit_to_all(const struct dune_search *s, const struct dune_solution_job *job, const struct dune_chain_spec *spec,
-                      struct dune_solution_result *out, struct dune_diag *d)
-{
-    const struct dune_chain_spec planned = dune_search_as_planned(s, spec);
-    struct dune_search whole;
-    int rc = dune_search_whole(&whole, s, d);
-
-    if (rc == 0)
-        rc = finish(&whole, job, &planned, out, d);
-    dune_search_whole_close(&whole, s);
-    return rc;
-}
-
 /* Thresholds where they are wanted, the plan, and the notes. */
 static int conclude(struct dune_search *s, const struct dune_solution_job *job, struct dune_chain_spec *chosen,
                     const struct dune_chain_spec *one, struct dune_solution_result *out, struct dune_diag *d)
@@ -632,7 +608,7 @@ static int conclude(struct dune_search *s, const struct dune_solution_job *job, 
     if (rc == 0)
         out->train_macro = f1.macro;
     if (rc == 0)
-        rc = fit_to_all(s, job, chosen, out, d);
+        rc = finish(s, job, chosen, out, d);
     if (rc == 0)
         rc = dune_search_explain(s, chosen, one, &saving, &notes, d);
     if (rc)

@@ -89,6 +89,10 @@ int dune_search_sample(struct dune_search *s, const struct dune_dataset *ds, uns
  * an error. */
 int dune_search_whole(struct dune_search *whole, const struct dune_search *s, struct dune_diag *d) DUNE_MUST_USE;
 void dune_search_whole_close(struct dune_search *whole, const struct dune_search *s);
+/* The chain fitted to all training flows; its i-th sub-model is block order[i]. */
+struct dune_solution_job;
+int dune_search_plan(const struct dune_search *s, const struct dune_chain_spec *spec, const unsigned *order,
+                     const struct dune_solution_job *job, struct dune_plan **out, struct dune_diag *d) DUNE_MUST_USE;
 
 /* Where the search for settings starts. */
 struct dune_fit_cfg dune_search_base_cfg(const struct dune_search *s);

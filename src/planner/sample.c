@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "dune/solution.h"
 #include "planner/planner_int.h"
 
 enum { FEW = 200 };
@@ -115,4 +116,36 @@ void dune_search_whole_close(struct dune_search *whole, const struct dune_search
         return;
     whole->advice = NULL; /* lent */
     dune_search_close(whole);
+}
+
+/* Every block fitted, in chain order, and compiled. */
+static int fit_plan(struct dune_search *s, const struct dune_chain_spec *spec, const unsigned *order,
+                    const struct dune_solution_job *job, struct dune_plan **out, struct dune_diag *d)
+{
+    struct dune_fit *fit[DUNE_MAX_BLOCKS] = {0};
+    uint8_t id[DUNE_MAX_BLOCKS];
+    int rc = dune_search_prepare(s, spec, d);
+
+    for (unsigned i = 0; rc == 0 && i < spec->n_blocks; i++) {
+        id[i] = (uint8_t)order[i];
+        rc = dune_search_fit(s, spec, order[i], &fit[i], d);
+    }
+    if (rc == 0)
+        rc = dune_plan_from_fits(out, s->space, fit, id, spec->n_blocks, spec->n_blocks, &spec->rule, &job->cfg.budget,
+                                 job->cfg.profile ? job->cfg.profile : "engine", d);
+    for (unsigned b = 0; b < spec->n_blocks; b++)
+        dune_fit_free(fit[b]);
+    return rc;
+}
+
+int dune_search_plan(const struct dune_search *s, const struct dune_chain_spec *spec, const unsigned *order,
+                     const struct dune_solution_job *job, struct dune_plan **out, struct dune_diag *d)
+{
+    struct dune_search whole;
+    int rc = dune_search_whole(&whole, s, d);
+
+    if (rc == 0)
+        rc = fit_plan(&whole, spec, order, job, out, d);
+    dune_search_whole_close(&whole, s);
+    return rc;
 }

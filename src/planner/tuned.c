@@ -42,36 +42,16 @@ static char *notes_of(const struct tuning *t)
     return b.data;
 }
 
-static int fit_plan(struct dune_search *s, const struct tuning *t, const struct dune_solution_job *job,
-                    struct dune_plan **out, struct dune_diag *d)
-{
-    const struct dune_chain_rule rule = {.claim = DUNE_CLAIM_FIRST, .early_exit = 256}; /* it is alone */
-    struct dune_fit *fit = NULL;
-    uint8_t id = 0;
-    int rc = dune_search_prepare(s, &t->best, d);
-
-    if (rc == 0)
-        rc = dune_search_fit(s, &t->best, 0, &fit, d);
-    if (rc == 0)
-        rc = dune_plan_from_fits(out, s->space, &fit, &id, 1, 1, &rule, &job->cfg.budget,
-                                 job->cfg.profile ? job->cfg.profile : "engine", d);
-    dune_fit_free(fit);
-    return rc;
-}
-
 static int finish(struct tuning *t, const struct dune_solution_job *job, struct dune_solution_result *out,
                   struct dune_diag *d)
 {
+    struct dune_chain_spec alone = t->best;
     struct dune_interval score;
-    struct dune_search whole;
     int rc = dune_search_compare(&t->s, &t->best, NULL, &score, d);
 
-    if (rc)
-        return rc;
-    rc = dune_search_whole(&whole, &t->s, d);
+    alone.rule = (struct dune_chain_rule){.claim = DUNE_CLAIM_FIRST, .early_exit = 256};
     if (rc == 0)
-        rc = fit_plan(&whole, t, job, &out->plan, d);
-    dune_search_whole_close(&whole, &t->s);
+        rc = dune_search_plan(&t->s, &alone, (const unsigned[]){0}, job, &out->plan, d);
     if (rc)
         return rc;
     dune_plan_set_name(out->plan, t->m->ops->name);

@@ -26,7 +26,7 @@ wait_tries=150
 
 # --- live ---------------------------------------------------------------------------------------------------------
 printf 'name: %s\nlevels: [1]\n' "$N" >"$T/one.yaml"
-"$D" testbed up "$T/one.yaml" || { echo "1..0 # SKIP no testbed"; exit; }
+testbed_up "$T/one.yaml"
 "$D" synth --flows 30 --train-captures 1 --test-captures 1 --force -q -o "$T/tr" >/dev/null 2>&1
 "$D" replay "$PLAN" "$T"/tr/test/*.pcap --feed "json:$T/replay.json" -q >/dev/null 2>&1
 grep '"settled": true' "$T/replay.json" >"$T/settled.json"

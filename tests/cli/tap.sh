@@ -5,6 +5,7 @@
 #   has NAME FILE PATTERN           FILE (out, err or a path) has a line matching the grep -E pattern
 #   check NAME COMMAND...           the command succeeds
 #   skip NAME REASON
+#   testbed_up FILE                 a testbed, which a machine that makes namespaces must get up
 #   wait_for COMMAND...             until it succeeds, at most wait_tries times, five a second
 set -u
 tap_n=0
@@ -23,6 +24,15 @@ wait_for() {
         tap_try=$((tap_try + 1))
     done
     return 1
+}
+
+testbed_up() {
+    command -v ip >/dev/null || { echo "1..0 # SKIP ip is not installed"; exit; }
+    "$D" testbed up "$1" >"$T/out" 2>"$T/err" && return
+    sed 's/^/# /' "$T/err"
+    echo "not ok 1 - testbed up"
+    echo "1..1"
+    exit 1
 }
 
 tap_ok() {

@@ -92,13 +92,9 @@ static inline void equal_trace_keep(void *ctx, const struct dune_device_trace *t
     DUNE_VEC_PUSH(&e->trace, *t);
 }
 
-static inline void equal_trace_check(void *ctx, const struct dune_device_trace *g)
+/* What a device did with a packet, but for the sub-models' answers. */
+static inline void equal_trace_fields(struct equal *e, const struct dune_device_trace *w, const struct dune_device_trace *g)
 {
-    struct equal *e = ctx;
-    const struct dune_device_trace *w = &e->trace.data[e->at++];
-
-    assert_true(e->at <= e->trace.len);
-    EQUAL_FIELD(e, w, g, packet);
     EQUAL_FIELD(e, w, g, tick);
     EQUAL_FIELD(e, w, g, device);
     EQUAL_FIELD(e, w, g, fate);
@@ -115,6 +111,18 @@ static inline void equal_trace_check(void *ctx, const struct dune_device_trace *
     EQUAL_FIELD(e, w, g, mirrored);
     EQUAL_FIELD(e, w, g, mirror_port);
     EQUAL_FIELD(e, w, g, steer_port);
+    if (w->has_shim)
+        equal_shim(e, &w->shim, &g->shim);
+}
+
+static inline void equal_trace_check(void *ctx, const struct dune_device_trace *g)
+{
+    struct equal *e = ctx;
+    const struct dune_device_trace *w = &e->trace.data[e->at++];
+
+    assert_true(e->at <= e->trace.len);
+    EQUAL_FIELD(e, w, g, packet);
+    equal_trace_fields(e, w, g);
     EQUAL_FIELD(e, w, g, n_answers);
     for (uint32_t k = 0; k < w->n_answers; k++) {
         EQUAL_FIELD(e, w, g, answer[k].submodel);
@@ -124,8 +132,6 @@ static inline void equal_trace_check(void *ctx, const struct dune_device_trace *
         EQUAL_FIELD(e, w, g, answer[k].claim);
         EQUAL_FIELD(e, w, g, answer[k].combined);
     }
-    if (w->has_shim)
-        equal_shim(e, &w->shim, &g->shim);
 }
 
 /* traced: compares every device's trace as well. */

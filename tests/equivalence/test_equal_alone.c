@@ -79,28 +79,6 @@ static void check_counters(struct world *w, struct device *dev)
             equal_fail(&w->e, "a counter", want[i], ((const uint64_t *)(const void *)&got)[i]);
 }
 
-static void check_trace(struct equal *e, const struct dune_device_trace *w, const struct dune_device_trace *g)
-{
-    EQUAL_FIELD(e, w, g, tick);
-    EQUAL_FIELD(e, w, g, device);
-    EQUAL_FIELD(e, w, g, fate);
-    EQUAL_FIELD(e, w, g, reason);
-    EQUAL_FIELD(e, w, g, slot);
-    EQUAL_FIELD(e, w, g, has_shim);
-    EQUAL_FIELD(e, w, g, generation);
-    EQUAL_FIELD(e, w, g, slot_index);
-    EQUAL_FIELD(e, w, g, way);
-    EQUAL_FIELD(e, w, g, count);
-    EQUAL_FIELD(e, w, g, digest);
-    EQUAL_FIELD(e, w, g, became_final);
-    EQUAL_FIELD(e, w, g, dropped);
-    EQUAL_FIELD(e, w, g, mirrored);
-    EQUAL_FIELD(e, w, g, mirror_port);
-    EQUAL_FIELD(e, w, g, steer_port);
-    if (w->has_shim)
-        equal_shim(e, &w->shim, &g->shim);
-}
-
 /* A burst through device k; what leaves is there for the next device. Returns how many. */
 static unsigned pass(struct world *w, uint32_t k, unsigned n)
 {
@@ -128,7 +106,7 @@ static unsigned pass(struct world *w, uint32_t k, unsigned n)
 
         dune_ref_device_process(dev->ref, &in[i], &w->ref_out);
         want = (struct dune_chain_frame){w->ref_out.data, w->ref_out.cap_len, w->ref_out.wire_len};
-        check_trace(&w->e, &w->ref_out.trace, &w->fast_out[i].trace);
+        equal_trace_fields(&w->e, &w->ref_out.trace, &w->fast_out[i].trace);
         equal_frame(&w->e, &want, &got);
         w->e.packets++;
         w->e.inferable += w->ref_out.trace.has_shim;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Drift while a plan serves: agents count, the controller compares with the profile and names what moved. */
-#include "../planner/signal_dataset.h"
+#include "../drift/drift_world.h"
 #include "dune/controller.h"
 #include "dune/drift.h"
-#include "dune/submodels.h"
-#include "testing.h"
 
-enum { CLASSES = 4, FLOWS = 4000, DEVICES = 2 };
+enum { FLOWS = 4000, DEVICES = 2 };
 
 /* A device whose sub-models are asked by the test. */
 struct fake {
@@ -89,34 +87,6 @@ static const struct dune_live_ops fake_ops = {
     .on_answer = on_answer, .status = status, .counters = counters,
 };
 
-static struct dune_plan *make_plan(const struct dune_dataset *ds)
-{
-    struct dune_fit_cfg c = {.n = 3, .mode = DUNE_MODE_RUNNING, .n_trees = 1, .max_leaves = 40, .seed = 1};
-    const struct dune_chain_rule rule = {.claim = DUNE_CLAIM_BEST, .early_exit = 256};
-    const struct dune_budget none = {0};
-    struct dune_space *s;
-    struct dune_fit *fit;
-    struct dune_plan *p;
-    uint8_t id = 7, member[CLASSES] = {1, 1, 1, 1};
-    struct dune_diag d = {0};
-
-    assert_ok(dune_feature_set_parse("ip.len,tcp.window,ip.ttl,len.max", 3, &c.features, &d), d);
-    assert_ok(dune_space_new(&s, ds, DUNE_SPLIT_TRAIN, NULL, 3, 1, &d), d);
-    assert_ok(dune_space_prepare(s, 3, DUNE_MODE_RUNNING, &d), d);
-    assert_ok(dune_fit_train(&fit, s, &c, member, NULL, &d), d);
-    assert_ok(dune_plan_from_fits(&p, s, &fit, &id, 1, 1, &rule, &none, "engine", &d), d);
-    dune_fit_free(fit);
-    dune_space_free(s);
-    return p;
-}
-
-static struct dune_dataset *data(uint64_t seed, uint64_t flows)
-{
-    const struct signal_shape shape = {.classes = CLASSES, .captures = 8, .flows = flows, .noise = 20, .seed = seed};
-
-    return signal_dataset(&shape);
-}
-
 static void note(void *ctx, const char *text)
 {
     struct world *x = ctx;
@@ -166,8 +136,8 @@ static int setup(void **state)
     struct dune_diag d = {0};
 
     x->now = UINT64_C(1700000000000000000);
-    x->ds = data(1, FLOWS);
-    x->plan = make_plan(x->ds);
+    x->ds = drift_data(1, FLOWS);
+    x->plan = drift_plan(x->ds);
     assert_ok(dune_plan_format(x->plan, &x->text, &x->len, &d), d);
     assert_ok(dune_drift_learn(&f, x->plan, x->ds, 300, &d), d);
     dune_drift_profile_format(f, x->plan, &x->profile);
@@ -225,7 +195,7 @@ static void feed(struct world *x, const struct dune_dataset *ds)
 
 static void feed_new(struct world *x, uint64_t seed, int moved)
 {
-    struct dune_dataset *ds = data(seed, 600);
+    struct dune_dataset *ds = drift_data(seed, 600);
     uint32_t *col = dune_mem_alloc(ds->n_rows, sizeof(*col));
 
     if (moved >= 0) {
@@ -289,7 +259,7 @@ static void test_alarm_names_features(void **state)
 static void test_waits_for_enough(void **state)
 {
     struct world *x = *state;
-    struct dune_dataset *ds = data(60, 8);
+    struct dune_dataset *ds = drift_data(60, 8);
 
     apply(x);
     feed(x, ds);

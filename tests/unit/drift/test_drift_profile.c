@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Limits that hold without drift and are exceeded with it, by the features that moved and no others. */
-#include "../planner/signal_dataset.h"
+#include "drift_world.h"
 #include "dune/drift.h"
-#include "dune/submodels.h"
-#include "testing.h"
 
-enum { CLASSES = 4, FLOWS = 4000 };
+enum { FLOWS = 4000 };
 
 struct world {
     struct dune_dataset *ds;
@@ -13,42 +11,13 @@ struct world {
     struct dune_drift_profile *profile;
 };
 
-static struct dune_plan *make_plan(const struct dune_dataset *ds)
-{
-    struct dune_fit_cfg c = {.n = 3, .mode = DUNE_MODE_RUNNING, .n_trees = 1, .max_leaves = 40, .seed = 1};
-    const struct dune_chain_rule rule = {.claim = DUNE_CLAIM_BEST, .early_exit = 256};
-    const struct dune_budget none = {0};
-    struct dune_space *s;
-    struct dune_fit *fit;
-    struct dune_plan *p;
-    uint8_t id = 7, member[CLASSES] = {1, 1, 1, 1};
-    struct dune_diag d = {0};
-
-    assert_ok(dune_feature_set_parse("ip.len,tcp.window,ip.ttl,len.max", 3, &c.features, &d), d);
-    assert_ok(dune_space_new(&s, ds, DUNE_SPLIT_TRAIN, NULL, 3, 1, &d), d);
-    assert_ok(dune_space_prepare(s, 3, DUNE_MODE_RUNNING, &d), d);
-    assert_ok(dune_fit_train(&fit, s, &c, member, NULL, &d), d);
-    assert_ok(dune_plan_from_fits(&p, s, &fit, &id, 1, 1, &rule, &none, "engine", &d), d);
-    assert_ok(dune_plan_verify(p, &d), d);
-    dune_fit_free(fit);
-    dune_space_free(s);
-    return p;
-}
-
-static struct dune_dataset *data(uint64_t seed, uint64_t flows)
-{
-    const struct signal_shape shape = {.classes = CLASSES, .captures = 8, .flows = flows, .noise = 20, .seed = seed};
-
-    return signal_dataset(&shape);
-}
-
 static int setup(void **state)
 {
     struct world *x = DUNE_NEW(struct world);
     struct dune_diag d = {0};
 
-    x->ds = data(1, FLOWS);
-    x->plan = make_plan(x->ds);
+    x->ds = drift_data(1, FLOWS);
+    x->plan = drift_plan(x->ds);
     assert_ok(dune_drift_learn(&x->profile, x->plan, x->ds, 300, &d), d);
     *state = x;
     return 0;
@@ -84,7 +53,7 @@ static void test_no_drift(void **state)
 
     assert_int_equal(x->profile->folds, 10);
     for (uint64_t seed = 100; seed < 120; seed++) {
-        struct dune_dataset *ds = data(seed, 300);
+        struct dune_dataset *ds = drift_data(seed, 300);
         struct dune_drift_check k;
 
         check(x, ds, NULL, &k);
@@ -99,7 +68,7 @@ static void test_no_drift(void **state)
 /* A data set whose feature `f` is moved by a share of its domain. */
 static struct dune_dataset *moved(uint64_t seed, int f, uint32_t by)
 {
-    struct dune_dataset *ds = data(seed, 300);
+    struct dune_dataset *ds = drift_data(seed, 300);
     uint32_t *col = dune_mem_alloc(ds->n_rows, sizeof(*col));
 
     for (uint64_t r = 0; r < ds->n_rows; r++)
