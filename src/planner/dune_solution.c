@@ -511,11 +511,12 @@ static void chain_order(const struct dune_search *s, unsigned n, unsigned *order
 static int finish(const struct dune_search *s, const struct dune_solution_job *job, const struct dune_chain_spec *spec,
                   struct dune_solution_result *out, struct dune_diag *d)
 {
+    const struct dune_chain_spec planned = dune_search_as_planned(s, spec); /* soft labels come in here */
     unsigned order[DUNE_MAX_BLOCKS];
     int rc;
 
     chain_order(s, spec->n_blocks, order);
-    rc = dune_search_plan(s, spec, order, job, &out->plan, d);
+    rc = dune_search_plan(s, &planned, order, job, &out->plan, d);
     if (rc == 0)
         rc = put_devices(s, out->plan, d);
     if (rc)
