@@ -3,7 +3,7 @@
 # Writes the programs and entries in docs/examples/p4 anew from the plans there.
 #     tools/p4_examples.sh DUNECTL
 set -eu
-dunectl=${1:?path of dunectl}
+dunectl=$(realpath "${1:?path of dunectl}")
 cd "$(dirname "$0")/../docs/examples/p4"
 for plan in */plan.json; do
     dir=$(dirname "$plan")

@@ -37,7 +37,14 @@ int dune_netns_spawn(pid_t *pid, const char *netns, const char *out, const char 
 void dune_netns_stop(pid_t pid, int *status);
 
 /* --- switch.c, switch_bmv2.c, switch_xdp.c ------------------------------------------------------------------------------- */
-int dune_live_edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct dune_diag *d) DUNE_MUST_USE;
+struct live_saved { /* of the ports that were checked */
+    struct dune_iface iface[2 * DUNE_SWITCH_PORTS + 1];
+    uint32_t n;
+};
+/* Sets or demands MTU and offloads of every port (design section 6). specs: ports that are no interface of Linux are their
+ * owner's business and left alone. Also after an error what was changed is put back by dune_live_restore_ports. */
+int dune_live_check_ports(const struct dune_switch_cfg *cfg, bool specs, struct live_saved *s, struct dune_diag *d) DUNE_MUST_USE;
+void dune_live_restore_ports(struct live_saved *s);
 /* The file that cfg->trace names, with the settings of the device; *out stays as it is where none is named. */
 struct dune_trace_writer;
 int dune_live_open_trace(const struct dune_switch_cfg *cfg, struct dune_trace_writer **out,

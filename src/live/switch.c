@@ -17,8 +17,7 @@ enum { TX_TRIES = 200, AGENT_NS = 1000000, RING_BYTES = 32 << 20 };
 struct lsw {
     const struct dune_switch_cfg *cfg;
     struct dune_port *in[DUNE_SWITCH_PORTS], *out, *more_out[DUNE_SWITCH_PORTS];
-    struct dune_iface saved[2 * DUNE_SWITCH_PORTS + 1];
-    uint32_t n_saved;
+    struct live_saved saved;
     struct dune_live *live;
     struct dune_agent *agent;
     struct live_hist hop;
@@ -37,18 +36,8 @@ static bool is_spec(const struct dune_switch_port *p)
     return strchr(p->ifname, ':') != NULL;
 }
 
-static int check_port(struct lsw *s, const struct dune_switch_port *p, uint32_t edge_mtu, struct dune_diag *d)
-{
-    uint32_t want = p->kind == DUNE_PORT_CHAIN ? edge_mtu + DUNE_SHIM_BYTES : 0;
-    int rc = is_spec(p) ? 0 : dune_iface_check(p->ifname, want, s->cfg->fix, &s->saved[s->n_saved], d);
-
-    if (rc == 0 && !is_spec(p))
-        s->n_saved++;
-    return rc;
-}
-
 /* The widest frame that can come in without shim decides what chain links must carry. */
-int dune_live_edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct dune_diag *d)
+static int edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct dune_diag *d)
 {
     uint32_t one;
     int rc = 0;
@@ -66,6 +55,30 @@ int dune_live_edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct 
     if (rc == 0 && *mtu == 0)
         *mtu = 1500;
     return rc;
+}
+
+int dune_live_check_ports(const struct dune_switch_cfg *cfg, bool specs, struct live_saved *s, struct dune_diag *d)
+{
+    uint32_t mtu;
+    int rc = edge_mtu(cfg, &mtu, d);
+
+    for (uint32_t i = 0; rc == 0 && i <= cfg->n_in + cfg->n_more_out; i++) {
+        const struct dune_switch_port *p = i < cfg->n_in    ? &cfg->in[i]
+                                           : i == cfg->n_in ? &cfg->out
+                                                            : &cfg->more_out[i - cfg->n_in - 1];
+
+        if (specs && is_spec(p))
+            continue;
+        rc = dune_iface_check(p->ifname, p->kind == DUNE_PORT_CHAIN ? mtu + DUNE_SHIM_BYTES : 0, cfg->fix, &s->iface[s->n], d);
+        s->n += rc == 0;
+    }
+    return rc;
+}
+
+void dune_live_restore_ports(struct live_saved *s)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        dune_iface_restore(&s->iface[i]);
 }
 
 int dune_live_open_trace(const struct dune_switch_cfg *cfg, struct dune_trace_writer **out, struct dune_diag *d)
@@ -91,15 +104,8 @@ static int open_port(struct dune_port **out, const struct dune_switch_port *p, s
 static int open_ports(struct lsw *s, struct dune_diag *d)
 {
     const struct dune_switch_cfg *cfg = s->cfg;
-    uint32_t mtu;
-    int rc = dune_live_edge_mtu(cfg, &mtu, d);
+    int rc = dune_live_check_ports(cfg, true, &s->saved, d);
 
-    for (uint32_t i = 0; rc == 0 && i < cfg->n_in; i++)
-        rc = check_port(s, &cfg->in[i], mtu, d);
-    if (rc == 0)
-        rc = check_port(s, &cfg->out, mtu, d);
-    for (uint32_t i = 0; rc == 0 && i < cfg->n_more_out; i++)
-        rc = check_port(s, &cfg->more_out[i], mtu, d);
     for (uint32_t i = 0; rc == 0 && i < cfg->n_in; i++)
         rc = open_port(&s->in[i], &cfg->in[i], d);
     for (uint32_t i = 0; rc == 0 && i < cfg->n_more_out; i++)
@@ -293,8 +299,7 @@ static void close_ports(struct lsw *s)
     dune_port_close(s->out);
     for (uint32_t i = 0; i < s->cfg->n_more_out; i++)
         dune_port_close(s->more_out[i]);
-    for (uint32_t i = 0; i < s->n_saved; i++)
-        dune_iface_restore(&s->saved[i]);
+    dune_live_restore_ports(&s->saved);
 }
 
 int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d)

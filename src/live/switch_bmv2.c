@@ -15,29 +15,12 @@
 
 struct bsw {
     const struct dune_switch_cfg *cfg;
-    struct dune_iface saved[DUNE_SWITCH_PORTS + 1];
-    uint32_t n_saved;
+    struct live_saved saved;
     struct dune_live *live;
     struct dune_agent *agent;
     char cpu[2][16]; /* ends of the CPU port's link; [0] is empty until it is made */
     char dir[64];
 };
-
-static int check_ports(struct bsw *s, struct dune_diag *d)
-{
-    const struct dune_switch_cfg *cfg = s->cfg;
-    uint32_t mtu;
-    int rc = dune_live_edge_mtu(cfg, &mtu, d);
-
-    for (uint32_t i = 0; rc == 0 && i <= cfg->n_in; i++) {
-        const struct dune_switch_port *p = i < cfg->n_in ? &cfg->in[i] : &cfg->out;
-
-        rc = dune_iface_check(p->ifname, p->kind == DUNE_PORT_CHAIN ? mtu + DUNE_SHIM_BYTES : 0, cfg->fix,
-                              &s->saved[s->n_saved], d);
-        s->n_saved += rc == 0;
-    }
-    return rc;
-}
 
 /* Names of interfaces are short: the process id makes them distinct. */
 static int make_cpu_link(struct bsw *s, struct dune_diag *d)
@@ -101,8 +84,7 @@ static void close_all(struct bsw *s)
     dune_agent_free(s->agent);
     if (s->live)
         s->live->ops->close(s->live);
-    for (uint32_t i = 0; i < s->n_saved; i++)
-        dune_iface_restore(&s->saved[i]);
+    dune_live_restore_ports(&s->saved);
     if (s->cpu[0][0] && NETNS_RUN(&ignored, "ip", "link", "del", s->cpu[0]) && s->cfg->note)
         s->cfg->note(s->cfg->note_ctx, ignored.msg);
     if (s->dir[0] && NETNS_RUN(&ignored, "rm", "-rf", s->dir) && s->cfg->note)
@@ -113,7 +95,7 @@ int dune_live_switch_bmv2(const struct dune_switch_cfg *cfg, struct dune_bus *bu
 {
     struct bsw s = {.cfg = cfg};
     struct dune_agent_cfg agent = {.device = cfg->name, .digest = cfg->digest, .digest_ctx = cfg->digest_ctx};
-    int rc = check_ports(&s, d);
+    int rc = dune_live_check_ports(cfg, false, &s.saved, d);
 
     if (rc == 0)
         rc = make_cpu_link(&s, d);

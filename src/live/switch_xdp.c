@@ -23,8 +23,7 @@ struct xsw {
     uint64_t timeout, swept;
     dune_digest_fn fn;
     void *ctx;
-    struct dune_iface saved[2 * DUNE_SWITCH_PORTS + 1];
-    uint32_t n_saved;
+    struct live_saved saved;
     struct dune_agent *agent;
     struct dune_trace_writer *trace;
 };
@@ -172,24 +171,6 @@ static const struct dune_live_ops xdp_ops = {
 
 /* --- ports --------------------------------------------------------------------------------------------------- */
 
-static int check_ports(struct xsw *s, struct dune_diag *d)
-{
-    const struct dune_switch_cfg *cfg = s->cfg;
-    uint32_t mtu;
-    int rc = dune_live_edge_mtu(cfg, &mtu, d);
-
-    for (uint32_t i = 0; rc == 0 && i <= cfg->n_in + cfg->n_more_out; i++) {
-        const struct dune_switch_port *p = i < cfg->n_in    ? &cfg->in[i]
-                                           : i == cfg->n_in ? &cfg->out
-                                                            : &cfg->more_out[i - cfg->n_in - 1];
-
-        rc = dune_iface_check(p->ifname, p->kind == DUNE_PORT_CHAIN ? mtu + DUNE_SHIM_BYTES : 0, cfg->fix,
-                              &s->saved[s->n_saved], d);
-        s->n_saved += rc == 0;
-    }
-    return rc;
-}
-
 /* Ports in are 0 ... n - 1, the ways out are n and on; actions name these numbers. */
 static int attach_ports(struct xsw *s, struct dune_diag *d)
 {
@@ -259,7 +240,7 @@ int dune_live_switch_xdp(const struct dune_switch_cfg *cfg, struct dune_bus *bus
 
     s->base.ops = &xdp_ops;
     s->cfg = cfg;
-    rc = check_ports(s, d);
+    rc = dune_live_check_ports(cfg, false, &s->saved, d);
     if (rc == 0)
         rc = dune_live_open_trace(s->cfg, &s->trace, d);
     if (rc == 0)
@@ -282,8 +263,7 @@ int dune_live_switch_xdp(const struct dune_switch_cfg *cfg, struct dune_bus *bus
         rc = d->code;
     if (s->x)
         close_live(&s->base);
-    for (uint32_t i = 0; i < s->n_saved; i++)
-        dune_iface_restore(&s->saved[i]);
+    dune_live_restore_ports(&s->saved);
     dune_mem_free(s);
     return rc;
 }

@@ -85,6 +85,42 @@ has "is said" err 'no metrics.json, mau.resources.log or resources.json of devic
 expect 4 "TNA: parser limits beyond the profile" "$D" emit "$T/tofino.json" --target p4-tna -o "$T/x"
 has "are refused" err 'device s1: profile tofino1: parser limits wider'
 
+# compile.sh with a compiler that keeps what the parser matches, with one that loses it, with none. What they write is
+# what the two really write, cut down.
+mkdir -p "$T/tools"
+cat >"$T/tools/p4c-barefoot" <<'END'
+#!/bin/sh
+while [ $# -gt 1 ]; do [ "$1" = -o ] && out=$2; shift; done
+mkdir -p "$out/pipe"
+if [ -n "$KEEPS" ]; then echo '      match: [ half ]'; else echo '      *:'; fi >"$out/pipe/s1.bfa"
+END
+cat >"$T/tools/bfas" <<'END'
+#!/bin/sh
+while [ $# -gt 1 ]; do [ "$1" = -o ] && out=$2; shift; done
+echo binary >"$out/tofino.bin"
+[ -z "$REMARK" ] || echo "s1.bfa:7: warning: $REMARK" >&2
+exit ${ASSEMBLES:-0}
+END
+chmod +x "$T/tools/p4c-barefoot" "$T/tools/bfas"
+compile() { # VARIABLE=VALUE...
+    env PATH="$T/tools:$PATH" KEEPS= REMARK= "$@" "$T/tna/s1/compile.sh"
+}
+cp -r "$T/tna/s1" "$T/real"
+expect 0 "a program that assembles" compile KEEPS=1
+check "is kept" test -s "$T/tna/s1/s1.out/pipe/tofino.bin"
+expect 5 "a compiler that breaks parsers" compile KEEPS=
+has "is named with its defect" err 'loses what a parser selects on .*5063, until 5753'
+check "its program is not kept" test ! -e "$T/tna/s1/s1.out/pipe/tofino.bin"
+expect 5 "also when some matches are left" compile KEEPS=1 REMARK="Can't match parser state due to previous match"
+has "in the same words" err 'pull request 5753'
+expect 5 "and when the assembler gives up on it" compile KEEPS= ASSEMBLES=1 REMARK="No length for clot 0"
+expect 1 "a program that does not assemble" compile KEEPS=1 ASSEMBLES=1 REMARK="too long"
+has "says why" err 'too long'
+rm -f "$T/tools/bfas"
+expect 5 "no assembler" env PATH="$T/tools:/usr/bin:/bin" "$T/tna/s1/compile.sh"
+has "is said" err 'bfas is not on PATH'
+rm -rf "$T/tna/s1" && mv "$T/real" "$T/tna/s1"
+
 if command -v p4test >/dev/null 2>&1; then
     check "p4test takes the program without a word" sh -c "p4test --std p4-16 '$T/v1/s1/s1.p4' >'$T/p4test.log' 2>&1 && ! grep . '$T/p4test.log'"
     # The front end only: what comes after it does not know how a port table fills a structure; nor the annotations.

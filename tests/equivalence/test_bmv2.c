@@ -3,9 +3,13 @@
  * Emitted v1model programs on simple_switch against the reference: every frame, digest and counter.
  *
  *   test_bmv2                     the tests
+ *   test_bmv2 more                more random plans
+ *   test_bmv2 wild FIRST LAST     the wildest plans there are, of these seeds
  *   test_bmv2 PLAN.json PCAP...   a plan on captures, all packets, then on random ones
  */
 #include "equivalence/bmv2_kit.h"
+#include "dune/p4.h"
+#include "unit/targets/wild_chain.h"
 
 #define TIMEOUT 1000 /* of random traffic, ticks */
 
@@ -67,6 +71,43 @@ static void test_more_random_plans(void **state)
     (void)state;
     for (uint64_t seed = 10; seed < 30; seed++)
         run_random(seed, 1 + seed % 7, 1 + seed % 4, seed % 2 ? 16 : 1024, 4000);
+}
+
+/* Any plan that the verifier takes, with rules, digest rates and shims dropped at the edge now and then. */
+static void run_wild(uint64_t seed, int packets)
+{
+    static const struct wild_limits lim = {"bmv2", DUNE_ON_V1MODEL, DUNE_P4_MAX_TREES, 4096, 150};
+    struct dune_chain_opts o = {.rules = seed % 3 == 0, .rules_everywhere = seed % 6 == 0, .drop_edge_shim = seed % 4 == 0,
+                                .digest_rate = seed % 5 ? 0 : 2000, .digest_burst = 5};
+    struct dune_plan *p = wild_plan(seed, seed % 4 ? 1 : 2 + (uint32_t)(seed / 4 % 4), &lim);
+    struct random_traffic t;
+    struct bmv2_chain c;
+    struct kit_frame f;
+    char what[48];
+
+    snprintf(what, sizeof(what), "wild plan %llu", (unsigned long long)seed);
+    bmv2_open(&c, p, &o, what);
+    random_traffic_init(&t, seed, 40);
+    t.monotone = o.rules;
+    for (int i = 0; i < packets; i++) {
+        uint64_t tick = random_tick(&t);
+
+        if (i == packets / 2)
+            bmv2_new_capture(&c);
+        wild_frame(&t, &f);
+        bmv2_packet(&c, f.data, f.len, tick);
+    }
+    bmv2_close(&c);
+    dune_plan_free(p);
+}
+
+static uint64_t wild_first = 1, wild_last = 4;
+
+static void test_wild_plans(void **state)
+{
+    (void)state;
+    for (uint64_t seed = wild_first; seed <= wild_last; seed++)
+        run_wild(seed, 2000);
 }
 
 /* Every feature of the catalog that the target computes, in one plan: a sub-model per feature and mode. */
@@ -438,7 +479,7 @@ static void test_ustc(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_random_plans), cmocka_unit_test(test_all_features),
+    cmocka_unit_test(test_random_plans), cmocka_unit_test(test_wild_plans), cmocka_unit_test(test_all_features),
     cmocka_unit_test(test_actions),      cmocka_unit_test(test_hostile_shims),
     cmocka_unit_test(test_rules),        cmocka_unit_test(test_digest_rate),
     cmocka_unit_test(test_generations),  cmocka_unit_test(test_defects),
@@ -446,6 +487,11 @@ static const struct CMUnitTest tests[] = {
 };
 static const struct CMUnitTest more_tests[] = {
     cmocka_unit_test(test_more_random_plans),
+    cmocka_unit_test(test_wild_plans),
+};
+
+static const struct CMUnitTest wild_tests[] = {
+    cmocka_unit_test(test_wild_plans),
 };
 
 /* --- a plan on captures ------------------------------------------------------------------------------------------ */
@@ -483,8 +529,16 @@ int main(int argc, char **argv)
         return 0;
     }
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    if (argc == 2 && strcmp(argv[1], "more") == 0)
+    if (argc == 2 && strcmp(argv[1], "more") == 0) {
+        wild_first = 5;
+        wild_last = 16;
         return cmocka_run_group_tests(more_tests, NULL, NULL);
+    }
+    if (argc == 4 && strcmp(argv[1], "wild") == 0) {
+        wild_first = strtoull(argv[2], NULL, 10);
+        wild_last = strtoull(argv[3], NULL, 10);
+        return cmocka_run_group_tests(wild_tests, NULL, NULL);
+    }
     if (argc < 3) {
         if (argc == 2)
             cmocka_set_test_filter(argv[1]);

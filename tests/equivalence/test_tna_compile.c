@@ -6,11 +6,14 @@
  *   test_tna_compile              the two programs that decide what fits
  *   test_tna_compile more         every other shape, and random ones
  *   test_tna_compile list         what the model says, nothing compiled
- *   test_tna_compile NAME         one shape
+ *   test_tna_compile NAME         one shape; random-SEED, wild-SEED: one random plan
+ *   test_tna_compile PLAN.json    every device of a plan; with a further word only what the model says
  */
+#include <sys/wait.h>
+
 #include "dune/p4.h"
 #include "unit/plan/chain_model.h"
-#include "unit/targets/random_chain.h"
+#include "unit/targets/wild_chain.h"
 
 static bool installed(const char *tool)
 {
@@ -57,7 +60,13 @@ static const struct shape shapes[] = {
      .mode = DUNE_MODE_PUBLISHED},
     {"packet", "tofino1", 8192, 1, 1, 1, 41, PACKET, .flags = MARK | NO_EXIT, .mode = DUNE_MODE_PACKET},
 };
-enum { N_SHORT = 2, N_RANDOM = 3 };
+enum { N_SHORT = 2, BROKEN = 5 };
+
+/* The first plan of a seed and after that fits. */
+struct draw {
+    uint64_t seed;
+    bool wild;
+};
 
 /* Marked, steered, dropped and mirrored classes. */
 static void add_actions(struct dune_plan *p, unsigned flags)
@@ -137,44 +146,75 @@ static struct dune_plan *random_tofino(uint64_t seed, char name[48])
     }
 }
 
+/* The same of the wildest plans: every feature of the catalog that the target computes. */
+static struct dune_plan *wild_tofino(uint64_t seed, char name[48])
+{
+    for (uint64_t k = seed;; k += 1000) {
+        static const struct wild_limits lim[2] = {{"tofino1", DUNE_ON_TNA, 1, 32768, 150},
+                                                  {"tofino2", DUNE_ON_TNA, 3, 32768, 150}};
+        struct dune_plan *p = wild_plan(k, 1, &lim[k % 2]);
+        struct dune_resources r;
+
+        dune_resources_estimate(p, 0, dune_profile_find(lim[k % 2].profile), 1, &r);
+        snprintf(name, 48, "wild-%llu", (unsigned long long)k);
+        if (r.fits)
+            return p;
+        dune_plan_free(p);
+    }
+}
+
 static bool listing;
 
+/* compile.sh says that this compiler breaks parsers: what it placed is compared nevertheless, and the test skipped. */
+static bool broken_compiler;
+
 /* Of the assembler's remarks docs/targets/p4.md names the harmless ones; any other fails. */
-static void check_remarks(const char *dir, const char *name)
+static void check_remarks(const char *dir, const char *device, const char *name)
 {
     char command[800];
 
     snprintf(command, sizeof(command), "! grep -Ev 'duplicate hash group|previous definition here|mergeable conflict in stage|"
              "conflicting hash group definition here|Conflicting instruction slot usage for non-exlusive|warning: and table|"
-             "hashtable [0-9]+ does not exist in table' %s/d1/d1.out/assembler.log", dir);
+             "hashtable [0-9]+ does not exist in table%s' %s/%s/%s.out/assembler.log",
+             broken_compiler ? "|Can.t match parser state" : "", dir, device, device);
     if (system(command) != 0)
         fail_msg("%s: an unknown remark of the assembler", name);
 }
 
-static void read_and_compare(const char *dir, const char *name, const struct dune_resources *r)
+static void skip_if_broken(void)
+{
+    if (!broken_compiler)
+        return;
+    printf("# this p4c-barefoot loses what a parser selects on (pull request 5063, until 5753); stages and blocks agree\n");
+    skip();
+}
+
+static void read_and_compare(const char *dir, const char *device, const char *name, const struct dune_resources *r)
 {
     struct dune_p4_compiled c;
     struct dune_diag d = {0};
 
-    assert_ok(dune_p4_compiled_read(&c, dir, "d1", &d), d);
-    printf("# %s: compiler %u stages, %u SRAM, %u map RAMs, %u TCAM, %u cycles\n", name, c.stages, c.sram_blocks,
+    assert_ok(dune_p4_compiled_read(&c, dir, device, &d), d);
+    printf("# %s %s: compiler %u stages, %u SRAM, %u map RAMs, %u TCAM, %u cycles\n", name, device, c.stages, c.sram_blocks,
            c.map_rams, c.tcam_blocks, c.latency_cycles);
     assert_true(c.has_stages);
     if (c.stages > r->stages + 1 || r->stages > c.stages + 1)
         fail_msg("%s: %u stages, the model says %u", name, c.stages, r->stages);
 }
 
-/* Emits and compiles a plan of one device. What the model refuses must not be written. */
-static void take(const struct dune_plan *p, const char *name, uint32_t generations, bool refused)
+/* Emits and compiles device i of a plan. What the model refuses must not be written. */
+static void take(const struct dune_plan *p, uint32_t i, const char *name, uint32_t generations, bool refused)
 {
     char dir[] = "/tmp/dune_tna.XXXXXX", command[512];
+    const char *device = p->device[i].name;
     struct dune_p4_files files;
     struct dune_resources r;
     struct dune_diag d = {0};
+    int status;
 
-    dune_resources_estimate(p, 0, dune_profile_find(p->device[0].profile), generations, &r);
+    dune_resources_estimate(p, i, dune_profile_find(p->device[i].profile), generations, &r);
     printf("# %s, %s, %u x %u slots: model %u stages, %u SRAM, %u map RAMs, %u TCAM, %u cycles %s\n", name,
-           p->device[0].profile, generations, p->slots, r.stages, r.sram_blocks, r.map_rams, r.tcam_blocks,
+           p->device[i].profile, generations, p->slots, r.stages, r.sram_blocks, r.map_rams, r.tcam_blocks,
            r.latency_cycles, r.why);
     fflush(stdout);
     if (listing)
@@ -189,93 +229,101 @@ static void take(const struct dune_plan *p, const char *name, uint32_t generatio
     assert_ok(dune_p4_generate_for(p, DUNE_P4_TNA, generations, &files, &d), d);
     assert_ok(dune_p4_files_write(&files, dir, &d), d);
     dune_p4_files_fini(&files);
-    snprintf(command, sizeof(command), "%s/d1/compile.sh >%s/log 2>&1", dir, dir);
-    if (system(command) != 0)
+    snprintf(command, sizeof(command), "%s/%s/compile.sh >%s/log 2>&1", dir, device, dir);
+    status = system(command);
+    broken_compiler |= WIFEXITED(status) && WEXITSTATUS(status) == BROKEN;
+    if (status != 0 && !broken_compiler)
         fail_msg("%s: does not compile, see %s/log", name, dir);
     snprintf(command, sizeof(command), "! grep -qi warning %s/log", dir);
     if (system(command) != 0)
         fail_msg("%s: warnings, see %s/log", name, dir);
-    check_remarks(dir, name);
-    read_and_compare(dir, name, &r);
+    check_remarks(dir, device, name);
+    read_and_compare(dir, device, name, &r);
     snprintf(command, sizeof(command), "rm -rf %s", dir);
     assert_int_equal(system(command), 0);
 }
 
-static void take_shape(const struct shape *s)
+static void take_shape(void **state)
 {
+    const struct shape *s = *state;
     struct dune_plan *p = plan_of(s);
 
-    take(p, s->name, s->generations, s->refused);
+    take(p, 0, s->name, s->generations, s->refused);
     dune_plan_free(p);
+    skip_if_broken();
 }
 
-static void take_random(uint64_t seed)
+static void take_drawn(void **state)
 {
+    const struct draw *draw = *state;
     char name[48];
-    struct dune_plan *p = random_tofino(seed, name);
+    struct dune_plan *p = draw->wild ? wild_tofino(draw->seed, name) : random_tofino(draw->seed, name);
 
-    take(p, name, 1, false);
+    take(p, 0, name, 1, false);
     dune_plan_free(p);
+    skip_if_broken();
 }
 
-static void test_short(void **state)
+/* Every device of a plan, with as many generations as fit. */
+static void take_plan(void **state)
 {
-    (void)state;
-    for (size_t i = 0; i < N_SHORT; i++)
-        take_shape(&shapes[i]);
-}
+    struct dune_plan *p;
+    struct dune_diag d = {0};
 
-static void test_more(void **state)
-{
-    (void)state;
-    for (size_t i = N_SHORT; i < DUNE_ARRAY_LEN(shapes); i++)
-        take_shape(&shapes[i]);
-}
+    assert_ok(dune_plan_read(&p, *state, &d), d);
+    for (uint32_t i = 0; i < p->n_devices; i++) {
+        struct dune_resources two;
 
-static void test_random(void **state)
-{
-    (void)state;
-    for (uint64_t k = 1; k <= N_RANDOM; k++)
-        take_random(100 * k);
-}
-
-static const char *wanted;
-
-static void test_wanted(void **state)
-{
-    bool found = strncmp(wanted, "random-", 7) == 0;
-
-    (void)state;
-    if (found)
-        take_random(strtoull(wanted + 7, NULL, 10));
-    for (size_t i = 0; i < DUNE_ARRAY_LEN(shapes) && !found; i++) {
-        found = strcmp(shapes[i].name, wanted) == 0;
-        if (found)
-            take_shape(&shapes[i]);
+        dune_resources_estimate(p, i, dune_profile_find(p->device[i].profile), 2, &two);
+        take(p, i, p->device[i].name, two.fits ? 2 : 1, false);
     }
-    assert_true(found);
+    dune_plan_free(p);
+    skip_if_broken();
 }
 
-static const struct CMUnitTest tests[] = {cmocka_unit_test(test_short)};
-static const struct CMUnitTest more_tests[] = {cmocka_unit_test(test_more), cmocka_unit_test(test_random)};
-static const struct CMUnitTest all_tests[] = {cmocka_unit_test(test_short), cmocka_unit_test(test_more),
-                                              cmocka_unit_test(test_random)};
-static const struct CMUnitTest one_test[] = {cmocka_unit_test(test_wanted)};
+static const struct draw draws[] = {{100}, {200}, {300}, {1, true}, {2, true}, {3, true}};
+enum { N_SHAPES = DUNE_ARRAY_LEN(shapes), N_DRAWS = DUNE_ARRAY_LEN(draws) };
+
+static struct CMUnitTest test_of(const char *name, CMUnitTestFunction fn, const void *state)
+{
+    return (struct CMUnitTest){name, fn, NULL, NULL, (void *)(uintptr_t)state};
+}
+
+/* The tests of an argument, one for each program. */
+static size_t choose(const char *what, struct CMUnitTest *test, struct draw *one)
+{
+    bool all = what && strcmp(what, "list") == 0, more = all || (what && strcmp(what, "more") == 0);
+    size_t n = 0;
+
+    for (size_t i = 0; i < N_SHAPES; i++)
+        if (all || (more && i >= N_SHORT) || (!what && i < N_SHORT) || (what && strcmp(what, shapes[i].name) == 0))
+            test[n++] = test_of(shapes[i].name, take_shape, &shapes[i]);
+    for (size_t i = 0; i < N_DRAWS && more; i++)
+        test[n++] = test_of(draws[i].wild ? "wild" : "random", take_drawn, &draws[i]);
+    if (n || !what)
+        return n;
+    one->wild = strncmp(what, "wild-", 5) == 0;
+    if (one->wild || strncmp(what, "random-", 7) == 0) {
+        one->seed = strtoull(strchr(what, '-') + 1, NULL, 10);
+        test[n++] = test_of(what, take_drawn, one);
+    } else {
+        test[n++] = test_of(what, take_plan, what);
+    }
+    return n;
+}
 
 int main(int argc, char **argv)
 {
+    const char *what = argc > 1 ? argv[1] : NULL;
+    struct CMUnitTest test[N_SHAPES + N_DRAWS];
+    struct draw one = {0};
+    size_t n = choose(what, test, &one);
+
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    listing = argc > 1 && strcmp(argv[1], "list") == 0;
-    if (listing)
-        return cmocka_run_group_tests(all_tests, NULL, NULL);
-    if (!installed("p4c-barefoot") || !installed("bfas")) {
+    listing = (what && strcmp(what, "list") == 0) || argc > 2;
+    if (!listing && (!installed("p4c-barefoot") || !installed("bfas"))) {
         printf("1..0 # SKIP p4c-barefoot and bfas are not installed\n");
         return 0;
     }
-    if (argc == 1)
-        return cmocka_run_group_tests(tests, NULL, NULL);
-    if (strcmp(argv[1], "more") == 0)
-        return cmocka_run_group_tests(more_tests, NULL, NULL);
-    wanted = argv[1];
-    return cmocka_run_group_tests(one_test, NULL, NULL);
+    return _cmocka_run_group_tests("programs", test, n, NULL, NULL);
 }

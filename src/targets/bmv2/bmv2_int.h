@@ -112,6 +112,7 @@ struct dune_bmv2 {
     struct bmv2_rpc *rpc;
     pid_t pid;
     uint16_t device, port;
+    uint32_t id; /* of the process: see switch_id */
     bool drop_edge_shim, stateful;
     int digest_fd;
     struct p4_shape *shape; /* of the running program */

@@ -29,14 +29,31 @@ static uint16_t free_port(void)
     return port;
 }
 
+/*
+ * Switches that are built with nanomsg announce events at a file in /tmp which their id names, and do not start when
+ * another one has it: one id per process and port, 31 bits as old versions take.
+ */
+static uint32_t switch_id(uint16_t port)
+{
+    return ((uint32_t)getpid() & 0x7fff) << 16 | port;
+}
+
+static void forget_announcements(uint32_t id)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/tmp/bmv2-%u-notifications.ipc", id);
+    unlink(path); /* most switches are built without */
+}
+
 static int spawn(struct dune_bmv2 *sw, const struct dune_bmv2_cfg *cfg, struct dune_diag *d)
 {
     const char *argv[2 * DUNE_BMV2_MAX_PORTS + 8];
-    char port[8], id[8], arg[DUNE_BMV2_MAX_PORTS][64];
+    char port[8], id[16], arg[DUNE_BMV2_MAX_PORTS][64];
     uint32_t n = 0;
 
     snprintf(port, sizeof(port), "%u", sw->port);
-    snprintf(id, sizeof(id), "%u", sw->device);
+    snprintf(id, sizeof(id), "%u", sw->id);
     argv[n++] = "simple_switch";
     argv[n++] = "--device-id";
     argv[n++] = id;
@@ -165,6 +182,7 @@ int dune_bmv2_start(struct dune_bmv2 **out, const struct dune_bmv2_cfg *cfg, con
                              .drop_edge_shim = cfg->drop_edge_shim, .digest_rate = cfg->digest_rate,
                              .digest_burst = cfg->digest_burst, .stateful = s->state};
     sw->port = cfg->thrift_port ? cfg->thrift_port : free_port();
+    sw->id = switch_id(sw->port);
     sw->shape = s;
     sw->log = cfg->log ? dune_mem_strdup(cfg->log) : NULL;
     bmv2_rules_init(&sw->rules, DUNE_RULES_MAX_DEFAULT);
@@ -201,6 +219,7 @@ void dune_bmv2_stop(struct dune_bmv2 *sw)
         return;
     bmv2_rpc_close(sw->rpc);
     bmv2_kill(sw->pid);
+    forget_announcements(sw->id);
     if (sw->digest_fd >= 0)
         close(sw->digest_fd);
     forget(&sw->gen[0]);
