@@ -464,8 +464,9 @@ struct named { /* generations the state speaks of */
     bool pending;
 };
 
-static void read_fields(struct dune_controller *c, struct dune_json_reader *r, const json_t *root, struct named *n)
+static void read_fields(struct dune_controller *c, struct dune_json_reader *r, json_t *root, struct named *n)
 {
+    static const struct dune_format state_format = {"the desired state", 1, 0, false};
     static const char *const phases[] = {
 #define X(id, name) name,
         DUNE_CTL_PHASES(X)
@@ -473,11 +474,10 @@ static void read_fields(struct dune_controller *c, struct dune_json_reader *r, c
         NULL,
     };
 
+    r->rc = dune_format_check_json(&state_format, root, "v", NULL, NULL, r->d);
     if (!dune_json_is_object(r, root, "v phase share last_generation base next previous pending pending_share "
                              "devices pins"))
         return;
-    if (dune_json_uint(r, root, "v", UINT32_MAX) != 1)
-        dune_json_fail(r, "only version 1 of the desired state is read");
     c->phase = (enum dune_ctl_phase)dune_json_word(r, root, "phase", phases);
     c->share = (uint32_t)dune_json_uint(r, root, "share", DUNE_CTL_SHARE);
     c->last_generation = (uint16_t)dune_json_uint(r, root, "last_generation", UINT16_MAX);

@@ -363,16 +363,17 @@ static void read_body(struct dune_json_reader *r, const json_t *root, struct dun
     }
 }
 
-static void read_head(struct dune_json_reader *r, const json_t *root, struct dune_ctl_msg *m)
+/* While devices and controller are of different versions, each passes over what it does not know. */
+static void read_head(struct dune_json_reader *r, json_t *root, struct dune_ctl_msg *m)
 {
+    static const struct dune_format message_format = {"a control message", 1, 0, true};
     const char *device;
 
     if (!json_is_object(root)) {
         dune_json_fail(r, "a control message is an object");
         return;
     }
-    if (dune_json_uint(r, root, "v", UINT32_MAX) != 1)
-        dune_json_fail(r, "only version 1 of control messages is read");
+    r->rc = dune_format_check_json(&message_format, root, "v", &r->passes_over, NULL, r->d);
     m->kind = (enum dune_ctl_kind)dune_json_word(r, root, "type", kind_names);
     device = dune_json_text(r, root, "device", false);
     if (device && !dune_ctl_name_ok(device))

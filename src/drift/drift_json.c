@@ -178,21 +178,21 @@ static void read_submodel(struct dune_json_reader *r, const json_t *v, const str
     dune_json_leave(r, at);
 }
 
-static void read_profile(struct dune_json_reader *r, const json_t *root, const struct dune_plan *p,
-                         struct dune_drift_profile *f)
+static void read_profile(struct dune_json_reader *r, json_t *root, const struct dune_plan *p, struct dune_drift_profile *f)
 {
+    static const struct dune_format profile_format = {"a drift profile", VERSION, 0, false};
     const char *text;
     uint32_t n;
     size_t at;
     const json_t *a;
 
+    text = json_string_value(json_object_get(root, "format"));
+    if (!text || strcmp(text, FORMAT) != 0)
+        dune_json_fail(r, "not a " FORMAT);
+    else
+        r->rc = dune_format_check_json(&profile_format, root, "version", NULL, NULL, r->d);
     if (!dune_json_is_object(r, root, "format version plan data folds fold_answers submodels"))
         return;
-    text = dune_json_text(r, root, "format", false);
-    if (r->rc == 0 && strcmp(text, FORMAT) != 0)
-        dune_json_fail(r, "not a " FORMAT);
-    if (dune_json_uint(r, root, "version", 1000000) != VERSION && r->rc == 0)
-        dune_json_fail(r, "only version %d can be read", VERSION);
     text = dune_json_text(r, root, "plan", false);
     if (r->rc == 0 && strcmp(text, f->plan_hash) != 0)
         dune_json_fail(r, "this profile belongs to another plan");

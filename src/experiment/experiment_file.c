@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "base/base.h"
+#include "base/format.h"
 #include "base/yaml_tree.h"
 
 struct ctx {
@@ -183,12 +183,30 @@ static int read_bool(const struct ctx *c, const struct dune_yaml *y, bool *out)
     return bad(c, y, "true or false is expected");
 }
 
+/* Without it: 1. */
+static int read_version(const struct ctx *c, const struct dune_yaml *y)
+{
+    static const struct dune_format known = {"an experiment", 1, 0, false};
+    char major[16] = "", place[32];
+    size_t n = y->kind == DUNE_YAML_SCALAR ? strcspn(y->text, ".") : 0;
+    uint64_t a = 0, b = 0;
+
+    if (n < sizeof(major))
+        memcpy(major, y->text ? y->text : "", n);
+    if (!n || !dune_parse_u64(major, &a) || (y->text[n] && !dune_parse_u64(y->text + n + 1, &b)))
+        return bad(c, y, "a version is expected, 1 or 1.0");
+    snprintf(place, sizeof(place), "line %llu", (unsigned long long)y->line);
+    return dune_format_check(&known, a, b, c->file, place, c->d);
+}
+
 static int read_key(const struct ctx *c, const struct dune_yaml *y)
 {
     struct dune_experiment *e = c->e;
 
     if (strcmp(y->key, "name") == 0)
         return read_text(c, y, &e->name, false);
+    if (strcmp(y->key, "version") == 0)
+        return read_version(c, y);
     if (strcmp(y->key, "data") == 0)
         return read_data(c, y);
     if (strcmp(y->key, "solutions") == 0)
@@ -216,7 +234,7 @@ static int read_key(const struct ctx *c, const struct dune_yaml *y)
     if (strcmp(y->key, "tuned") == 0)
         return read_bool(c, y, &e->tuned);
     return bad(c, y, "unknown key; known are name, data, solutions, devices, budget, profile, features, "
-                     "timeout, max_n, model, distill, seed, effort, tuned");
+                     "timeout, max_n, model, distill, seed, effort, tuned, version");
 }
 
 struct dune_experiment *dune_experiment_new(void)

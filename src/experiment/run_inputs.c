@@ -83,6 +83,7 @@ static void read_list(struct dune_json_reader *r, const json_t *root, const char
 int dune_run_source_parse(struct dune_run_source **out, const char *file, const char *text, size_t len,
                           struct dune_diag *d)
 {
+    static const struct dune_format known = {"a list of inputs", 1, 0, false};
     struct dune_run_source *s;
     struct dune_json_reader r = {.d = d};
     json_error_t err;
@@ -92,6 +93,9 @@ int dune_run_source_parse(struct dune_run_source **out, const char *file, const 
     if (!root)
         return dune_diag_set_line(d, DUNE_E_FORMAT, file, (uint64_t)DUNE_MAX(err.line, 1), "%s", err.text);
     s = DUNE_NEW(struct dune_run_source);
+    if (json_object_get(root, "version")) /* it has none yet: version 1 */
+        r.rc = dune_format_check_json(&known, root, "version", NULL, NULL, d);
+    json_object_del(root, "version");
     if (dune_json_is_object(&r, root, "name train test labels captures gateway label_field solutions")) {
         s->name = dune_json_dup(&r, root, "name", false);
         read_list(&r, root, "train", MAX_FILES, &s->train);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The layout of a data set, its building, its file and the checks when it is read back. */
+#include "base/format.h"
 #include "features/dataset_int.h"
 
 #include <string.h>
@@ -18,7 +19,8 @@ struct file_header {
     uint64_t n_flows, n_rows, timeout;
     uint32_t n_classes, n_captures, max_n, n_features;
     char hash[32]; /* hex, not terminated */
-    uint8_t reserved[32]; /* 0 */
+    uint32_t minor;
+    uint8_t reserved[28]; /* 0 */
 };
 _Static_assert(sizeof(struct file_header) == 128, "the header is 128 bytes");
 
@@ -315,12 +317,15 @@ int dune_dataset_write(const struct dune_dataset *ds, const char *path, struct d
 
 static int check_header(const struct file_header *h, const char *name, size_t len, struct dune_diag *d)
 {
+    static const struct dune_format known = {"a data set", VERSION, 0, false};
+    int rc = 0;
+
     if (len < sizeof(h->magic) || memcmp(h->magic, MAGIC, sizeof(h->magic)) != 0)
         return dune_diag_set(d, DUNE_E_FORMAT, name, "not a data set: want a file by dunectl extract");
-    if (len >= 12 && h->version != VERSION)
-        return dune_diag_set_offset(d, DUNE_E_VERSION, name, 8,
-                                    "data set version %u; this program reads version %d",
-                                    h->version, VERSION);
+    if (len >= 12)
+        rc = dune_format_check(&known, h->version, len >= sizeof(*h) ? h->minor : 0, name, "header", d);
+    if (rc)
+        return rc;
     if (len < TABLE_BYTES)
         return dune_diag_set(d, DUNE_E_FORMAT, name, "truncated: %zu bytes only", len);
     if (h->file_bytes != len)

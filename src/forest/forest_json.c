@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forest.json: docs/formats/forest.md. */
+#include "base/format.h"
 #include "forest/forest_int.h"
 
 #include <inttypes.h>
@@ -372,22 +373,26 @@ static int read_recipe(struct reader *r, json_t *v)
 
 static int read_head(struct reader *r, json_t *root)
 {
+    static const struct dune_format forest_format = {"a forest", VERSION, 0, false};
     static const char *const known[] = {"format",   "version", "n",       "phase",
                                         "features", "classes", "trained", "trees"};
     const char *format = json_string_value(json_object_get(root, "format"));
     const char *phase = json_string_value(json_object_get(root, "phase")), *key;
     json_t *value;
-    uint64_t n;
+    uint64_t n, minor = 0;
+    int rc;
 
     at(r, "%s", "");
     if (!json_is_object(root) || !format || strcmp(format, FORMAT))
         return BAD(r, "this is not a forest: \"format\" should be \"%s\"", FORMAT);
     at(r, ".version");
-    if (!read_uint(json_object_get(root, "version"), INT32_MAX, &n))
+    if (!read_uint(json_object_get(root, "version"), INT32_MAX, &n) ||
+        (json_object_get(root, "minor") && !read_uint(json_object_get(root, "minor"), INT32_MAX, &minor)))
         return BAD(r, "expected a version number");
-    if (n != VERSION)
-        return dune_diag_set_place(r->d, DUNE_E_VERSION, r->name, r->place,
-                                   "version %u cannot be read, only %d", (unsigned)n, VERSION);
+    rc = dune_format_check(&forest_format, n, minor, r->name, r->place, r->d);
+    if (rc)
+        return rc;
+    json_object_del(root, "minor");
     json_object_foreach(root, key, value) {
         bool ok = false;
 

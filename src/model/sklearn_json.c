@@ -4,6 +4,7 @@
  * thresholds the integers that decide the same, nodes are numbered in the order of our growth: the k-th split, level
  * by level, has children 2k+1 and 2k+2. A split that sends every possible value one way is left out.
  */
+#include "base/format.h"
 #include "model/model_int.h"
 
 #include <jansson.h>
@@ -179,18 +180,19 @@ static int read_tree(struct reader *r, const json_t *item, size_t i)
     return rc;
 }
 
-static int read_all(struct reader *r, const json_t *root)
+static int read_all(struct reader *r, json_t *root)
 {
-    const json_t *version = json_object_get(root, "version"), *trees = json_object_get(root, "trees");
+    static const struct dune_format known = {"trees of scikit-learn", 1, 0, false};
+    const json_t *trees = json_object_get(root, "trees");
     size_t n = json_array_size(trees);
     int rc;
 
     if (!json_is_object(root) || !json_string_value(json_object_get(root, "format")) ||
         strcmp(json_string_value(json_object_get(root, "format")), "dune-sklearn"))
         return BAD(r, "no trees of scikit-learn: \"format\" should be \"dune-sklearn\"");
-    if (!json_is_integer(version) || json_integer_value(version) != 1)
-        return dune_diag_set_place(r->d, DUNE_E_VERSION, r->name, "version", "only version 1 can be read");
-    rc = read_view(r, root);
+    rc = dune_format_check_json(&known, root, "version", NULL, r->name, r->d);
+    if (rc == 0)
+        rc = read_view(r, root);
     if (rc == 0)
         rc = read_names(r, root);
     if (rc)

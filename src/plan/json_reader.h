@@ -8,11 +8,12 @@
 
 #include <jansson.h>
 
-#include "base/base.h"
+#include "base/format.h"
 
 struct dune_json_reader {
     struct dune_diag *d;
     int rc; /* first error; later calls do nothing */
+    bool passes_over; /* unknown keys: of a newer minor version (base/format.h) */
     char path[256];
     size_t len;
 };

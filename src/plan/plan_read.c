@@ -437,22 +437,17 @@ static void read_provenance(struct dune_json_reader *r, const json_t *root,
     dune_json_leave(r, at);
 }
 
-static void read_header(struct dune_json_reader *r, const json_t *root, struct dune_plan *p)
+static void read_header(struct dune_json_reader *r, json_t *root, struct dune_plan *p)
 {
+    static const struct dune_format plan_format = {"a plan", DUNE_PLAN_VERSION, 0, false};
     const char *format = json_string_value(json_object_get(root, "format"));
-    const json_t *version = json_object_get(root, "version");
 
     if (!format || strcmp(format, DUNE_PLAN_FORMAT) != 0) {
         dune_json_enter_key(r, "format");
         dune_json_fail(r, "not a plan: \"format\" must be \"%s\"", DUNE_PLAN_FORMAT);
         return;
     }
-    if (json_is_integer(version) && json_integer_value(version) != DUNE_PLAN_VERSION) {
-        r->rc = dune_diag_set_place(r->d, DUNE_E_VERSION, NULL, "version",
-                                    "plan version %lld; this build reads version %d",
-                                    (long long)json_integer_value(version), DUNE_PLAN_VERSION);
-        return;
-    }
+    r->rc = dune_format_check_json(&plan_format, root, "version", NULL, NULL, r->d);
     if (!dune_json_is_object(r, root,
                              "format version name generation claim early_exit fallback parser "
                              "flow_state shim filter classes devices submodels provenance"))
@@ -465,7 +460,7 @@ static void read_header(struct dune_json_reader *r, const json_t *root, struct d
     p->fallback = dune_json_word(r, root, "fallback", dune_plan_fallback_words);
 }
 
-static int read_plan(struct dune_plan *p, const json_t *root, struct dune_diag *d)
+static int read_plan(struct dune_plan *p, json_t *root, struct dune_diag *d)
 {
     struct dune_json_reader r = {.d = d};
 

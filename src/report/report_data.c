@@ -6,6 +6,7 @@
  *   choice/NAME.json     what a solution chose and why      plans/NAME.json   its plan
  *   live.json            of demo live, also one level up    pareto.json       of plan --pareto
  */
+#include "base/format.h"
 #include "report/report_int.h"
 
 #include <math.h>
@@ -171,6 +172,7 @@ static char *find_dir(const char *dir)
 static int read_metrics(struct report *r, struct dune_diag *d)
 {
     char *path = dune_mem_printf("%s/metrics.json", r->dir), *state = dune_mem_printf("%s/state.json", r->dir);
+    static const struct dune_format known = {"a comparison", 1, 0, true};
     const char *format;
     int rc = 0;
 
@@ -186,10 +188,9 @@ static int read_metrics(struct report *r, struct dune_diag *d)
     format = report_string(r->metrics, "format");
     if (rc == 0 && strcmp(format, "dune-metrics") != 0 && format[0])
         rc = dune_diag_set_place(d, DUNE_E_FORMAT, path, "format", "\"%.32s\" is not dune-metrics", format);
-    else if (rc == 0 && report_number(r->metrics, "version") != 1)
-        rc = dune_diag_set_place(d, DUNE_E_VERSION, path, "version",
-                                 "this dunectl reads version 1; the same dunectl run writes the file anew");
-    else if (rc == 0 && !json_object_size(json_object_get(r->metrics, "choices")))
+    else if (rc == 0)
+        rc = dune_format_check_json(&known, r->metrics, "version", NULL, path, d);
+    if (rc == 0 && !json_object_size(json_object_get(r->metrics, "choices")))
         rc = dune_diag_set_place(d, DUNE_E_INPUT, path, "choices", "no solutions in it");
     dune_mem_free(path);
     dune_mem_free(state);

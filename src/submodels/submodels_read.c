@@ -392,11 +392,11 @@ static void read_sequence(struct dune_json_reader *r, const json_t *root, const 
 
 #define SET_KEYS "format version data_hash timeout classes options blocks submodels"
 
-static bool read_format(struct dune_json_reader *r, const json_t *root, bool sequence)
+static bool read_format(struct dune_json_reader *r, json_t *root, bool sequence)
 {
+    const struct dune_format known = {sequence ? "an order of sub-models" : "a set of sub-models", DUNE_SUBMODELS_VERSION, 0, false};
     const char *format = json_string_value(json_object_get(root, "format"));
     const char *want = sequence ? DUNE_SEQUENCE_FORMAT : DUNE_SUBMODELS_FORMAT;
-    const json_t *version = json_object_get(root, "version");
 
     if (!format || strcmp(format, want) != 0) {
         dune_json_enter_key(r, "format");
@@ -409,17 +409,13 @@ static bool read_format(struct dune_json_reader *r, const json_t *root, bool seq
             dune_json_fail(r, "must be \"%s\"", want);
         return false;
     }
-    if (json_is_integer(version) && json_integer_value(version) != DUNE_SUBMODELS_VERSION) {
-        r->rc = dune_diag_set_place(r->d, DUNE_E_VERSION, NULL, "version", "version %lld cannot be read, only %d",
-                                    (long long)json_integer_value(version), DUNE_SUBMODELS_VERSION);
-        return false;
-    }
+    r->rc = dune_format_check_json(&known, root, "version", NULL, NULL, r->d);
     return dune_json_is_object(r, root, sequence ? SET_KEYS " method objective order ties optimal claim "
                                                             "early_exit fallback lop_cost chained_macro_f1"
                                                  : SET_KEYS);
 }
 
-static int read_set(struct set_reader *x, struct dune_submodel_sequence *seq, bool partial, const json_t *root)
+static int read_set(struct set_reader *x, struct dune_submodel_sequence *seq, bool partial, json_t *root)
 {
     struct dune_json_reader *r = &x->j;
 

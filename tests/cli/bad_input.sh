@@ -144,7 +144,7 @@ bad_plan "an overlap of ranges" 's/"lo": 101,/"lo": 100,/' 'submodels\[0\]\.feat
 bad_plan "ranges that end early" 's/"hi": 255,/"hi": 254,/' 'submodels\[0\]\.features\[1\]\.rows'
 bad_plan "a leaf twice" '/"match": "01\*"/{h;G;}' 'submodels\[0\]\.trees\[0\]\.leaves\[2\]\.match'
 bad_plan "an unknown feature" 's/"ip.ttl"/"ip.colour"/' 'submodels\[0\]\.features\[1\]\.feature'
-bad_plan "a wrong version" 's/"version": 1/"version": 2/' 'version: plan version 2'
+bad_plan "a wrong version" 's/"version": 1/"version": 2/' 'version: a plan of version 2\.0'
 bad_plan "an unknown key" 's/"generation": 1/"generatio": 1/' 'generatio'
 bad_plan "a class that is none" 's/"class": 2,/"class": 3,/' 'submodels\[0\]\.trees\[0\]\.leaves\[3\]\.class'
 printf '[]' >list.json

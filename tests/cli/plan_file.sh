@@ -19,7 +19,7 @@ expect 4 "over budget" "$D" verify "$T/budget.json"
 has "names the device" err 'devices\[0\].leaves_sum: .* 4 leaves, the budget is 3'
 sed 's/"version": 1/"version": 7/' "$P" >"$T/version.json"
 expect 3 "an unknown version" "$D" verify "$T/version.json"
-has "is said" err 'plan version 7'
+has "is said" err 'a plan of version 7\.0'
 printf '{\n "format": dune\n}\n' >"$T/syntax.json"
 expect 3 "no JSON" "$D" verify "$T/syntax.json"
 has "file and line" err 'syntax.json:2:'

@@ -121,7 +121,7 @@ has "says how to go on" err 'did not finish; the same dunectl run goes on'
 cp -r run broken
 sed 's/"version": 1/"version": 2/' run/metrics.json >broken/metrics.json
 expect 3 "another version" "$D" report broken
-has "names it" err 'metrics.json: version: this dunectl reads version 1'
+has "names it" err 'metrics.json: version: a comparison of version 2\.0'
 grep -v '"version"' run/metrics.json >broken/metrics.json
 expect 3 "no version" "$D" report broken
 head -c 3000 run/metrics.json >broken/metrics.json

@@ -178,7 +178,9 @@ static void test_refused(void **state)
 
     refuse("", "", "control message");
     refuse("[1]", "", "is an object");
-    refuse("{\"v\":2}", "", "version 1");
+    refuse("{\"v\":2}", "v", "version 2.0, made by a newer program; this one reads version 1");
+    refuse("{\"v\":0}", "v", "version 0.0; this program reads version 1");
+    refuse("{\"v\":1,\"minor\":-1}", "minor", "minor version");
     refuse("{\"v\":1,\"type\":\"dance\"}", "type", "none of the known");
     refuse("{\"v\":1,\"type\":\"clear\",\"device\":\"../x\",\"epoch\":1,\"seq\":1,\"generation\":0}", "", "device name");
     refuse(with("stamp", ""), "", "'share' is missing");
@@ -195,6 +197,74 @@ static void test_refused(void **state)
     memset(big, ' ', DUNE_CTL_MESSAGE_MAX + 1);
     assert_int_equal(dune_ctl_parse(m, big, DUNE_CTL_MESSAGE_MAX + 1, &d), DUNE_E_INPUT);
     dune_mem_free(big);
+    dune_mem_free(m);
+    (void)state;
+}
+
+/* While versions differ on a bus, what a newer minor has added is passed over; what is known is still checked. */
+static void test_newer_minor(void **state)
+{
+    struct dune_ctl_msg *m = DUNE_NEW(struct dune_ctl_msg);
+    struct dune_diag d = {0};
+    const char *text = with("stamp", ",\"minor\":3,\"share\":7,\"colour\":{\"x\":1}");
+
+    assert_ok(dune_ctl_parse(m, text, strlen(text), &d), d);
+    assert_int_equal(m->share, 7);
+    refuse(with("stamp", ",\"minor\":3,\"colour\":1"), "", "'share' is missing");
+    refuse(with("stamp", ",\"minor\":0,\"share\":7,\"colour\":1"), "colour", "unknown key");
+    dune_mem_free(m);
+    (void)state;
+}
+
+/* DUNE_WRITE_MESSAGES: makes the golden file of a version (tests/golden/formats/make.sh). */
+static void write_messages(const char *path)
+{
+    struct dune_ctl_msg *m = DUNE_NEW(struct dune_ctl_msg);
+    struct dune_buf text = {0};
+    struct dune_diag d = {0};
+    struct dune_rng r;
+
+    dune_rng_init(&r, 7, 0, 0, 0);
+    for (int kind = 0; kind < DUNE_CTL_N_KINDS;) {
+        random_message(&r, m);
+        if ((int)m->kind != kind)
+            continue;
+        m->n_digests = DUNE_MIN(m->n_digests, 2u);
+        dune_ctl_format(m, &text);
+        dune_buf_puts(&text, "\n");
+        kind++;
+    }
+    assert_ok(dune_file_write(path, text.data, text.len, &d), d);
+    dune_buf_fini(&text);
+    dune_mem_free(m);
+}
+
+/* Messages as version 1.0 writes them, one per kind, with an empty line between them. */
+static void test_golden(void **state)
+{
+    char *path = dune_mem_printf("%s/tests/golden/formats/1.0/messages.txt", getenv("DUNE_SOURCE_ROOT")), *text;
+    struct dune_ctl_msg *m = DUNE_NEW(struct dune_ctl_msg);
+    struct dune_diag d = {0};
+    unsigned n = 0;
+    size_t len;
+
+    if (getenv("DUNE_WRITE_MESSAGES"))
+        write_messages(getenv("DUNE_WRITE_MESSAGES"));
+    assert_ok(dune_file_read(path, &text, &len, &d), d);
+    for (char *at = text, *end; (end = strstr(at, "\n\n")) != NULL; at = end + 2, n++) {
+        struct dune_buf again = {0};
+
+        end[1] = '\0';
+        assert_ok(dune_ctl_parse(m, at, strlen(at), &d), d);
+        assert_int_equal(m->kind, n);
+        dune_ctl_format(m, &again);
+        assert_string_equal(again.data, at);
+        dune_buf_fini(&again);
+        dune_ctl_msg_fini(m);
+    }
+    assert_int_equal(n, DUNE_CTL_N_KINDS);
+    dune_mem_free(text);
+    dune_mem_free(path);
     dune_mem_free(m);
     (void)state;
 }
@@ -220,6 +290,8 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_fast_read),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_newer_minor),
+        cmocka_unit_test(test_golden),
         cmocka_unit_test(test_subjects),
     };
 

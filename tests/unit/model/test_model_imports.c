@@ -328,7 +328,7 @@ static void test_sklearn_refused(void **state)
     (void)state;
     refuse_sklearn("{", "bad JSON");
     refuse_sklearn("{}", "no trees of scikit-learn");
-    refuse_sklearn("{\"format\": \"dune-sklearn\", \"version\": 2}", "version 1");
+    refuse_sklearn("{\"format\": \"dune-sklearn\", \"version\": 2}", "reads version 1");
     refuse_sklearn(SK(""), "1 to 100000 trees");
     refuse_sklearn(SK(TREE("[1, -1]", "[2, -1]", "[0, 0]", "[1, 1]", "[[1, 1], [1, 1]]")), "child that is no node");
     refuse_sklearn(SK(TREE("[1, -1, -1]", "[1, -1, -1]", "[0, 0, 0]", "[1, 1, 1]", "[[1, 1], [1, 1], [1, 1]]")),
