@@ -18,6 +18,7 @@ struct dash_store {
 };
 
 static const char schema[] =
+    "BEGIN IMMEDIATE;" /* whole, or not there: the power may fail */
     "CREATE TABLE runs(id INTEGER PRIMARY KEY AUTOINCREMENT, started_ms INTEGER NOT NULL, ended_ms INTEGER,"
     " title TEXT, source TEXT, use_case TEXT, solution TEXT, plan TEXT, devices INTEGER, classes INTEGER,"
     " state TEXT NOT NULL, packets INTEGER, flows INTEGER, macro REAL, weighted REAL, micro REAL, coverage REAL, text TEXT);"
@@ -29,7 +30,8 @@ static const char schema[] =
     " class TEXT, confidence INTEGER, device TEXT, submodel INTEGER, phase TEXT, settled INTEGER, truth TEXT, tick INTEGER,"
     " capture TEXT);"
     "CREATE INDEX digests_run ON digests(run, seq);"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 1;"
+    "COMMIT;";
 
 const char *dune_dash_history_library(void)
 {

@@ -74,8 +74,9 @@ static void fill_rows(struct dune_table *t, uint64_t *src, const struct dune_dat
         for (uint64_t k = s.first; k < s.last; k++) {
             uint64_t w = weight_of(ds, v, f, k), row = ds->flow_row[f] + k;
             uint64_t cw = DUNE_MAX(w * v->collision_per_mille / 1000, (uint64_t)1);
+            int n_copies = v->collision_per_mille ? 2 : 1;
 
-            for (int copy = 0; copy <= (v->collision_per_mille > 0); copy++, at++) {
+            for (int copy = 0; copy < n_copies; copy++, at++) {
                 t->cls[at] = ds->flow_class[f];
                 t->w[at] = copy ? cw : w;
                 t->flow[at] = (uint32_t)f;

@@ -11,6 +11,7 @@
  */
 #include "place/place_int.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,7 @@ static void make_order(struct search *s)
                 pick = v;
             }
         }
+        assert(pick < t->n); /* a topology has no cycles */
         s->order[i] = pick;
         s->step_of[pick] = i;
         done[pick] = true;

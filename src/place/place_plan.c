@@ -199,7 +199,7 @@ static void make_positions(const struct dune_plan *p, const struct dune_topology
             begins[in[v]] = begins[out[v]] = true;
     x->n_positions = 0;
     for (uint32_t k = 0; k <= p->n_submodels; k++) {
-        x->n_positions += begins[k] && k < p->n_submodels;
+        x->n_positions += k < p->n_submodels && begins[k];
         of[k] = (uint16_t)(x->n_positions - (k < p->n_submodels));
     }
     x->first = DUNE_NEW_N(uint16_t, t->n);

@@ -127,5 +127,62 @@ echo "# desired state: $cuts cuts"
 check "desired state" [ -z "$bad" ]
 check "it was cut" [ $cuts -gt 3 ]
 total=$((total + cuts))
+
+# The history of a dashboard: after every cut it is whole, a dashboard goes on with it and adds its run.
+if "$D" version | grep -q ' sqlite ' && python3 -c 'import sqlite3' 2>/dev/null; then
+    cat >"$T/history.py" <<'END'
+import os, signal, sqlite3, subprocess, sys, time
+sys.path.insert(0, sys.argv[4])
+from dash_kit import Dash
+dunectl, run, so, _, most = sys.argv[1:]
+path = os.path.join(os.path.dirname(run), "h.sqlite")
+def play(env):
+    d = Dash([dunectl, "dash", run, "--listen", "127.0.0.1:0", "--json", "--history", path, "--play", "dune", "--pace", "max"],
+             env=dict(os.environ, **env))
+    try:
+        d.wait_json()
+        d.state("finished", seconds=30)
+        time.sleep(1.2) # the last point
+    except Exception:
+        pass
+    return d.stop()[0]
+def fresh():
+    for end in ("", "-wal", "-shm"):
+        if os.path.exists(path + end):
+            os.remove(path + end)
+def runs():
+    c = sqlite3.connect(path)
+    try:
+        whole = c.execute("PRAGMA integrity_check").fetchone()[0]
+        return whole, c.execute("SELECT count(*) FROM runs").fetchone()[0]
+    finally:
+        c.close()
+fresh()
+count = path + ".n"
+play({"LD_PRELOAD": so, "POWERCUT_COUNT": count})
+n = int(open(count).read())
+cuts = bad = 0
+step = max(1, n // int(most))
+for k in range(1, n + 1, step):
+    fresh()
+    if play({"LD_PRELOAD": so, "POWERCUT": str(k)}) != -signal.SIGKILL:
+        continue
+    cuts += 1
+    play({})
+    whole, had = runs()
+    if whole != "ok" or had not in (1, 2):
+        bad += 1
+        print("# cut", k, whole, had)
+print("# %d points, %d cuts" % (n, cuts))
+print("all whole" if cuts > 3 and not bad else "bad")
+sys.exit()
+END
+    python3 "$T/history.py" "$D" "$T/whole/r" "$SO" "$ROOT/tests/cli" "${DUNE_TEST_CUTS:-14}" >"$T/history.out" 2>&1
+    grep '^#' "$T/history.out"
+    total=$((total + $(sed -n 's/.* points, \([0-9]*\) cuts/\1/p' "$T/history.out")))
+    has "the history of a dashboard" "$T/history.out" '^all whole'
+else
+    skip "the history of a dashboard" "this build has none"
+fi
 echo "# $total power cuts in all"
 tap_done

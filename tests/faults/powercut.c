@@ -90,6 +90,41 @@ ssize_t write(int fd, const void *data, size_t n)
     return NEXT(write)(fd, data, n);
 }
 
+/* SQLite's own way. */
+ssize_t pwrite(int fd, const void *data, size_t n, off_t at)
+{
+    if (is_now()) {
+        if (NEXT(pwrite)(fd, data, n / 2, at) >= 0)
+            cut();
+        cut();
+    }
+    return NEXT(pwrite)(fd, data, n, at);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t n, off64_t at)
+{
+    if (is_now()) {
+        if (NEXT(pwrite64)(fd, data, n / 2, at) >= 0)
+            cut();
+        cut();
+    }
+    return NEXT(pwrite64)(fd, data, n, at);
+}
+
+int fdatasync(int fd)
+{
+    if (is_now())
+        cut();
+    return NEXT(fdatasync)(fd);
+}
+
+int ftruncate64(int fd, off64_t n)
+{
+    if (is_now())
+        cut();
+    return NEXT(ftruncate64)(fd, n);
+}
+
 int fsync(int fd)
 {
     if (is_now())

@@ -200,10 +200,10 @@ uint64_t dune_xdp_now(void)
 uint64_t dune_xdp_live_slots(const struct dune_xdp *x, uint16_t generation, uint64_t now)
 {
     int i = dune_xdp_position(x, generation);
-    const struct xdp_held *h = i < 0 ? NULL : &x->gen[i];
+    const struct xdp_held *h = &x->gen[i < 0 ? 0 : i];
     uint64_t n = 0;
 
-    for (uint64_t at = 0; h && at < h->state_bytes; at += h->slot_bytes) {
+    for (uint64_t at = 0; i >= 0 && at < h->state_bytes; at += h->slot_bytes) {
         const struct dune_core_slot *s = (const void *)(x->arena + (size_t)i * x->arena_step + at);
 
         n += s->id != 0 && !(h->timeout != UINT64_MAX && now > s->last && now - s->last > h->timeout);
