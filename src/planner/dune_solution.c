@@ -11,8 +11,7 @@
 #include "dune/solution.h"
 #include "planner/planner_int.h"
 
-enum { N_FOLDS = 4, MAX_STARTS = 12, ADVISED = MAX_STARTS };
-#define BLOCK_GAIN 0.001 /* settings of one block: gains below this are noise */
+enum { N_FOLDS = 4 };
 
 /* The tables that the sub-models of a chain learn from, and soft labels where they are wanted. */
 int dune_search_prepare(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_diag *d)
@@ -285,193 +284,6 @@ void dune_search_close(struct dune_search *s)
     dune_search_log_close(s->log);
 }
 
-/* Trees grown beyond the budget, whose leaves that tell least are merged back: not where the budget does not
- * bind. Tried last, on what was found without. */
-int dune_choose_spare(struct dune_search *s, struct dune_chain_spec *spec, double *score, struct dune_diag *d)
-{
-    static const double spare[] = {0.25, 0.5};
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < DUNE_ARRAY_LEN(spare) && !dune_search_late(s); i++) {
-        struct dune_chain_spec next = *spec;
-        struct dune_f1 f1;
-
-        for (unsigned b = 0; b < next.n_blocks; b++)
-            next.cfg[b].spare = spare[i];
-        rc = dune_search_score(s, &next, &f1, d);
-        if (rc == 0 && f1.macro > *score) {
-            *spec = next;
-            *score = f1.macro;
-        }
-    }
-    return rc;
-}
-
-static int choose_fallback(struct dune_search *s, struct dune_chain_spec *spec, double *score,
-                           struct dune_diag *d)
-{
-    struct dune_chain_spec next = *spec;
-    struct dune_f1 f1;
-    int rc;
-
-    next.rule.fallback = DUNE_FALLBACK_BEST;
-    rc = dune_search_score(s, &next, &f1, d);
-    if (rc == 0 && f1.macro > *score) {
-        *spec = next;
-        *score = f1.macro;
-    }
-    return rc;
-}
-
-/* Out-of-fold confusion of a chain, for the confusion-driven starts. */
-static int confusion_of(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_confusion *c,
-                        struct dune_diag *d)
-{
-    const struct dune_item_answer *col[DUNE_MAX_BLOCKS];
-    uint8_t id[DUNE_MAX_BLOCKS];
-    int rc = dune_search_columns(s, spec, col, d);
-
-    for (unsigned b = 0; b < DUNE_MAX_BLOCKS; b++)
-        id[b] = (uint8_t)b;
-    dune_confusion_init(c, s->space->n_classes);
-    if (rc == 0)
-        dune_chain_confusion(s->space, col, id, spec->n_blocks, &spec->rule, dune_cv_scored(s->cv), false, c);
-    return rc;
-}
-
-/* Partition starts for k blocks: confused together, apart, then random ones; what a model from elsewhere advises. */
-static int make_start(struct dune_search *s, const struct dune_confusion *conf, unsigned i,
-                      struct dune_chain_spec *spec, struct dune_diag *d)
-{
-    if (i == ADVISED)
-        return dune_advice_partition(s, spec->n_blocks, spec->block, d);
-    if (i < 2)
-        dune_partition_confused(conf, s->cls, s->n_cls, spec->n_blocks, i == 0, spec->block);
-    else
-        dune_partition_random(s->cls, s->n_cls, spec->n_blocks, s->cfg->seed + i, spec->block);
-    return 0;
-}
-
-static const char *start_name(unsigned i)
-{
-    return i == 0 ? "confused together" : i == 1 ? "confused apart" : "random";
-}
-
-/* The best of the first starts for k blocks with the settings of `like`. */
-static int best_start(struct dune_search *s, const struct dune_confusion *conf, unsigned k, unsigned n_starts,
-                      const struct dune_chain_spec *like, struct dune_chain_spec *best, double *score,
-                      struct dune_diag *d)
-{
-    unsigned n = n_starts + (s->advice ? 1 : 0);
-    int rc = 0;
-
-    for (unsigned i = 0; rc == 0 && i < n && !dune_search_late(s); i++) {
-        struct dune_chain_spec spec = *like;
-        struct dune_f1 f1 = {0};
-
-        dune_search_init_spec(s, &spec, k, &like->cfg[0]);
-        spec.rule = like->rule;
-        rc = make_start(s, conf, i < n_starts ? i : (unsigned)ADVISED, &spec, d);
-        if (rc == 0)
-            rc = dune_search_score(s, &spec, &f1, d);
-        if (rc == 0)
-            dune_search_note(s, i < n_starts ? start_name(i) : "by the model", k, f1.macro);
-        if (rc == 0 && f1.macro > *score) {
-            *best = spec;
-            *score = f1.macro;
-        }
-    }
-    return rc;
-}
-
-/* The best so far with classes in several blocks; on top of the limit of work, for its columns are of few features. */
-static int add_homes(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
-{
-    static const unsigned rounds[] = {1, 2, 4};
-    unsigned from = dune_variants_best(v);
-    struct dune_chain_spec spec = v->spec[from];
-    double score = v->score[from];
-    int rc;
-
-    s->max_work = dune_cv_work(s->searched) / DUNE_WORK_COLUMN + rounds[s->cfg->effort] * s->n_cls;
-    rc = dune_second_homes(s, &spec, &score, BLOCK_GAIN, rounds[s->cfg->effort], d);
-    return rc || score <= v->score[from] ? rc : dune_variants_add(s, v, "second homes", &spec, score, d);
-}
-
-/* The features that blocks have in the plan, exchanged one for one, then settings block by block, leaves and further
- * homes of classes; all of few features, so it is little work and comes on top of the limit. */
-static int refine_blocks(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
-{
-    static const unsigned rounds[] = {1, 3, 6};
-    uint64_t limit = s->max_work;
-    struct dune_chain_spec spec = v->spec[0];
-    double score = v->score[0], before = score;
-    int rc;
-
-    s->max_work = dune_cv_work(s->searched) / DUNE_WORK_COLUMN + limit / 4;
-    rc = dune_exchange_features(s, &spec, &score, rounds[s->cfg->effort], d);
-    if (rc == 0 && score > before)
-        rc = dune_variants_add(s, v, "exchange", &spec, score, d);
-    before = score;
-    if (rc == 0)
-        rc = dune_tune_blocks(s, &spec, &score, BLOCK_GAIN, d);
-    if (rc == 0 && score > before)
-        rc = dune_variants_add(s, v, "settings by block", &spec, score, d);
-    if (rc == 0)
-        rc = dune_variants_add_distilled(s, v, d);
-    if (rc == 0)
-        rc = dune_variants_add_shrunk(s, v, d);
-    if (rc == 0)
-        rc = add_homes(s, v, d);
-    s->max_work = limit;
-    return rc;
-}
-
-/*
- * Settings on one random partition, then starts for every number of blocks, then moves of classes on the
- * best of them, then the features, the fallback, and settings block by block.
- */
-static int plan_blocks(struct dune_search *s, const struct dune_chain_spec *one, unsigned k,
-                       struct dune_variants *out, struct dune_diag *d)
-{
-    static const unsigned n_starts[] = {3, 6, MAX_STARTS};
-    struct dune_confusion conf;
-    struct dune_chain_spec tuned, best;
-    struct dune_fit_cfg cfg = dune_search_base_cfg(s);
-    double score = -1;
-    int rc = confusion_of(s, one, &conf, d);
-
-    memset(out, 0, sizeof(*out));
-    dune_search_init_spec(s, &tuned, k, &cfg);
-    if (rc == 0)
-        rc = make_start(s, &conf, 2, &tuned, d);
-    if (rc == 0) {
-        rc = dune_tune_common(s, &tuned, &score, 1, d);
-        best = tuned;
-        dune_search_note(s, "settings", k, score);
-    }
-    for (unsigned b = k; rc == 0 && b >= 2; b--)
-        rc = best_start(s, &conf, b, b == k ? n_starts[s->cfg->effort] : 2, &tuned, &best, &score, d);
-    if (rc == 0)
-        rc = dune_local_search(s, &best, &score, 2000, k, d);
-    dune_search_note(s, "classes moved", best.n_blocks, score);
-    if (rc == 0)
-        rc = dune_refine_features(s, &best, &score, d);
-    dune_search_note(s, "features", best.n_blocks, score);
-    if (rc == 0)
-        rc = dune_choose_spare(s, &best, &score, d);
-    dune_search_note(s, "leaves merged back", best.n_blocks, score);
-    if (rc == 0)
-        rc = choose_fallback(s, &best, &score, d);
-    dune_search_note(s, "fallback", best.n_blocks, score);
-    if (rc == 0)
-        rc = dune_variants_add(s, out, "elimination", &best, score, d);
-    if (rc == 0)
-        rc = refine_blocks(s, out, d);
-    dune_confusion_fini(&conf);
-    return rc;
-}
-
 /* The devices are those that were given; a sub-model sits where its block does. */
 static int put_devices(const struct dune_search *s, struct dune_plan *p, struct dune_diag *d)
 {
@@ -573,7 +385,7 @@ static int choose_chain(struct dune_search *s, const struct dune_solution_job *j
     rc = dune_plan_one(s, &dune_monolith_any, s->candidates, false, &found[0], d);
     s->max_work = dune_cv_work(s->searched) / DUNE_WORK_COLUMN + limit * 3 / 4;
     if (rc == 0 && several)
-        rc = plan_blocks(s, &found[0].spec[dune_variants_best(&found[0])], DUNE_MIN(s->n_devices, s->n_cls),
+        rc = dune_plan_blocks(s, &found[0].spec[dune_variants_best(&found[0])], DUNE_MIN(s->n_devices, s->n_cls),
                          &found[1], d);
     if (rc == 0 && several && !dune_search_late(s))
         rc = dune_plan_votes(s, job, &found[2], d);

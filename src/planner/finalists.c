@@ -61,7 +61,9 @@ int dune_variants_add(struct dune_search *s, struct dune_variants *v, const char
 
     *to = *spec;
     rc = dune_search_freeze(s, to, d);
-    if (rc == 0 && (score < 0 || !dune_search_exhausted(s)))
+    /* Scored with these features, also where the limit of work is reached: the steps that follow compare with it, and
+     * the score of features that every fold chose for itself is that of something else. */
+    if (rc == 0 && (score < 0 || !(s->max_evaluations ? dune_search_exhausted(s) : dune_search_late(s))))
         rc = dune_search_score(s, to, &f1, d);
     if (rc)
         return rc;
@@ -127,9 +129,9 @@ int dune_variants_add_shrunk(struct dune_search *s, struct dune_variants *v, str
 
 unsigned dune_variants_best(const struct dune_variants *v)
 {
-    unsigned best = 0;
+    unsigned best = v->from;
 
-    for (unsigned i = 1; i < v->n; i++)
+    for (unsigned i = v->from + 1; i < v->n; i++)
         if (v->score[i] > v->score[best])
             best = i;
     return best;

@@ -25,10 +25,10 @@ uint64_t dune_cv_work(const struct dune_cv *cv); /* in eighths of a column with 
 
 /* --- a search: what all its steps share -------------------------------------------------------- */
 struct dune_advice;
-enum { DUNE_JUDGES = 3, DUNE_WORK_COLUMN = 8, DUNE_MAX_VARIANTS = 8 };
+enum { DUNE_JUDGES = 3, DUNE_WORK_COLUMN = 8, DUNE_MAX_VARIANTS = 48 };
 /* Ways to use the same number of devices, with their scores on the folds of the search. */
 struct dune_variants {
-    unsigned n;
+    unsigned n, from; /* dune_variants_best looks at those from `from` on */
     struct dune_chain_spec spec[DUNE_MAX_VARIANTS];
     const char *step[DUNE_MAX_VARIANTS]; /* that led to it */
     double score[DUNE_MAX_VARIANTS];
@@ -172,8 +172,6 @@ int dune_forward_select(struct dune_search *s, dune_feature_mask candidates, str
 
 int dune_refine_features(struct dune_search *s, struct dune_chain_spec *spec, double *score,
                          struct dune_diag *d) DUNE_MUST_USE;
-int dune_choose_spare(struct dune_search *s, struct dune_chain_spec *spec, double *score,
-                      struct dune_diag *d) DUNE_MUST_USE;
 /* Features of every sub-model exchanged one for one while the chain gains; rounds: per sub-model. */
 int dune_exchange_features(struct dune_search *s, struct dune_chain_spec *spec, double *score, unsigned rounds,
                            struct dune_diag *d) DUNE_MUST_USE;
@@ -236,6 +234,9 @@ int dune_tune_blocks(struct dune_search *s, struct dune_chain_spec *spec, double
 struct dune_solution_job;
 int dune_plan_votes(struct dune_search *s, const struct dune_solution_job *job, struct dune_variants *out,
                     struct dune_diag *d) DUNE_MUST_USE;
+/* Chains of 2 to k blocks, every step of the best ones a variant; one: what tells confused classes. */
+int dune_plan_blocks(struct dune_search *s, const struct dune_chain_spec *one, unsigned k, struct dune_variants *out,
+                     struct dune_diag *d) DUNE_MUST_USE;
 /* Classes get homes in further blocks, one by one, where the chain gains more than min_gain. */
 int dune_second_homes(struct dune_search *s, struct dune_chain_spec *spec, double *score, double min_gain,
                       unsigned rounds, struct dune_diag *d) DUNE_MUST_USE;

@@ -1,32 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Classes at home in more than one block. Two sub-models that know a class see it with other features and beside
- * other neighbours; the one that is surer speaks. That takes leaves from the classes a block had, so it pays where
- * leaves are plenty, and the folds say where.
+ * Classes at home in other blocks, and in more than one. Two sub-models that know a class see it with other features
+ * and beside other neighbours; the one that is surer speaks. That takes leaves from the classes a block had, so it
+ * pays where leaves are plenty, and the folds say where.
  */
 #include "base/base.h"
 #include "planner/planner_int.h"
 
-/* The best chain in which class c has one home more; score: that to beat, then its score. */
+static bool is_alone(const struct dune_class_set *s)
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < DUNE_CLASS_WORDS; i++)
+        n += (unsigned)__builtin_popcountll(s->word[i]);
+    return n < 2;
+}
+
+static unsigned n_homes(const struct dune_chain_spec *spec, unsigned c)
+{
+    unsigned n = 0;
+
+    for (unsigned b = 0; b < spec->n_blocks; b++)
+        n += dune_class_set_has(&spec->block[b], c);
+    return n;
+}
+
+/* The chain in which class c leaves block `from` and enters block `to` (n_blocks: no block), if it is better. */
+static int try_home(struct dune_search *s, const struct dune_chain_spec *was, unsigned c, unsigned from, unsigned to,
+                    struct dune_chain_spec *best, double *score, struct dune_diag *d)
+{
+    struct dune_chain_spec next = *was;
+    struct dune_f1 f1;
+    int rc;
+
+    if (dune_search_exhausted(s))
+        return 0;
+    if (from < was->n_blocks)
+        dune_class_set_flip(&next.block[from], c);
+    if (to < was->n_blocks)
+        dune_class_set_flip(&next.block[to], c);
+    rc = dune_search_score(s, &next, &f1, d);
+    if (rc == 0 && f1.macro > *score) {
+        *best = next;
+        *score = f1.macro;
+    }
+    return rc;
+}
+
+/* The best chain in which class c has one home more, another one, or one less; score: that to beat, then its score.
+ * Blocks with c and without are fitted once, so moves cost hardly more than additions. */
 static int best_home(struct dune_search *s, unsigned c, struct dune_chain_spec *spec, double *score, struct dune_diag *d)
 {
-    struct dune_chain_spec best = *spec;
+    const struct dune_chain_spec was = *spec;
+    unsigned k = was.n_blocks, homes = n_homes(&was, c);
     int rc = 0;
 
-    for (unsigned b = 0; rc == 0 && b < spec->n_blocks && !dune_search_exhausted(s); b++) {
-        struct dune_chain_spec next = *spec;
-        struct dune_f1 f1;
-
-        if (dune_class_set_has(&spec->block[b], c))
+    for (unsigned from = 0; from <= k; from++) { /* k: it leaves none */
+        if (from < k && (!dune_class_set_has(&was.block[from], c) || is_alone(&was.block[from])))
             continue;
-        dune_class_set_flip(&next.block[b], c);
-        rc = dune_search_score(s, &next, &f1, d);
-        if (rc == 0 && f1.macro > *score) {
-            best = next;
-            *score = f1.macro;
-        }
+        for (unsigned to = 0; rc == 0 && to < k; to++)
+            if (!dune_class_set_has(&was.block[to], c))
+                rc = try_home(s, &was, c, from, to, spec, score, d);
+        if (rc == 0 && from < k && homes > 1)
+            rc = try_home(s, &was, c, from, k, spec, score, d);
     }
-    *spec = best;
     return rc;
 }
 
