@@ -26,6 +26,14 @@ static inline void dune_class_set_flip(struct dune_class_set *s, unsigned c)
 {
     s->word[c >> 6] ^= UINT64_C(1) << (c & 63);
 }
+static inline unsigned dune_class_set_size(const struct dune_class_set *s)
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < DUNE_CLASS_WORDS; i++)
+        n += (unsigned)__builtin_popcountll(s->word[i]);
+    return n;
+}
 
 /* A chain under consideration: blocks with their settings. */
 struct dune_chain_spec {

@@ -9,17 +9,10 @@ static int try_features(struct dune_search *s, dune_feature_mask mask, struct du
                         struct dune_diag *d)
 {
     struct dune_chain_spec next = *spec;
-    struct dune_f1 f1;
-    int rc;
 
     next.cfg[0].features = mask;
     next.cfg[0].select = DUNE_SELECT_RFE;
-    rc = dune_search_score(s, &next, &f1, d);
-    if (rc == 0 && f1.macro > *score + 1e-9) {
-        *spec = next;
-        *score = f1.macro;
-    }
-    return rc;
+    return dune_search_try(s, &next, 1e-9, spec, score, d);
 }
 
 int dune_forward_select(struct dune_search *s, dune_feature_mask candidates, struct dune_chain_spec *spec,
@@ -48,19 +41,12 @@ int dune_forward_select(struct dune_search *s, dune_feature_mask candidates, str
 int dune_refine_features(struct dune_search *s, struct dune_chain_spec *spec, double *score, struct dune_diag *d)
 {
     struct dune_chain_spec next = *spec;
-    struct dune_f1 f1;
-    int rc;
 
     if (dune_search_late(s))
         return 0;
     for (unsigned b = 0; b < next.n_blocks; b++)
         next.cfg[b].select = DUNE_SELECT_WRAP;
-    rc = dune_search_score(s, &next, &f1, d);
-    if (rc == 0 && f1.macro > *score) {
-        *spec = next;
-        *score = f1.macro;
-    }
-    return rc;
+    return dune_search_try(s, &next, 0, spec, score, d);
 }
 
 /* The best of the chains in which block b has `mask` and one feature of `from` more, or less (add: false). */

@@ -5,15 +5,6 @@
 #include "base/base.h"
 #include "planner/planner_int.h"
 
-static unsigned set_size(const struct dune_class_set *s)
-{
-    unsigned n = 0;
-
-    for (int i = 0; i < DUNE_CLASS_WORDS; i++)
-        n += (unsigned)__builtin_popcountll(s->word[i]);
-    return n;
-}
-
 static unsigned block_of(const struct dune_chain_spec *spec, unsigned c)
 {
     unsigned b = 0;
@@ -31,7 +22,7 @@ static bool neighbour(struct dune_rng *rng, const uint16_t *cls, unsigned n, str
     if (dune_rng_below(rng, 2)) {
         unsigned to = (unsigned)dune_rng_below(rng, spec->n_blocks);
 
-        if (to == from || set_size(&spec->block[from]) < 2)
+        if (to == from || dune_class_set_size(&spec->block[from]) < 2)
             return false;
         dune_class_set_flip(&spec->block[from], a);
         dune_class_set_flip(&spec->block[to], a);
@@ -58,18 +49,13 @@ int dune_local_search(struct dune_search *s, struct dune_chain_spec *spec, doubl
     dune_rng_init(&rng, s->cfg->seed, UINT64_C(0x6c6f63616c), key, 0);
     for (unsigned i = 0; i < tries && !dune_search_exhausted(s); i++) {
         struct dune_chain_spec next = *spec;
-        struct dune_f1 f1;
         int rc;
 
         if (!neighbour(&rng, s->cls, s->n_cls, &next))
             continue;
-        rc = dune_search_score(s, &next, &f1, d);
+        rc = dune_search_try(s, &next, 0, spec, score, d);
         if (rc)
             return rc;
-        if (f1.macro > *score) {
-            *spec = next;
-            *score = f1.macro;
-        }
     }
     return 0;
 }

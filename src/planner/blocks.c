@@ -20,15 +20,10 @@ static int choose_spare(struct dune_search *s, struct dune_chain_spec *spec, dou
 
     for (size_t i = 0; rc == 0 && i < DUNE_ARRAY_LEN(spare) && !dune_search_late(s); i++) {
         struct dune_chain_spec next = *spec;
-        struct dune_f1 f1;
 
         for (unsigned b = 0; b < next.n_blocks; b++)
             next.cfg[b].spare = spare[i];
-        rc = dune_search_score(s, &next, &f1, d);
-        if (rc == 0 && f1.macro > *score) {
-            *spec = next;
-            *score = f1.macro;
-        }
+        rc = dune_search_try(s, &next, 0, spec, score, d);
     }
     return rc;
 }
@@ -37,16 +32,9 @@ static int choose_fallback(struct dune_search *s, struct dune_chain_spec *spec, 
                            struct dune_diag *d)
 {
     struct dune_chain_spec next = *spec;
-    struct dune_f1 f1;
-    int rc;
 
     next.rule.fallback = DUNE_FALLBACK_BEST;
-    rc = dune_search_score(s, &next, &f1, d);
-    if (rc == 0 && f1.macro > *score) {
-        *spec = next;
-        *score = f1.macro;
-    }
-    return rc;
+    return dune_search_try(s, &next, 0, spec, score, d);
 }
 
 /* Out-of-fold confusion of a chain, for the confusion-driven starts. */
@@ -116,18 +104,7 @@ static void allow(struct dune_search *s, uint64_t columns)
     s->max_work = dune_cv_work(s->searched) / DUNE_WORK_COLUMN + columns;
 }
 
-/* The best so far with its features exchanged one for one. */
-static int add_exchanged(struct dune_search *s, struct dune_variants *v, unsigned rounds, struct dune_diag *d)
-{
-    unsigned from = dune_variants_best(v);
-    struct dune_chain_spec spec = v->spec[from];
-    double score = v->score[from];
-    int rc = dune_exchange_features(s, &spec, &score, rounds, d);
-
-    return rc || score <= v->score[from] ? rc : dune_variants_add(s, v, "exchange", &spec, score, d);
-}
-
-/* With settings of every block. */
+/* The best so far with settings of every block. */
 static int add_tuned(struct dune_search *s, struct dune_variants *v, struct dune_diag *d)
 {
     unsigned from = dune_variants_best(v);
@@ -135,7 +112,7 @@ static int add_tuned(struct dune_search *s, struct dune_variants *v, struct dune
     double score = v->score[from];
     int rc = dune_tune_blocks(s, &spec, &score, BLOCK_GAIN, d);
 
-    return rc || score <= v->score[from] ? rc : dune_variants_add(s, v, "settings by block", &spec, score, d);
+    return rc ? rc : dune_variants_add_better(s, v, "settings by block", &spec, score, d);
 }
 
 /* With classes in several blocks. */
@@ -146,7 +123,7 @@ static int add_homes(struct dune_search *s, struct dune_variants *v, unsigned ro
     double score = v->score[from];
     int rc = dune_second_homes(s, &spec, &score, BLOCK_GAIN, rounds, d);
 
-    return rc || score <= v->score[from] ? rc : dune_variants_add(s, v, "second homes", &spec, score, d);
+    return rc ? rc : dune_variants_add_better(s, v, "second homes", &spec, score, d);
 }
 
 /* The features that blocks have in the plan, exchanged one for one, then settings block by block, leaves and homes of
@@ -162,7 +139,7 @@ static int refine_blocks(struct dune_search *s, struct dune_variants *v, struct 
     for (unsigned i = 0; rc == 0 && i < cycles[effort] && v->n > before; i++) {
         before = v->n;
         allow(s, limit / 4);
-        rc = add_exchanged(s, v, exchanges[effort], d);
+        rc = dune_variants_add_exchanged(s, v, exchanges[effort], d);
         if (rc == 0)
             rc = add_tuned(s, v, d);
         if (rc == 0 && i == 0)

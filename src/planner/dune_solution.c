@@ -71,6 +71,19 @@ int dune_search_score(struct dune_search *s, const struct dune_chain_spec *spec,
     return rc;
 }
 
+int dune_search_try(struct dune_search *s, const struct dune_chain_spec *next, double min_gain,
+                    struct dune_chain_spec *best, double *score, struct dune_diag *d)
+{
+    struct dune_f1 f1;
+    int rc = dune_search_score(s, next, &f1, d);
+
+    if (rc == 0 && f1.macro > *score + min_gain) {
+        *best = *next;
+        *score = f1.macro;
+    }
+    return rc;
+}
+
 void dune_search_note(struct dune_search *s, const char *what, unsigned n_blocks, double macro)
 {
     if (s->n_steps < DUNE_ARRAY_LEN(s->step))
@@ -386,7 +399,7 @@ static int choose_chain(struct dune_search *s, const struct dune_solution_job *j
     s->max_work = dune_cv_work(s->searched) / DUNE_WORK_COLUMN + limit * 3 / 4;
     if (rc == 0 && several)
         rc = dune_plan_blocks(s, &found[0].spec[dune_variants_best(&found[0])], DUNE_MIN(s->n_devices, s->n_cls),
-                         &found[1], d);
+                              &found[1], d);
     if (rc == 0 && several && !dune_search_late(s))
         rc = dune_plan_votes(s, job, &found[2], d);
     if (rc == 0)

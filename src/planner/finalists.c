@@ -72,6 +72,22 @@ int dune_variants_add(struct dune_search *s, struct dune_variants *v, const char
     return 0;
 }
 
+int dune_variants_add_better(struct dune_search *s, struct dune_variants *v, const char *step,
+                             const struct dune_chain_spec *spec, double score, struct dune_diag *d)
+{
+    return score > v->score[dune_variants_best(v)] ? dune_variants_add(s, v, step, spec, score, d) : 0;
+}
+
+int dune_variants_add_exchanged(struct dune_search *s, struct dune_variants *v, unsigned rounds, struct dune_diag *d)
+{
+    unsigned from = dune_variants_best(v);
+    struct dune_chain_spec spec = v->spec[from];
+    double score = v->score[from];
+    int rc = dune_exchange_features(s, &spec, &score, rounds, d);
+
+    return rc ? rc : dune_variants_add_better(s, v, "exchange", &spec, score, d);
+}
+
 /* One setting of all blocks of the best so far in other values: a variant if that is better. */
 static int add_with(struct dune_search *s, struct dune_variants *v, const char *step,
                     void (*set)(struct dune_fit_cfg *c, double value), const double *value, size_t n_values,
@@ -80,23 +96,16 @@ static int add_with(struct dune_search *s, struct dune_variants *v, const char *
     unsigned from = dune_variants_best(v);
     struct dune_chain_spec best = v->spec[from];
     double score = v->score[from];
-    bool any = false;
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < n_values && !dune_search_late(s); i++) {
         struct dune_chain_spec next = v->spec[from];
-        struct dune_f1 f1;
 
         for (unsigned b = 0; b < next.n_blocks; b++)
             set(&next.cfg[b], value[i]);
-        rc = dune_search_score(s, &next, &f1, d);
-        if (rc == 0 && f1.macro > score) {
-            best = next;
-            score = f1.macro;
-            any = true;
-        }
+        rc = dune_search_try(s, &next, 0, &best, &score, d);
     }
-    return rc || !any ? rc : dune_variants_add(s, v, step, &best, score, d);
+    return rc ? rc : dune_variants_add_better(s, v, step, &best, score, d);
 }
 
 static void set_distil(struct dune_fit_cfg *c, double share)

@@ -58,15 +58,6 @@ static uint64_t affinity(const struct dune_confusion *conf, const struct dune_cl
     return sum;
 }
 
-static unsigned set_size(const struct dune_class_set *s)
-{
-    unsigned n = 0;
-
-    for (int i = 0; i < DUNE_CLASS_WORDS; i++)
-        n += (unsigned)__builtin_popcountll(s->word[i]);
-    return n;
-}
-
 /* One class at a time, most confused first, into the block with the most (together) or least (apart)
  * confusion with it that still has room. */
 void dune_partition_confused(const struct dune_confusion *conf, const uint16_t *cls, unsigned n,
@@ -97,10 +88,10 @@ void dune_partition_confused(const struct dune_confusion *conf, const uint16_t *
         for (unsigned b = 0; b < k; b++) {
             uint64_t a = affinity(conf, &block[b], cls, n, cls[pick]);
 
-            if (set_size(&block[b]) >= n / k + (b < n % k))
+            if (dune_class_set_size(&block[b]) >= n / k + (b < n % k))
                 continue; /* sizes differ by one at most, so no block stays empty */
             if (!any || (together ? a > best : a < best) ||
-                (a == best && set_size(&block[b]) < set_size(&block[to]))) {
+                (a == best && dune_class_set_size(&block[b]) < dune_class_set_size(&block[to]))) {
                 to = b;
                 best = a;
                 any = true;

@@ -26,7 +26,7 @@ uint64_t dune_cv_work(const struct dune_cv *cv); /* in eighths of a column with 
 /* --- a search: what all its steps share -------------------------------------------------------- */
 struct dune_advice;
 enum { DUNE_JUDGES = 3, DUNE_WORK_COLUMN = 8, DUNE_MAX_VARIANTS = 48 };
-/* Ways to use the same number of devices, with their scores on the folds of the search. */
+/* Ways to use the devices, with their scores on the folds of the search. */
 struct dune_variants {
     unsigned n, from; /* dune_variants_best looks at those from `from` on */
     struct dune_chain_spec spec[DUNE_MAX_VARIANTS];
@@ -107,6 +107,9 @@ int dune_search_columns(struct dune_search *s, const struct dune_chain_spec *spe
 /* May set only macro: see search_log.c. */
 int dune_search_score(struct dune_search *s, const struct dune_chain_spec *spec, struct dune_f1 *f1,
                       struct dune_diag *d) DUNE_MUST_USE;
+/* next becomes the best where it scores more than min_gain above *score. */
+int dune_search_try(struct dune_search *s, const struct dune_chain_spec *next, double min_gain,
+                    struct dune_chain_spec *best, double *score, struct dune_diag *d) DUNE_MUST_USE;
 /* Notes a step of the search for blocks. */
 void dune_search_note(struct dune_search *s, const char *what, unsigned n_blocks, double macro);
 /* To the folds of the search (layout 0) or of judge layout - 1. */
@@ -132,10 +135,16 @@ int dune_advice_partition(const struct dune_search *s, unsigned k, struct dune_c
 /* --- finalists.c: the finalists, on folds that the search has not seen --------------------------------- */
 /* Every sub-model gets the features that it has when fitted to all train flows, as in the plan. */
 int dune_search_freeze(struct dune_search *s, struct dune_chain_spec *spec, struct dune_diag *d) DUNE_MUST_USE;
-/* Freezes spec and notes it as a variant, scored again; when no evaluation is left, with the score it had
- * (below 0: it has none). */
+/* Freezes spec and notes it as a variant, scored again, also beyond the limit of work; when its time is over, or no
+ * evaluation is left, with the score it had (below 0: it has none). */
 int dune_variants_add(struct dune_search *s, struct dune_variants *v, const char *step,
                       const struct dune_chain_spec *spec, double score, struct dune_diag *d) DUNE_MUST_USE;
+/* The same where score is above that of the best so far. */
+int dune_variants_add_better(struct dune_search *s, struct dune_variants *v, const char *step,
+                             const struct dune_chain_spec *spec, double score, struct dune_diag *d) DUNE_MUST_USE;
+/* The best so far with features exchanged one for one, if that is better; rounds: per sub-model. */
+int dune_variants_add_exchanged(struct dune_search *s, struct dune_variants *v, unsigned rounds,
+                                struct dune_diag *d) DUNE_MUST_USE;
 /* The best so far with labels softened by what a large forest holds of every row; with leaves that are shrunk
  * towards what is above them. */
 int dune_variants_add_shrunk(struct dune_search *s, struct dune_variants *v, struct dune_diag *d) DUNE_MUST_USE;
@@ -231,13 +240,12 @@ int dune_tune_common(struct dune_search *s, struct dune_chain_spec *spec, double
 int dune_tune_blocks(struct dune_search *s, struct dune_chain_spec *spec, double *score, double min_gain,
                      struct dune_diag *d) DUNE_MUST_USE;
 /* What the baseline votes plans for these devices. */
-struct dune_solution_job;
 int dune_plan_votes(struct dune_search *s, const struct dune_solution_job *job, struct dune_variants *out,
                     struct dune_diag *d) DUNE_MUST_USE;
 /* Chains of 2 to k blocks, every step of the best ones a variant; one: what tells confused classes. */
 int dune_plan_blocks(struct dune_search *s, const struct dune_chain_spec *one, unsigned k, struct dune_variants *out,
                      struct dune_diag *d) DUNE_MUST_USE;
-/* Classes get homes in further blocks, one by one, where the chain gains more than min_gain. */
+/* Classes get homes in other and in further blocks, or lose one, one by one, where the chain gains more than min_gain. */
 int dune_second_homes(struct dune_search *s, struct dune_chain_spec *spec, double *score, double min_gain,
                       unsigned rounds, struct dune_diag *d) DUNE_MUST_USE;
 int dune_local_search(struct dune_search *s, struct dune_chain_spec *spec, double *score, unsigned tries,

@@ -7,15 +7,6 @@
 #include "base/base.h"
 #include "planner/planner_int.h"
 
-static bool is_alone(const struct dune_class_set *s)
-{
-    unsigned n = 0;
-
-    for (int i = 0; i < DUNE_CLASS_WORDS; i++)
-        n += (unsigned)__builtin_popcountll(s->word[i]);
-    return n < 2;
-}
-
 static unsigned n_homes(const struct dune_chain_spec *spec, unsigned c)
 {
     unsigned n = 0;
@@ -30,8 +21,6 @@ static int try_home(struct dune_search *s, const struct dune_chain_spec *was, un
                     struct dune_chain_spec *best, double *score, struct dune_diag *d)
 {
     struct dune_chain_spec next = *was;
-    struct dune_f1 f1;
-    int rc;
 
     if (dune_search_exhausted(s))
         return 0;
@@ -39,12 +28,7 @@ static int try_home(struct dune_search *s, const struct dune_chain_spec *was, un
         dune_class_set_flip(&next.block[from], c);
     if (to < was->n_blocks)
         dune_class_set_flip(&next.block[to], c);
-    rc = dune_search_score(s, &next, &f1, d);
-    if (rc == 0 && f1.macro > *score) {
-        *best = next;
-        *score = f1.macro;
-    }
-    return rc;
+    return dune_search_try(s, &next, 0, best, score, d);
 }
 
 /* The best chain in which class c has one home more, another one, or one less; score: that to beat, then its score.
@@ -56,7 +40,7 @@ static int best_home(struct dune_search *s, unsigned c, struct dune_chain_spec *
     int rc = 0;
 
     for (unsigned from = 0; from <= k; from++) { /* k: it leaves none */
-        if (from < k && (!dune_class_set_has(&was.block[from], c) || is_alone(&was.block[from])))
+        if (from < k && (!dune_class_set_has(&was.block[from], c) || dune_class_set_size(&was.block[from]) < 2))
             continue;
         for (unsigned to = 0; rc == 0 && to < k; to++)
             if (!dune_class_set_has(&was.block[to], c))

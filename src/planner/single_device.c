@@ -80,16 +80,9 @@ static int try_cfg(struct tuning *t, const struct dune_fit_cfg *cfg, struct dune
                    double *score, struct dune_diag *d)
 {
     struct dune_chain_spec next = *spec;
-    struct dune_f1 f1;
-    int rc;
 
     next.cfg[0] = *cfg;
-    rc = dune_search_score(t->s, &next, &f1, d);
-    if (rc == 0 && f1.macro > *score + 1e-9) {
-        *spec = next;
-        *score = f1.macro;
-    }
-    return rc;
+    return dune_search_try(t->s, &next, 1e-9, spec, score, d);
 }
 
 static void keep(struct tuning *t, const struct dune_chain_spec *spec, double score)
@@ -184,16 +177,6 @@ static int by_addition(struct tuning *t, const struct dune_chain_spec *from, str
     return rc ? rc : dune_variants_add(t->s, out, "addition", &spec, score, d);
 }
 
-static int by_exchange(struct tuning *t, struct dune_variants *out, struct dune_diag *d)
-{
-    unsigned best = dune_variants_best(out);
-    struct dune_chain_spec spec = out->spec[best];
-    double score = out->score[best];
-    int rc = dune_exchange_features(t->s, &spec, &score, 3, d);
-
-    return rc || score <= out->score[best] ? rc : dune_variants_add(t->s, out, "exchange", &spec, score, d);
-}
-
 int dune_plan_one(struct dune_search *s, const struct dune_monolith *m, dune_feature_mask candidates,
                   bool restarts, struct dune_variants *out, struct dune_diag *d)
 {
@@ -213,7 +196,7 @@ int dune_plan_one(struct dune_search *s, const struct dune_monolith *m, dune_fea
     if (rc == 0 && !dune_search_exhausted(s) && spec.cfg[0].max_features)
         rc = by_addition(&t, &spec, out, d);
     if (rc == 0 && !dune_search_exhausted(s) && spec.cfg[0].max_features)
-        rc = by_exchange(&t, out, d);
+        rc = dune_variants_add_exchanged(s, out, 3, d);
     if (rc == 0 && !dune_search_exhausted(s))
         rc = dune_variants_add_shrunk(s, out, d);
     if (rc == 0 && !dune_search_exhausted(s))

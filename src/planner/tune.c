@@ -81,20 +81,15 @@ static int try_knob(struct dune_search *s, struct dune_chain_spec *best, double 
 {
     for (unsigned i = 0; i < knobs[k].n_values; i++) {
         struct dune_chain_spec spec = *best;
-        struct dune_f1 f1;
         int rc;
 
         if (!knob_applies(s, k, knobs[k].value[i], &spec, to) || dune_search_late(s))
             continue;
         for (unsigned b = from; b < to; b++)
             set_knob(&spec.cfg[b], k, knobs[k].value[i], &s->budget[b]);
-        rc = dune_search_score(s, &spec, &f1, d);
+        rc = dune_search_try(s, &spec, min_gain, best, score, d);
         if (rc)
             return rc;
-        if (f1.macro > *score + min_gain) {
-            *best = spec;
-            *score = f1.macro;
-        }
     }
     return 0;
 }
