@@ -4,6 +4,8 @@
  *
  *   pcap:IN.pcap[,OUT.pcap]   capture files; either name may be empty
  *   af_packet:IFACE           a network interface of Linux, TPACKET_V3
+ *   af_xdp:IFACE[,OPTION]     the same by AF_XDP: past the host's own stack
+ *   dpdk:DEVICE               a device of DPDK
  *   mem                       memory: a list of frames, or one end of a wire between two threads
  *
  * Frames are whole Ethernet frames without check sequence, VLAN tags in place. A port belongs to one
@@ -37,6 +39,7 @@ struct dune_port_stats {
     uint64_t tx_frames, tx_bytes; /* taken over */
     uint64_t tx_full;             /* frames not taken over because there was no room, each try */
     uint64_t tx_refused;          /* frames that can never be sent there: too long, no frame at all */
+    uint64_t tx_lost;             /* taken over, then dropped by the interface, as far as it says so */
     bool hw_time;                 /* ts_ns comes from the interface's clock */
 };
 

@@ -18,13 +18,13 @@
 
 /* --- one switch --------------------------------------------------------------------------------------- */
 struct dune_switch_port {
-    const char *ifname;
+    const char *ifname; /* of Linux, or for reference and fast a port as dune/io.h names them */
     int kind; /* DUNE_PORT_EDGE, DUNE_PORT_CHAIN */
 };
 enum { DUNE_SWITCH_PORTS = 32 };
 struct dune_switch_cfg { /* zero: the default */
     const char *name;      /* of the device; required */
-    const char *engine;    /* "reference" on AF_PACKET ports, "xdp", or "bmv2"; NULL: reference */
+    const char *engine;    /* "reference", "fast", "xdp", or "bmv2"; NULL: reference */
     struct dune_switch_port in[DUNE_SWITCH_PORTS]; /* what comes in here leaves by out, and the other way
                                                       round what is for that port's side: see back */
     uint32_t n_in;
@@ -44,6 +44,9 @@ struct dune_switch_cfg { /* zero: the default */
 };
 /* Runs until dune_interrupted(). Errors: DUNE_E_ENV (privilege, interface, MTU, offload). */
 int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d) DUNE_MUST_USE;
+
+/* Is one of its ports of this kind (dune/io.h)? */
+bool dune_switch_on(const struct dune_switch_cfg *cfg, const char *kind);
 
 /* --- interfaces --------------------------------------------------------------------------------------- */
 #define DUNE_IFACE_OFFLOADS 6
@@ -112,6 +115,7 @@ struct dune_testbed_run_cfg { /* zero: the default */
     const struct dune_plan *plan;
     const char *dunectl;         /* the program that runs a switch; required */
     const char *engine;          /* of the switches; NULL: reference */
+    const char *ports;           /* kind of their ports, af_packet or af_xdp; NULL: af_packet */
     const char *const *pcaps;    /* source; all start at the same moment, */
     bool in_turn;                /* or one after the other */
     size_t n_pcaps;

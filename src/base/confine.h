@@ -13,6 +13,7 @@
 /* Bits of what a device on live ports needs; see capabilities(7). */
 #define DUNE_CAP_NET (1ull << 12 | 1ull << 13)               /* CAP_NET_ADMIN, CAP_NET_RAW */
 #define DUNE_CAP_BPF (1ull << 38 | 1ull << 39 | 1ull << 24)  /* CAP_PERFMON, CAP_BPF, CAP_SYS_RESOURCE */
+#define DUNE_CAP_LOCK (1ull << 14)     /* CAP_IPC_LOCK: memory that the kernel keeps in place, for AF_XDP */
 #define DUNE_CAP_TAKEOVER (1ull << 21) /* CAP_SYS_ADMIN: to look at the program that is on an interface */
 
 /*

@@ -214,11 +214,12 @@ static void check_ports(struct checkup *c)
     for (unsigned i = 0; dune_port_kind(i); i++) {
         const struct dune_port_ops *ops = dune_port_kind(i);
         const char *why = ops->available ? ops->available() : NULL;
+        bool dpdk = strcmp(ops->kind, "dpdk") == 0;
         struct check *k;
 
-        if (strcmp(ops->kind, "dpdk") != 0)
+        if (!dpdk && strcmp(ops->kind, "af_xdp") != 0)
             continue;
-        k = add(c, "port dpdk", "switches on DPDK ports");
+        k = add(c, dpdk ? "port dpdk" : "port af_xdp", dpdk ? "switches on DPDK ports" : "switches on AF_XDP ports");
         k->state = why ? LACKS : HAS;
         snprintf(k->found, sizeof(k->found), "%s", why ? why : "built in");
     }

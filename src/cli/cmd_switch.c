@@ -84,22 +84,17 @@ static int parse_outs(const struct config *cfg, struct dune_switch_cfg *s, struc
     return rc;
 }
 
-static bool on_dpdk(const struct dune_switch_cfg *s)
-{
-    bool dpdk = strncmp(s->out.ifname, "dpdk:", 5) == 0;
-
-    for (uint32_t i = 0; i < s->n_in; i++)
-        dpdk = dpdk || strncmp(s->in[i].ifname, "dpdk:", 5) == 0;
-    return dpdk;
-}
-
-/* DPDK maps devices and starts helpers in ways of its own. */
+/* DPDK maps devices and starts helpers in ways of its own. The program of an AF_XDP port is loaded once; then what that
+ * takes is given up, too. */
 static int confine(struct dune_switch_cfg *s, const struct config *cfg, struct dune_diag *d)
 {
-    s->confine = !cfg->unconfined && !on_dpdk(s);
+    bool xdp = strcmp(cfg->engine, "xdp") == 0;
+
+    s->confine = !cfg->unconfined && !dune_switch_on(s, "dpdk");
     if (!s->confine)
         return 0;
-    return dune_confine_caps(DUNE_CAP_NET | (strcmp(cfg->engine, "xdp") == 0 ? DUNE_CAP_BPF | DUNE_CAP_TAKEOVER : 0), d);
+    return dune_confine_caps(DUNE_CAP_NET | (xdp || dune_switch_on(s, "af_xdp") ? DUNE_CAP_BPF : 0) |
+                             (dune_switch_on(s, "af_xdp") ? DUNE_CAP_LOCK : 0) | (xdp ? DUNE_CAP_TAKEOVER : 0), d);
 }
 
 static void note(void *ctx, const char *text)
@@ -174,14 +169,15 @@ const struct cli_command cmd_switch = {
         "without one. Edge ports face hosts, chain ports other devices: chain links carry a shim of 8 bytes and\n"
         "need an MTU that is larger by so much, and no offload that merges or splits frames.\n"
         "\n"
-        "IFACE is a network interface, or a port as docs/ports.md names them: dpdk:DEVICE, pcap:IN[,OUT].\n"
+        "IFACE is a network interface, or a port as docs/ports.md names them: af_xdp:IFACE, dpdk:DEVICE, pcap:IN[,OUT].\n"
         "\n"
-        "Ends on SIGINT or SIGTERM. Needs root or CAP_NET_RAW and CAP_NET_ADMIN; for xdp also CAP_BPF, CAP_PERFMON and\n"
-        "CAP_SYS_RESOURCE, and to take over from one that was killed CAP_SYS_ADMIN, until it is attached. All other\n"
-        "capabilities are given up at the start. Once it forwards it can no longer start programs (bmv2 can), trace,\n"
-        "mount, change namespaces or load modules.\n",
+        "Ends on SIGINT or SIGTERM. Needs root or CAP_NET_RAW and CAP_NET_ADMIN; for xdp and af_xdp also CAP_BPF,\n"
+        "CAP_PERFMON, CAP_SYS_RESOURCE, for af_xdp CAP_IPC_LOCK, and for xdp to take over from one that was killed\n"
+        "CAP_SYS_ADMIN, until it is attached. All other capabilities are given up at the start. Once it forwards it can\n"
+        "no longer start programs (bmv2 can), trace, mount, change namespaces or load modules.\n",
     .examples = "dunectl switch s1 --in edge:eth0 --out chain:eth1\n"
                 "dunectl switch s2 --in chain:eth0 --in chain:eth1 --out edge:eth2 --fix\n"
+                "dunectl switch s1 --engine fast --in edge:af_xdp:eth0 --out chain:af_xdp:eth1\n"
                 "dunectl switch s1 --in edge:dpdk:0000:01:00.0 --out chain:dpdk:0000:01:00.1\n",
     .run = run,
 };

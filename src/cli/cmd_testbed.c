@@ -13,6 +13,7 @@ struct config {
     double seconds, speed, pps;
     const char *out;
     uint32_t slots, ways, rules_max, train_runs, test_runs;
+    unsigned ports;
     bool top_speed, tcpreplay, strip, no_rules;
 };
 
@@ -27,6 +28,8 @@ static const struct cli_option options[] = {
     {"gateway", 0, CLI_STR, offsetof(struct config, gateway), "MAC", NULL, "run: gateway of the UNSW device list"},
     {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|fast|xdp|bmv2", "reference", "run: of the switches"},
     {"target", 't', CLI_STR, offsetof(struct config, target), "NAME", NULL, "another word for --engine"},
+    {"ports", 0, CLI_CHOICE, offsetof(struct config, ports), "af_packet|af_xdp", "af_packet",
+     "run: kind of the switches' ports; engines reference and fast"},
     {"seconds", 0, CLI_DOUBLE, offsetof(struct config, seconds), "S", NULL, "run: of traffic (all of it); record: of a capture (20)", false, 0.1, 0},
     {"speed", 0, CLI_DOUBLE, offsetof(struct config, speed), "X", NULL,
      "run: times the captured pace (1)", false, 0.001, 0},
@@ -164,7 +167,8 @@ static int add_pcaps(const struct config *cfg, struct dune_paths *paths, struct 
 static int run_testbed(struct cli_ctx *ctx, const struct config *cfg, const struct dune_testbed_cfg *tb,
                        struct dune_diag *d)
 {
-    struct dune_testbed_run_cfg r = {.engine = cfg->target ? cfg->target : cfg->engine, .seconds = cfg->seconds, .speed = cfg->speed,
+    struct dune_testbed_run_cfg r = {.engine = cfg->target ? cfg->target : cfg->engine,
+                                     .ports = cfg->ports ? "af_xdp" : "af_packet", .seconds = cfg->seconds, .speed = cfg->speed,
                                      .pps = cfg->pps, .top_speed = cfg->top_speed, .tcpreplay = cfg->tcpreplay,
                                      .strip = cfg->strip, .no_rules = cfg->no_rules, .record = cfg->record, .trace = cfg->trace,
                                      .opts = {.slots = cfg->slots, .ways = cfg->ways, .rules_max = cfg->rules_max},

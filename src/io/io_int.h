@@ -7,7 +7,7 @@
 #include "dune/io.h"
 #include "dune/packet.h"
 
-extern const struct dune_port_ops dune_port_pcap, dune_port_mem, dune_port_packet, dune_port_dpdk,
-    dune_port_dpdk_module;
+extern const struct dune_port_ops dune_port_pcap, dune_port_mem, dune_port_packet, dune_port_xdp,
+    dune_port_dpdk, dune_port_dpdk_module;
 
 #endif

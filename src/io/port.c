@@ -5,8 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
-static const struct dune_port_ops *const kinds[] = {&dune_port_pcap, &dune_port_packet, &dune_port_dpdk,
-                                                   &dune_port_mem};
+static const struct dune_port_ops *const kinds[] = {&dune_port_pcap, &dune_port_packet, &dune_port_xdp,
+                                                   &dune_port_dpdk, &dune_port_mem};
 
 const struct dune_port_ops *dune_port_kind(unsigned i)
 {
@@ -26,8 +26,8 @@ int dune_port_open(struct dune_port **out, const char *spec, const struct dune_p
         if (strlen(kinds[i]->kind) == len && strncmp(kinds[i]->kind, spec, len) == 0)
             break;
     if (i == DUNE_ARRAY_LEN(kinds) || !kinds[i]->open)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "\"%s\" is no port; write af_packet:IFACE, dpdk:DEVICE or "
-                             "pcap:IN[,OUT]", spec);
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "\"%s\" is no port; write af_packet:IFACE, af_xdp:IFACE, "
+                             "dpdk:DEVICE or pcap:IN[,OUT]", spec);
     why = kinds[i]->available ? kinds[i]->available() : NULL;
     if (why)
         return dune_diag_set(d, DUNE_E_ENV, NULL, "port %s: %s", spec, why);

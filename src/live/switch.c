@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One device on AF_PACKET ports: frames in, the reference or the fast device, frames out; between bursts the agent.
+ * One device on ports of any kind: frames in, the reference or the fast device, frames out; between bursts the agent.
  * Forwarding never waits for the controller.
  */
 #include "live/live_int.h"
@@ -29,27 +29,56 @@ struct lsw {
 
 /* --- ports --------------------------------------------------------------------------------------------- */
 
-/* A port that is no interface of Linux is named as dune_port_open wants it: dpdk:net_memif0,role=server. MTU and
- * offloads of such a port are its owner's business. */
 static bool is_spec(const struct dune_switch_port *p)
 {
     return strchr(p->ifname, ':') != NULL;
 }
 
+/* The interface behind a port that is named as dune_port_open wants it, "" for one that is no interface of Linux
+ * (dpdk:net_memif0,role=server): MTU and offloads of such a port are its owner's business. */
+static const char *iface_of(const struct dune_switch_port *p, char name[64])
+{
+    static const char *const kinds[] = {"af_packet:", "af_xdp:"};
+
+    if (!is_spec(p))
+        return p->ifname;
+    *name = '\0';
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(kinds); i++)
+        if (strncmp(p->ifname, kinds[i], strlen(kinds[i])) == 0)
+            snprintf(name, 64, "%.*s", (int)strcspn(p->ifname + strlen(kinds[i]), ","), p->ifname + strlen(kinds[i]));
+    return name;
+}
+
+bool dune_switch_on(const struct dune_switch_cfg *cfg, const char *kind)
+{
+    size_t len = strlen(kind);
+    bool on = false;
+
+    for (uint32_t i = 0; i <= cfg->n_in + cfg->n_more_out; i++) {
+        const char *name = i < cfg->n_in    ? cfg->in[i].ifname
+                           : i == cfg->n_in ? cfg->out.ifname
+                                            : cfg->more_out[i - cfg->n_in - 1].ifname;
+
+        on |= strncmp(name, kind, len) == 0 && name[len] == ':';
+    }
+    return on;
+}
+
 /* The widest frame that can come in without shim decides what chain links must carry. */
 static int edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct dune_diag *d)
 {
+    char name[64];
     uint32_t one;
     int rc = 0;
 
     *mtu = 0;
     for (uint32_t i = 0; rc == 0 && i < cfg->n_in; i++)
-        if (cfg->in[i].kind == DUNE_PORT_EDGE && !is_spec(&cfg->in[i])) {
-            rc = dune_iface_mtu(cfg->in[i].ifname, &one, d);
+        if (cfg->in[i].kind == DUNE_PORT_EDGE && *iface_of(&cfg->in[i], name)) {
+            rc = dune_iface_mtu(iface_of(&cfg->in[i], name), &one, d);
             *mtu = rc == 0 ? DUNE_MAX(*mtu, one) : *mtu;
         }
-    if (rc == 0 && cfg->out.kind == DUNE_PORT_EDGE && *mtu == 0 && !is_spec(&cfg->out))
-        rc = dune_iface_mtu(cfg->out.ifname, mtu, d);
+    if (rc == 0 && cfg->out.kind == DUNE_PORT_EDGE && *mtu == 0 && *iface_of(&cfg->out, name))
+        rc = dune_iface_mtu(iface_of(&cfg->out, name), mtu, d);
     if (cfg->opts.keep_shim && cfg->in[0].kind == DUNE_PORT_CHAIN) /* frames leave with their shim */
         *mtu -= DUNE_MIN(*mtu, DUNE_SHIM_BYTES);
     if (rc == 0 && *mtu == 0)
@@ -59,6 +88,7 @@ static int edge_mtu(const struct dune_switch_cfg *cfg, uint32_t *mtu, struct dun
 
 int dune_live_check_ports(const struct dune_switch_cfg *cfg, bool specs, struct live_saved *s, struct dune_diag *d)
 {
+    char name[64];
     uint32_t mtu;
     int rc = edge_mtu(cfg, &mtu, d);
 
@@ -66,10 +96,11 @@ int dune_live_check_ports(const struct dune_switch_cfg *cfg, bool specs, struct 
         const struct dune_switch_port *p = i < cfg->n_in    ? &cfg->in[i]
                                            : i == cfg->n_in ? &cfg->out
                                                             : &cfg->more_out[i - cfg->n_in - 1];
+        const char *iface = specs ? iface_of(p, name) : p->ifname;
 
-        if (specs && is_spec(p))
+        if (!*iface)
             continue;
-        rc = dune_iface_check(p->ifname, p->kind == DUNE_PORT_CHAIN ? mtu + DUNE_SHIM_BYTES : 0, cfg->fix, &s->iface[s->n], d);
+        rc = dune_iface_check(iface, p->kind == DUNE_PORT_CHAIN ? mtu + DUNE_SHIM_BYTES : 0, cfg->fix, &s->iface[s->n], d);
         s->n += rc == 0;
     }
     return rc;
@@ -223,7 +254,7 @@ static void measure(struct lsw *s, uint64_t now)
         lost += st.rx_dropped;
     }
     dune_port_stats(s->out, &st);
-    lost += st.tx_refused;
+    lost += st.tx_refused + st.tx_lost;
     dune_live_ref_set_hop(s->live, dune_live_hist_quantile(&s->hop, 0.5), dune_live_hist_quantile(&s->hop, 0.9),
                           dune_live_hist_quantile(&s->hop, 0.99), lost);
 }
@@ -325,6 +356,8 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
         rc = dune_live_open_trace(s->cfg, &s->trace, d);
     if (rc == 0)
         rc = dune_agent_new(&s->agent, &agent, s->live, bus, d);
+    if (rc == 0 && cfg->confine && dune_switch_on(cfg, "af_xdp")) /* its programs are loaded */
+        rc = dune_confine_caps(DUNE_CAP_NET, d);
     if (rc == 0 && cfg->confine)
         rc = dune_confine_calls(false, d);
     if (rc == 0 && cfg->note)

@@ -52,12 +52,13 @@ static void trace_path(const struct tb *t, uint32_t i, char out[512])
 
 static int start_switch(struct tb *t, uint32_t i, struct dune_diag *d)
 {
-    char name[16], ns[64], log[192], bus[176], trace[512], in[DUNE_SWITCH_PORTS][24], out[DUNE_SWITCH_PORTS][24], route[160] = "",
+    char name[16], ns[64], log[192], bus[176], trace[512], in[DUNE_SWITCH_PORTS][32], out[DUNE_SWITCH_PORTS][32], route[160] = "",
         slots[16], ways[16], rules[16];
     const char *argv[DUNE_SWITCH_PORTS * 4 + 32];
     uint32_t level, next, list[DUNE_TESTBED_DEVICES], n_in = dune_testbed_n_in(t->cfg, i), n_out = dune_testbed_n_out(t->cfg, i),
                                                       a = 0;
     bool last = dune_testbed_next(t->cfg, i, list) == 0;
+    const char *kind = t->run->ports && strcmp(t->run->ports, "af_xdp") == 0 ? "af_xdp:" : "";
     int rc;
 
     dune_testbed_place(t->cfg, i, &level, &next);
@@ -73,7 +74,7 @@ static int start_switch(struct tb *t, uint32_t i, struct dune_diag *d)
     for (uint32_t k = 0; k < n_in; k++) {
         size_t len = strlen(route);
 
-        snprintf(in[k], sizeof(in[k]), "%s:in%u", level ? "chain" : "edge", k);
+        snprintf(in[k], sizeof(in[k]), "%s:%sin%u", level ? "chain" : "edge", kind, k);
         argv[a++] = "--in", argv[a++] = in[k];
         snprintf(route + len, sizeof(route) - len, "%s%u", k ? "," : "", k % n_out);
     }
@@ -81,7 +82,7 @@ static int start_switch(struct tb *t, uint32_t i, struct dune_diag *d)
         char port[16];
 
         dune_testbed_out_name(k, port);
-        snprintf(out[k], sizeof(out[k]), "%s:%s", last ? "edge" : "chain", port);
+        snprintf(out[k], sizeof(out[k]), "%s:%s%s", last ? "edge" : "chain", kind, port);
         argv[a++] = "--out", argv[a++] = out[k];
     }
     if (n_out > 1)

@@ -91,6 +91,19 @@ expect 0 "a trace of the fast engine's devices" "$D" testbed run "$T/tree.yaml" 
     --pps 2000 --trace "$T/trace3" --json --quiet
 has "none differs from the reference" out '"different": 0,'
 
+if "$D" testbed run "$T/tree.yaml" --engine fast --ports af_xdp --plan "$PLAN" --pcap "$T/tr/test" --pps 2000 \
+    --trace "$T/trace4" --json --quiet >"$T/out" 2>"$T/err"; then
+    has "the fast engine's devices on AF_XDP ports: every packet arrives" out '"lost": 0,'
+    has "and is what was sent" out '"unknown": 0,'
+    has "none differs from the reference" out '"different": 0,'
+    has "every packet was seen" out '"records": [1-9]'
+elif grep -q 'has no AF_XDP' "$T/err"; then
+    skip "AF_XDP ports" "$(tail -n 1 "$T/err")"
+else
+    sed 's/^/# /' "$T/err"
+    check "AF_XDP ports" false
+fi
+
 printf 'name: %s\nfat_tree: {pods: 2, leafs: 1, spines: 2, super_spines: 2}\n' "$N" >"$T/fat.yaml"
 expect 0 "a fat tree" "$D" testbed run "$T/fat.yaml" --plan "$PLAN" --pcap "$T/tr/test" --pps 2000 --trace "$T/trace3" --json --quiet
 has "nothing is lost on its ways" out '"lost": 0,'
