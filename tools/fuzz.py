@@ -15,6 +15,9 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
+STOPPED = 72  # libFuzzer after SIGINT or SIGTERM: what it did until then counts
+
+
 def cpu():
     u = resource.getrusage(resource.RUSAGE_CHILDREN)
     return u.ru_utime + u.ru_stime
@@ -39,9 +42,10 @@ def fuzz(build, name, seconds):
             cover = max([cover] + [int(n) for n in re.findall(r"cov: (\d+)", text)])
             if p.returncode:
                 break
-    bad = p.returncode != 0
+    stopped = p.returncode == STOPPED
+    bad = p.returncode != 0 and not stopped
     kept = len(os.listdir(corpus))
-    print(f"{'FAILED' if bad else 'ok':6} {name:16} {used:7.0f} CPU s {runs:12} executions  {cover:6} edges  {kept:6} inputs", flush=True)
+    print(f"{'FAILED' if bad else 'stopped' if stopped else 'ok':7} {name:16} {used:7.0f} CPU s {runs:12} executions  {cover:6} edges  {kept:6} inputs", flush=True)
     if bad:
         print("\n".join("    | " + line for line in text.splitlines()[-15:]), flush=True)
     return bad, used, runs

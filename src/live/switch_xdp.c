@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One device as an XDP program: the kernel forwards, this process is its agent. When it is killed the program
- * stays on the interfaces and goes on; a new one takes it over.
+ * stays on the interfaces and goes on; a new one takes it over, with what it has counted.
  */
 #include "live/live_int.h"
 
@@ -145,6 +145,7 @@ static void status(const struct dune_live *l, struct dune_live_status *out)
     out->position = s->position;
     out->stamped = s->stamped;
     out->share = s->n_held ? s->share : 0;
+    out->lost = dune_xdp_refused(s->x);
     out->drain_until = s->n_held == 2 ? dune_xdp_drain_until(s->x) : 0;
     dune_xdp_latency(s->x, bin);
     out->hop_p50_ns = dune_xdp_latency_quantile(bin, 0.5);
@@ -247,6 +248,8 @@ int dune_live_switch_xdp(const struct dune_switch_cfg *cfg, struct dune_bus *bus
         rc = open_device(s, d);
     if (rc == 0)
         rc = attach_ports(s, d);
+    if (rc == 0)
+        dune_xdp_carry_counts(s->x);
     if (rc == 0)
         rc = dune_agent_new(&s->agent, &agent, &s->base, bus, d);
     if (rc == 0 && cfg->confine)

@@ -357,6 +357,44 @@ static void test_strip(void **state)
     (void)state;
 }
 
+static void pass_frames(int src, int dst, int n)
+{
+    struct kit_frame f;
+    uint8_t got[2048];
+
+    kit_make(&f, &plain_packet);
+    for (int i = 0; i < n; i++) {
+        send_frame(src, &f);
+        assert_true(receive(dst, got, sizeof(got), 1000) > 0);
+    }
+}
+
+/* A program whose process is gone counts on; the third life of a device knows what all three have seen. */
+static void test_carried_counts(void **state)
+{
+    struct dune_plan *p = plan_with(DUNE_ACTION_FORWARD, 0);
+    struct dune_xdp *life[3];
+    int src = open_link("s0"), dst = open_link("k0");
+
+    for (int i = 0; i < 3; i++) {
+        life[i] = device(p, 0, DUNE_XDP_NATIVE, DUNE_PORT_EDGE, DUNE_PORT_CHAIN);
+        check_counters(life[i], 0);
+        dune_xdp_carry_counts(life[i]);
+        check_counters(life[i], 5u * (unsigned)i);
+        assert_int_equal(dune_xdp_refused(life[i]), 0);
+        pass_frames(src, dst, 5);
+        check_counters(life[i], 5u * (unsigned)i + 5);
+    }
+    check_counters(life[0], 5); /* each only what passed until it was replaced */
+    for (int i = 2; i >= 0; i--)
+        dune_xdp_close(life[i], DUNE_XDP_DETACH);
+    assert_false(attached("d0") || attached("d1"));
+    close(src);
+    close(dst);
+    dune_plan_free(p);
+    (void)state;
+}
+
 /* Plans come and go while packets pass: none is lost, each carries a generation that was held. */
 static void test_swap(void **state)
 {
@@ -431,7 +469,7 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, make_links, remove_links)
     const struct CMUnitTest tests[] = {T(test_native), T(test_generic), T(test_digest_and_rule), T(test_actions),
-                                       T(test_strip), T(test_swap),
+                                       T(test_strip), T(test_carried_counts), T(test_swap),
                                        T(test_spread)};
     const char *why = dune_xdp_available();
 

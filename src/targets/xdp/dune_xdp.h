@@ -89,6 +89,13 @@ struct dune_xdp_port {
  * interface, mode not possible), DUNE_E_USAGE (number in use). MTU and offloads: dune_iface_check.
  */
 int dune_xdp_attach(struct dune_xdp *x, const struct dune_xdp_port *p, struct dune_diag *d) DUNE_MUST_USE;
+/*
+ * Call it once when all ports are attached. Goes on counting where the program stopped that was replaced, whose process may have been
+ * killed. A program of another version of the tool, whose maps look different, is not continued.
+ */
+void dune_xdp_carry_counts(struct dune_xdp *x);
+/* Frames that the ports out refused since the device was first attached, by the kernel's own count: no room at the other end. */
+uint64_t dune_xdp_refused(const struct dune_xdp *x);
 enum dune_xdp_mode dune_xdp_port_mode(const struct dune_xdp *x, uint32_t number);
 int dune_xdp_detach(struct dune_xdp *x, uint32_t number, struct dune_diag *d) DUNE_MUST_USE;
 /* Removes any program of ours that an earlier process left on the interface. 0: none is there any more. */

@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counters and latencies, summed over the CPUs. */
+/* Counters and latencies, summed over the CPUs and over the programs that were replaced. */
 #include "targets/xdp/xdp_skel.h"
 
 #include <string.h>
 
-void dune_xdp_read_counts(const struct dune_xdp *x, struct xdp_counts *out)
+bool dune_xdp_add_counts(int map, struct xdp_counts *out)
 {
     int n = libbpf_num_possible_cpus();
     struct xdp_counts *per_cpu = n > 0 ? DUNE_NEW_N(struct xdp_counts, n) : NULL;
     uint64_t *sum = (uint64_t *)out;
     uint32_t zero = 0;
+    bool ok = per_cpu && bpf_map_lookup_elem(map, &zero, per_cpu) == 0;
 
     _Static_assert(sizeof(*out) % sizeof(uint64_t) == 0, "nothing but counters");
-    memset(out, 0, sizeof(*out));
-    if (per_cpu && bpf_map_lookup_elem(bpf_map__fd(x->skel->maps.counts), &zero, per_cpu) == 0)
-        for (int i = 0; i < n; i++)
-            for (size_t k = 0; k < sizeof(*out) / sizeof(*sum); k++)
-                sum[k] += ((const uint64_t *)&per_cpu[i])[k];
+    for (int i = 0; ok && i < n; i++)
+        for (size_t k = 0; k < sizeof(*out) / sizeof(*sum); k++)
+            sum[k] += ((const uint64_t *)&per_cpu[i])[k];
     dune_mem_free(per_cpu);
+    return ok;
+}
+
+void dune_xdp_read_counts(const struct dune_xdp *x, struct xdp_counts *out)
+{
+    *out = x->settings->carried;
+    (void)dune_xdp_add_counts(bpf_map__fd(x->skel->maps.counts), out);
 }
 
 void dune_xdp_counters(const struct dune_xdp *x, struct dune_counters *out, struct dune_xdp_more *more)

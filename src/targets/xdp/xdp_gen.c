@@ -20,7 +20,7 @@ static void publish(uint32_t *word, uint32_t v)
 }
 
 /* An update of a map of maps returns when all programs that were running have ended. */
-static void wait_for_packets(struct dune_xdp *x)
+void dune_xdp_wait_for_packets(struct dune_xdp *x)
 {
     uint32_t zero = 0;
     int fd = bpf_map__fd(x->skel->maps.settings);
@@ -175,7 +175,7 @@ int dune_xdp_release(struct dune_xdp *x, uint16_t generation, struct dune_diag *
     if ((uint32_t)i == s->stamp && x->gen[!i].held)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "generation %u is being stamped", generation);
     publish(&s->held[i], 0);
-    wait_for_packets(x);
+    dune_xdp_wait_for_packets(x);
     x->gen[i].held = false;
     publish(&s->rules_on[i], 0);
     dune_xdp_drop_rules(x, (uint32_t)i);

@@ -3,6 +3,8 @@
 #ifndef DUNE_TARGETS_XDP_INT_H
 #define DUNE_TARGETS_XDP_INT_H
 
+#include <net/if.h>
+
 #include "base/base.h"
 #include "targets/core/dune_core_model.h"
 #include "targets/xdp/dune_xdp.h"
@@ -34,6 +36,10 @@ struct xdp_held {
     uint16_t where[DUNE_N_FEATURES];
 };
 struct xdp_attached; /* xdp_ports.c */
+struct xdp_replaced { /* maps of the program that was on the ports; the ids tell that it was one */
+    uint32_t counts_id;
+    int counts, settings; /* descriptors; valid with counts_id */
+};
 struct dune_xdp {
     struct dune_xdp_opts opts;
     struct dune_device_bpf *skel;
@@ -56,22 +62,32 @@ struct dune_xdp {
     void *digest_ctx;
     uint16_t device;
     struct xdp_attached *port; /* [XDP_MAX_PORTS] */
+    struct xdp_replaced old;
 };
 /* testing: the program takes tick and ports from the test and writes a trace. bench: room for so many frames. */
 int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool testing, uint32_t bench,
                      struct dune_diag *d);
 /* Position of a generation, -1: not held. */
 int dune_xdp_position(const struct dune_xdp *x, uint16_t generation);
+/* Returns when all packets that were under way in a program have left it. */
+void dune_xdp_wait_for_packets(struct dune_xdp *x);
 int dune_xdp_stamp_at(struct dune_xdp *x, uint16_t generation, uint32_t share, uint64_t now, struct dune_diag *d) DUNE_MUST_USE;
 /* Removes the rules of a position. */
 void dune_xdp_drop_rules(struct dune_xdp *x, uint32_t gen);
 /* Slots, rules and digest tokens empty; no packet may be under way. */
 void dune_xdp_clear(struct dune_xdp *x);
+/* xdp_carry.c: remembers the maps of a program of ours that was replaced; the last one counts. */
+void dune_xdp_note_replaced(struct dune_xdp *x, int prog_fd);
+void dune_xdp_forget_replaced(struct dune_xdp *x);
 /* xdp_ports.c */
 void dune_xdp_refresh_mirrors(struct dune_xdp *x);
+/* The interface of an attached port; false: there is none of this number. */
+bool dune_xdp_port_name(const struct dune_xdp *x, uint32_t number, char name[IF_NAMESIZE]);
 void dune_xdp_end_ports(struct dune_xdp *x, enum dune_xdp_end end);
 int dune_xdp_set_cpus(struct dune_xdp *x, struct dune_diag *d) DUNE_MUST_USE;
-/* Counted by the program, summed over the CPUs. */
+/* Adds what a map of counters holds, of all CPUs; false: it cannot be read. */
+bool dune_xdp_add_counts(int map, struct xdp_counts *out);
+/* Counted by the program and those it replaced, summed over the CPUs. */
 void dune_xdp_read_counts(const struct dune_xdp *x, struct xdp_counts *out);
 /* One test run: the frame in, the frame out (room: its capacity); the program's return value. */
 struct xdp_run {

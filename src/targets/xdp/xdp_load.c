@@ -274,6 +274,7 @@ void dune_xdp_close(struct dune_xdp *x, enum dune_xdp_end end)
     if (!x)
         return;
     dune_xdp_end_ports(x, end);
+    dune_xdp_forget_replaced(x);
     if (x->settings)
         munmap(x->settings, page_up(sizeof(*x->settings)));
     if (x->traces)

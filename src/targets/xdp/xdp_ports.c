@@ -98,7 +98,7 @@ static int put_in_mode(struct xdp_attached *a, int fd, enum dune_xdp_mode want, 
     return rc;
 }
 
-static int attach_program(const struct dune_xdp *x, struct xdp_attached *a, enum dune_xdp_mode want,
+static int attach_program(struct dune_xdp *x, struct xdp_attached *a, enum dune_xdp_mode want,
                           struct dune_diag *d)
 {
     struct present old;
@@ -112,6 +112,8 @@ static int attach_program(const struct dune_xdp *x, struct xdp_attached *a, enum
                              "dev %s xdp off", a->ifname, a->ifname);
     }
     rc = put_in_mode(a, program_fd(x), want, &old);
+    if (rc == 0 && old.fd >= 0)
+        dune_xdp_note_replaced(x, old.fd);
     if (old.fd >= 0)
         close(old.fd);
     if (rc == 0)
@@ -253,6 +255,14 @@ int dune_xdp_attach(struct dune_xdp *x, const struct dune_xdp_port *p, struct du
         refresh(x);
     }
     return rc;
+}
+
+bool dune_xdp_port_name(const struct dune_xdp *x, uint32_t number, char name[IF_NAMESIZE])
+{
+    if (!x->port || !x->port[number].used)
+        return false;
+    memcpy(name, x->port[number].ifname, IF_NAMESIZE);
+    return true;
 }
 
 enum dune_xdp_mode dune_xdp_port_mode(const struct dune_xdp *x, uint32_t number)

@@ -56,6 +56,31 @@ enum { /* in the order of enum dune_reason */
 enum { XDP_FORWARD, XDP_MARK, XDP_STEER, XDP_DROP_CLASS, XDP_MIRROR };
 #define XDP_NO_PORT UINT32_MAX
 
+/* --- counters -------------------------------------------------------------------------------------------- */
+struct xdp_counts { /* the members of struct dune_counters, in its order */
+    uint64_t in, out, dropped_action, dropped_edge_shim, dropped_bad_shim;
+    uint64_t not_inferable[XDP_N_REASONS];
+    uint64_t filtered, too_big;
+    uint64_t shim_read, shim_added, shim_stripped, shim_kept, shim_missing, shim_bad, shim_at_edge;
+    uint64_t generation_missing;
+    uint64_t passed_settled, rule_hit, inferred;
+    uint64_t slot_new, slot_hit, slot_expired, collisions, stateless;
+    uint64_t answers_pl, answers_fl, answers_stored, claims, finals, settled;
+    uint64_t digests, digests_dropped, rules, rules_full, rules_expired;
+    uint64_t mirrored, steered, marked;
+    uint64_t false_matches;
+    /* beyond them */
+    uint64_t lock_timeouts; /* answered as a collision: another CPU did not let go of the bucket */
+    uint64_t ring_full;     /* of digests_dropped: the host did not fetch digests */
+    uint64_t no_room;       /* no headroom for a shim: sent without, inside the chain */
+    uint64_t no_port;       /* came in by an interface that is not a port */
+    uint64_t no_mirror, no_steer; /* port of the action is not attached */
+    uint64_t spread;        /* handed to another CPU */
+    uint64_t plain, plain_dropped;
+    uint64_t events_lost;   /* records of a live trace that the host did not fetch in time */
+    uint64_t latency[XDP_LATENCY_BINS];
+};
+
 /* --- settings ------------------------------------------------------------------------------------------ */
 struct xdp_port { /* by interface index */
     uint32_t ifindex; /* 0: free */
@@ -80,6 +105,9 @@ struct xdp_settings {
     uint32_t n_cpus;                   /* spreading: CPUs to choose from */
     uint32_t cpu[XDP_MAX_CPUS];
     struct xdp_port port[XDP_PORT_HASH + XDP_PORT_PROBES];
+    /* For the host alone: what programs counted that were replaced here, and what ports out had refused before the first. */
+    struct xdp_counts carried;
+    uint64_t refused_before;
 };
 
 /* --- a plan compiled for the device -------------------------------------------------------------------- */
@@ -136,31 +164,6 @@ struct xdp_digest {
     uint32_t len;
     uint16_t generation;
     uint8_t cls, flags, submodel, conf, pad[6];
-};
-
-/* --- counters -------------------------------------------------------------------------------------------- */
-struct xdp_counts { /* the members of struct dune_counters, in its order */
-    uint64_t in, out, dropped_action, dropped_edge_shim, dropped_bad_shim;
-    uint64_t not_inferable[XDP_N_REASONS];
-    uint64_t filtered, too_big;
-    uint64_t shim_read, shim_added, shim_stripped, shim_kept, shim_missing, shim_bad, shim_at_edge;
-    uint64_t generation_missing;
-    uint64_t passed_settled, rule_hit, inferred;
-    uint64_t slot_new, slot_hit, slot_expired, collisions, stateless;
-    uint64_t answers_pl, answers_fl, answers_stored, claims, finals, settled;
-    uint64_t digests, digests_dropped, rules, rules_full, rules_expired;
-    uint64_t mirrored, steered, marked;
-    uint64_t false_matches;
-    /* beyond them */
-    uint64_t lock_timeouts; /* answered as a collision: another CPU did not let go of the bucket */
-    uint64_t ring_full;     /* of digests_dropped: the host did not fetch digests */
-    uint64_t no_room;       /* no headroom for a shim: sent without, inside the chain */
-    uint64_t no_port;       /* came in by an interface that is not a port */
-    uint64_t no_mirror, no_steer; /* port of the action is not attached */
-    uint64_t spread;        /* handed to another CPU */
-    uint64_t plain, plain_dropped;
-    uint64_t events_lost;   /* records of a live trace that the host did not fetch in time */
-    uint64_t latency[XDP_LATENCY_BINS];
 };
 
 /* --- test clock and trace --------------------------------------------------------------------------------- */
