@@ -210,7 +210,7 @@ static void place_registers(struct pipeline *x, dune_feature_mask used)
                 after = DUNE_MAX(after, count);
             x->ready[id] = place_register(x, dune_catalog[id].bits, after + 1) + 1;
             add_tables(x, 1, 0);
-            if (id >= DUNE_F_SYN_COUNT && id <= DUNE_F_CWR_COUNT)
+            if ((id >= DUNE_F_SYN_COUNT && id <= DUNE_F_CWR_COUNT) || dune_catalog[id].kth > 1)
                 place_tcam(x, 1, x->ready[id] - 1);
         }
 }
@@ -247,6 +247,34 @@ static uint32_t feature_blocks(const struct pipeline *x, const struct dune_plan_
     return div_up(bits, prof->tcam_block_bits) * div_up(entries, prof->tcam_block_rows);
 }
 
+/* Mode packet keeps no state: flow features are 0 for every packet, and the program has nothing for them. */
+static bool is_zero(const struct dune_submodel *sm, uint32_t j)
+{
+    return sm->mode == DUNE_MODE_PACKET && dune_catalog[sm->feat[j].feat].phase == DUNE_PHASE_FL;
+}
+
+static dune_feature_mask features_read(const struct dune_plan *p, uint32_t device)
+{
+    dune_feature_mask used = 0;
+
+    for (uint32_t s = 0; s < p->n_submodels; s++)
+        for (uint32_t j = 0; p->sub[s].device == device && j < p->sub[s].n_feats; j++)
+            if (!is_zero(&p->sub[s], j))
+                used |= (dune_feature_mask)1 << p->sub[s].feat[j].feat;
+    return used;
+}
+
+/* Width of a code table's key; a tree of one leaf has another key. */
+static uint32_t key_bits(const struct dune_submodel *sm, uint32_t t)
+{
+    uint32_t bits = 0;
+
+    for (uint32_t j = 0; j < sm->n_feats; j++)
+        if (!is_zero(sm, j))
+            bits += sm->feat[j].n_bits[t];
+    return DUNE_MAX(bits, 1u);
+}
+
 /* Returns the stage after which the sub-model's answer is known. */
 static uint32_t place_submodel(struct pipeline *x, const struct dune_submodel *sm)
 {
@@ -258,15 +286,16 @@ static uint32_t place_submodel(struct pipeline *x, const struct dune_submodel *s
     for (uint32_t j = 0; j < sm->n_feats; j++) {
         const struct dune_plan_feature *f = &sm->feat[j];
         bool hidden = dune_catalog[f->feat].phase == DUNE_PHASE_FL && sm->mode != DUNE_MODE_RUNNING;
-        uint32_t first = hidden ? DUNE_MAX(x->ready[f->feat], kind + 1) : x->ready[f->feat];
-        uint32_t at = place_tcam(x, feature_blocks(x, f), first);
+        uint32_t first = hidden ? DUNE_MAX(x->ready[f->feat], kind + 1) : x->ready[f->feat], at;
 
+        if (is_zero(sm, j))
+            continue;
+        at = place_tcam(x, feature_blocks(x, f), first);
         features = DUNE_MAX(features, at);
     }
     for (uint32_t t = 0; t < sm->n_trees; t++) {
-        const struct dune_plan_tree *tr = &sm->tree[t];
-        uint32_t blocks = div_up(DUNE_MAX(tr->key_bits, 1u), prof->tcam_block_bits) *
-                          div_up(table_size(tr->n_leaves * x->generations), prof->tcam_block_rows);
+        uint32_t blocks = div_up(key_bits(sm, t), prof->tcam_block_bits) *
+                          div_up(table_size(sm->tree[t].n_leaves * x->generations), prof->tcam_block_rows);
         uint32_t at = place_tcam(x, blocks, features + 1);
 
         code = DUNE_MAX(code, at);
@@ -293,8 +322,7 @@ static uint32_t latency(const struct pipeline *x, uint32_t stages, uint32_t subm
 }
 
 void dune_pipeline_estimate(const struct dune_plan *p, uint32_t device, const struct dune_profile *prof,
-                            uint32_t generations, uint32_t slots, dune_feature_mask used,
-                            struct dune_resources *out)
+                            uint32_t generations, uint32_t slots, struct dune_resources *out)
 {
     struct pipeline x = {.prof = prof, .out = out, .generations = generations, .slots = slots};
     bool stateful = false, bars = p->claim == DUNE_CLAIM_FIRST || p->early_exit <= 255;
@@ -309,7 +337,7 @@ void dune_pipeline_estimate(const struct dune_plan *p, uint32_t device, const st
     for (uint32_t id = 0; id < DUNE_N_FEATURES; id++)
         x.ready[id] = 1;
     if (stateful)
-        place_registers(&x, used);
+        place_registers(&x, features_read(p, device));
     for (uint32_t s = 0; s < p->n_submodels; s++) {
         uint32_t at;
 

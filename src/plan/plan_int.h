@@ -30,11 +30,10 @@ int dune_plan_json_text(const struct json_t *v, const char *place, char **out,
 extern const struct dune_profile dune_profiles[];
 extern const size_t dune_n_profiles;
 
-/* Stages, memories and hash bits of the TNA program of a device, into out; used: features of its
- * sub-models, slots: of all generations. out->submodels is known. */
+/* Stages, memories and hash bits of the TNA program of a device, into out; slots: of all generations.
+ * out->submodels is known. */
 void dune_pipeline_estimate(const struct dune_plan *p, uint32_t device, const struct dune_profile *prof,
-                            uint32_t generations, uint32_t slots, dune_feature_mask used,
-                            struct dune_resources *out);
+                            uint32_t generations, uint32_t slots, struct dune_resources *out);
 /* It does not fit, and why; the first reason stays. */
 void dune_resources_refuse(struct dune_resources *out, const char *fmt, ...) DUNE_PRINTF(2, 3);
 

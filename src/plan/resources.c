@@ -195,6 +195,6 @@ void dune_resources_estimate(const struct dune_plan *p, uint32_t device,
     out->software_bytes += slots * div_up(slot_bits(use.features, out->submodels), 8);
     if (prof->stages) {
         slots = DUNE_MIN(slots, 1u << 30);
-        dune_pipeline_estimate(p, device, prof, generations, (uint32_t)slots, use.features, out);
+        dune_pipeline_estimate(p, device, prof, generations, (uint32_t)slots, out);
     }
 }

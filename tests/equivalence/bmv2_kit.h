@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices on simple_switch beside reference devices, in a network namespace of the test's own:
+ * Devices on simple_switch beside reference devices, in a network namespace of the chain's own, so that what a
+ * failed test leaves behind meets no later one:
  *
  *   test a<i> === p<i> port 0 [simple_switch i] port 1 q<i> === b<i> test
  *                              port 64 r<i> === c<i> test (digests);  ports 2 and 3: s<i> === d<i>, t<i> === e<i>
@@ -87,13 +88,23 @@ static inline const char *bmv2_why_not(void)
     return system("command -v ip >/dev/null 2>&1") ? "the command ip is not installed" : NULL;
 }
 
+/* Switches of the chain that is open; of a failed test they are still here when the next one begins. */
+static struct {
+    struct dune_bmv2 *sw[8];
+} bmv2_running;
+
+static inline void bmv2_clean_up(void)
+{
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(bmv2_running.sw); i++)
+        if (bmv2_running.sw[i])
+            dune_bmv2_stop(bmv2_running.sw[i]);
+    memset(&bmv2_running, 0, sizeof(bmv2_running));
+}
+
+/* A new one, without the links of the last. */
 static inline void bmv2_namespace(void)
 {
-    static bool done;
-
-    if (done)
-        return;
-    done = true;
+    bmv2_clean_up();
     if (unshare(CLONE_NEWNET) != 0)
         fail_msg("no network namespace: %s", strerror(errno));
     bmv2_sh("ip link set lo up; sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 2>/dev/null; true");
@@ -205,6 +216,7 @@ static inline void bmv2_device_open(struct bmv2_chain *c, uint32_t i)
     cfg.log = log;
     cfg.json = json;
     assert_ok(dune_bmv2_start(&x->sw, &cfg, c->plan, &d), d);
+    bmv2_running.sw[i] = x->sw;
     assert_ok(dune_bmv2_load(x->sw, c->plan, &d), d);
     assert_ok(dune_bmv2_stamp(x->sw, c->plan->generation, 0, &d), d);
     assert_ok(dune_ref_device_new(&x->ref, c->plan, (uint16_t)i, &c->opts, &d), d);
@@ -495,12 +507,11 @@ static inline void bmv2_close(struct bmv2_chain *c)
         }
         close(x->in_fd[0]);
         dune_bmv2_stop(x->sw);
+        bmv2_running.sw[i] = NULL;
         dune_ref_device_free(x->ref);
         DUNE_VEC_FREE(&x->send);
         DUNE_VEC_FREE(&x->want);
         DUNE_VEC_FREE(&x->got);
-        for (unsigned k = 0; k < 5; k++)
-            bmv2_sh("ip link del %c%u", "abcde"[k], i);
     }
     bmv2_sh("rm -rf %s", c->dir);
     printf("# %s: %llu packets on %u devices, %llu inferable, %llu settled, %llu digests, %llu rule hits\n", c->what,

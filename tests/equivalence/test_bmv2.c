@@ -478,7 +478,18 @@ static void test_ustc(void **state)
     shared("ustc-malware", 600);
 }
 
+/* What a test that failed left behind is in no later one's way. */
+static void test_own_namespace(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        bmv2_namespace();
+        bmv2_link('a', 'p', 0);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_own_namespace),
     cmocka_unit_test(test_random_plans), cmocka_unit_test(test_wild_plans), cmocka_unit_test(test_all_features),
     cmocka_unit_test(test_actions),      cmocka_unit_test(test_hostile_shims),
     cmocka_unit_test(test_rules),        cmocka_unit_test(test_digest_rate),

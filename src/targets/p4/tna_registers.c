@@ -260,7 +260,10 @@ static void put_udp_min(const struct reg *r)
     dune_buf_puts(r->b, IN2 "}\n" IN2 "const default_action = NoAction();\n" IN2 "size = 8;\n" IN1 "}\n\n");
 }
 
-/* The k-th value is written when the count says so, and read behind it. */
+/*
+ * The k-th value is written when the count says so, and read behind it. Reading is a row and not the default:
+ * a default action cannot have the hash unit that its index needs.
+ */
 static void put_kth(const struct reg *r, uint8_t id)
 {
     uint32_t k = dune_catalog[id].kth;
@@ -269,13 +272,13 @@ static void put_kth(const struct reg *r, uint8_t id)
     reg_begin(r);
     reg_action(r, "set", value, true);
     reg_action(r, "read", "", true);
-    dune_buf_printf(r->b, KEEP "table %s {\n" IN2 "key = { meta.count: exact; }\n" IN2
-                          "actions = { set_%s; read_%s; NoAction; }\n" IN2 "const entries = {\n", r->name, r->name,
-                    r->name);
+    dune_buf_printf(r->b, KEEP "table %s {\n" IN2 "key = { meta.count: ternary; }\n" IN2
+                          "actions = { set_%s; read_%s; NoAction; }\n" IN2 "const entries = {\n", r->name,
+                    r->name, r->name);
     for (uint32_t i = 0; i < k; i++)
         dune_buf_printf(r->b, IN3 "%u: NoAction();\n", i);
-    dune_buf_printf(r->b, IN3 "%u: set_%s();\n" IN2 "}\n" IN2 "const default_action = read_%s();\n" IN2
-                          "size = 16;\n" IN1 "}\n\n", k, r->name, r->name);
+    dune_buf_printf(r->b, IN3 "%u: set_%s();\n" IN3 "_: read_%s();\n" IN2 "}\n" IN2
+                          "const default_action = NoAction();\n" IN2 "size = 16;\n" IN1 "}\n\n", k, r->name, r->name);
 }
 
 static void put_feature(const struct reg *r, uint8_t id)

@@ -44,11 +44,13 @@ static bool is_hidden(const struct p4_sub *sub, uint8_t feat)
 static uint32_t feature_size(const struct p4_shape *s, const struct p4_sub *sub, uint32_t j)
 {
     const struct p4_feature *f = &sub->feat[j];
-    uint32_t rows = p4_tna_feature_kind(f->feat) == P4_TERNARY
+    enum p4_match_kind kind = p4_tna_feature_kind(f->feat);
+    uint32_t rows = kind == P4_TERNARY
                         ? dune_range_rows_ternary(sub->sm->feat[j].row, sub->sm->feat[j].n_rows)
                         : f->rows;
 
-    return p4_round_up(rows * s->gens, 64);
+    /* Exact tables have no more rows than keys. */
+    return kind == P4_EXACT ? s->gens << dune_catalog[f->feat].bits : p4_round_up(rows * s->gens, 64);
 }
 
 static void feature_table(struct dune_buf *b, const struct p4_shape *s, uint32_t k, uint32_t j)
@@ -93,7 +95,7 @@ static void words(struct dune_buf *b, const struct p4_sub *sub)
     for (uint32_t j = 0; j < sub->n_feats; j++)
         for (uint32_t t = 0; t < sub->sm->n_trees; t++) {
             p4_ident(ident, sub->feat[j].feat);
-            if (sub->feat[j].bits[t])
+            if (sub->feat[j].bits[t] && !p4_tna_is_zero(sub, j))
                 dune_buf_printf(b, IN1 "bit<%u> w%u_%s;\n", sub->feat[j].bits[t], t, ident);
         }
 }
@@ -118,7 +120,7 @@ static void code_table(struct dune_buf *b, const struct p4_shape *s, uint32_t k,
         dune_buf_puts(b, IN3 "meta.g: exact @name(\"g\");\n");
     for (uint32_t j = 0; j < sub->n_feats; j++) {
         p4_ident(ident, sub->feat[j].feat);
-        if (!sub->feat[j].bits[t])
+        if (!sub->feat[j].bits[t] || p4_tna_is_zero(sub, j))
             continue;
         dune_buf_printf(b, IN3 "w%u_%s: ternary @name(\"w%u_%s\");\n", t, ident, t, ident);
         any = true;
@@ -140,9 +142,13 @@ static void vote_locals(struct dune_buf *b, uint32_t n)
     for (uint32_t t = 0; t < n; t++)
         for (uint32_t u = t + 1; u < n; u++)
             dune_buf_printf(b, IN1 "bit<8> e_%u_%u = 0;\n" IN1 "bit<8> o_%u_%u = 0;\n", t, u, t, u);
-    for (int own = 0; own < 2; own++)
-        dune_buf_printf(b, IN1 "bit<8> a_%scls = 0;\n" IN1 "bit<8> a_%sconf = 0;\n" IN1 "bit<8> a_%smore = 0;\n",
-                        own ? "own_" : "", own ? "own_" : "", own ? "own_" : "");
+    for (int own = 0; own < 2; own++) {
+        const char *o = own ? "own_" : "";
+
+        dune_buf_printf(b, IN1 "bit<8> a_%scls = 0;\n" IN1 "bit<8> a_%sconf = 0;\n", o, o);
+        if (n > 2) /* the second sum */
+            dune_buf_printf(b, IN1 "bit<8> a_%smore = 0;\n", o);
+    }
 }
 
 /* Class of the earliest tree; confidences in two sums of at most two trees each. */
@@ -293,7 +299,8 @@ static void put_submodel(struct dune_buf *out, const struct p4_shape *s, uint32_
     if (sub->sm->n_trees > 1)
         vote_locals(&b, sub->sm->n_trees);
     for (uint32_t j = 0; j < sub->n_feats; j++)
-        feature_table(&b, s, k, j);
+        if (!p4_tna_is_zero(sub, j))
+            feature_table(&b, s, k, j);
     p4_set_buf(&v, "FEATURE_TABLES", &b);
     if (sub->sm->n_trees > 1)
         put_vote(&b, k, sub->sm->n_trees);
@@ -303,7 +310,8 @@ static void put_submodel(struct dune_buf *out, const struct p4_shape *s, uint32_
     p4_set_buf(&v, "CODE_TABLES", &b);
     for (uint32_t j = 0; j < sub->n_feats; j++) {
         p4_ident(ident, sub->feat[j].feat);
-        dune_buf_printf(&b, IN2 "f_%s.apply();\n", ident);
+        if (!p4_tna_is_zero(sub, j))
+            dune_buf_printf(&b, IN2 "f_%s.apply();\n", ident);
     }
     p4_set_buf(&v, "FEATURES_APPLY", &b);
     for (uint32_t t = 0; t < sub->sm->n_trees; t++)

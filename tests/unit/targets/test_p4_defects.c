@@ -170,6 +170,8 @@ static void test_b6_tables_have_room(void **state)
                     snprintf(name, sizeof(name), "sub_%u.t_%u", k, t);
                 for (char *c = strchr(name, '.') + 1; *c; c++)
                     *c = *c == '.' ? '_' : *c;
+                if (arch == DUNE_P4_TNA && p->sub[k].mode == DUNE_MODE_PACKET)
+                    continue; /* has no rows for what it never sees: test_tna_text.c */
                 if (j >= p->sub[k].n_feats)
                     assert_int_equal(rows_in(entries, arch, name), p->sub[k].tree[t].n_leaves);
                 assert_true(rows_in(entries, arch, name) > 0);
@@ -180,6 +182,26 @@ static void test_b6_tables_have_room(void **state)
         dune_plan_free(p);
     }
     assert_true(checked > 60);
+}
+
+/* The clone of a digest is parsed anew, with whatever metadata an older packet left: what the parser chooses by is set. */
+static void test_clones_start_anew(void **state)
+{
+    struct dune_plan *p = random_plan(1, 1, 1);
+    struct dune_p4_files files;
+    struct dune_diag d = {0};
+    const char *text, *start, *end, *tags;
+
+    (void)state;
+    fit(p, DUNE_P4_V1MODEL);
+    assert_ok(dune_p4_generate(p, DUNE_P4_V1MODEL, &files, &d), d);
+    text = file_of(&files, ".p4")->text;
+    start = strstr(text, "    state start {");
+    end = start ? strstr(start, "\n    }") : NULL;
+    tags = start ? strstr(start, "meta.tags = 0;") : NULL;
+    assert_true(end && tags && tags < end);
+    dune_p4_files_fini(&files);
+    dune_plan_free(p);
 }
 
 /* --- B10, B11 ------------------------------------------------------------------------------------------- */
@@ -253,6 +275,6 @@ static void test_b11_json_and_directions(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a2_no_flag_by_default), cmocka_unit_test(test_b4_no_count_in_the_header),
     cmocka_unit_test(test_b6_tables_have_room),   cmocka_unit_test(test_b10_any_device_name),
-    cmocka_unit_test(test_b11_json_and_directions),
+    cmocka_unit_test(test_b11_json_and_directions), cmocka_unit_test(test_clones_start_anew),
 };
 RUN_TESTS(tests)

@@ -325,6 +325,8 @@ parser DuneParser(packet_in pkt, out headers_t hdr, inout meta_t meta,
                   inout standard_metadata_t sm) {
     state start {
         meta.fate = F_OPEN;
+        meta.tags = 0; // the clone of a digest is parsed with metadata of an older packet
+        meta.shim_seen = 0;
 #ifdef DUNE_TEST_CLOCK
         pkt.extract(hdr.clock);
 #endif

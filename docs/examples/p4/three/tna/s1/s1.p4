@@ -649,7 +649,8 @@ control Known(inout headers_t hdr, inout meta_t meta) {
 }
 
 // What is to be done with the packet, and with the shim.
-control Gate(inout headers_t hdr, inout meta_t meta) {
+control Gate(inout headers_t hdr, inout meta_t meta,
+             inout ingress_intrinsic_metadata_for_deparser_t ig_dprsr_md) {
     action infer() {
         meta.open = 1;
         meta.what = F_INFERRED;
@@ -658,6 +659,10 @@ control Gate(inout headers_t hdr, inout meta_t meta) {
     action wrap() { // a forged shim, inside a fresh one
         meta.what = P_SHIM_INSIDE;
         meta.shim_job = SHIM_WRITE;
+    }
+    action drop_forged() {
+        meta.what = F_DROPPED_EDGE_SHIM;
+        ig_dprsr_md.drop_ctl = 1;
     }
     action refuse(bit<8> what, bit<8> shim_job) {
         meta.what = what;
@@ -678,10 +683,10 @@ control Gate(inout headers_t hdr, inout meta_t meta) {
             meta.in_ports: ternary;
             meta.in_protos: ternary;
         }
-        actions = { infer; wrap; refuse; not_inferable; }
+        actions = { infer; wrap; drop_forged; refuse; not_inferable; }
         const entries = {
             (_, true, 0, _, _, _, _, _): refuse(F_GENERATION_MISSING, SHIM_KEEP);
-            (P_SHIM_INSIDE, false, _, _, 1, _, _, _): refuse(F_DROPPED_EDGE_SHIM, SHIM_NONE);
+            (P_SHIM_INSIDE, false, _, _, 1, _, _, _): drop_forged();
             (P_SHIM_INSIDE, false, _, _, _, _, _, _): wrap();
             (8w0x80 &&& 8w0x80, true, _, _, _, _, _, _): not_inferable(SHIM_KEEP);
             (8w0x80 &&& 8w0x80, _, _, _, _, _, _, _): not_inferable(SHIM_NONE);
@@ -1155,9 +1160,6 @@ control Leave(inout headers_t hdr, inout meta_t meta,
         } else if (meta.shim_job == SHIM_WRITE) {
             write_shim();
         }
-        if (meta.what == F_DROPPED_EDGE_SHIM) {
-            ig_dprsr_md.drop_ctl = 1;
-        }
         counts.count(meta.what);
     }
 }
@@ -1232,7 +1234,7 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, in ingress_intrinsic
             carried();
         }
         known.apply(hdr, meta);
-        gate.apply(hdr, meta);
+        gate.apply(hdr, meta, ig_dprsr_md);
         if (meta.ready == 1 && meta.in_prefix == 1 && meta.in_ports == 1 && meta.in_protos == 1 &&
             meta.rule == 0) {
             flow.apply(hdr, meta); // the same as open and without rule, a stage earlier
