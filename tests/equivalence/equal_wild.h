@@ -123,7 +123,7 @@ static inline unsigned fill(struct stream *s, uint64_t left)
     return n;
 }
 
-static inline void send(struct equal *e, uint64_t seed, uint32_t flows, uint64_t packets, bool frames)
+static inline void equal_send(struct equal *e, uint64_t seed, uint32_t flows, uint64_t packets, bool frames)
 {
     struct stream *s = DUNE_NEW(struct stream);
 

@@ -26,7 +26,7 @@ static void test_random(void **state)
         equal_open(&e, p, &o, seed % 4 == 0, "random plan", seed);
         if (seed % 5 < DUNE_FAST_N_WALKS)
             dune_fast_set_walk(e.fast, (enum dune_fast_walk)(seed % 5));
-        send(&e, seed, 1 + (uint32_t)dune_rng_below(&r, 200), PER_PLAN, dune_rng_below(&r, 2));
+        equal_send(&e, seed, 1 + (uint32_t)dune_rng_below(&r, 200), PER_PLAN, dune_rng_below(&r, 2));
         add(&t, &e);
         equal_close(&e);
         dune_plan_free(p);
@@ -53,7 +53,7 @@ static void test_rules(void **state)
         struct equal e;
 
         equal_open(&e, p, &o, seed % 4 == 0, "rules", seed);
-        send(&e, seed, 30, 1000, seed % 3 == 1);
+        equal_send(&e, seed, 30, 1000, seed % 3 == 1);
         add(&t, &e);
         equal_close(&e);
         dune_plan_free(p);
@@ -70,7 +70,7 @@ static void test_threads(void **state)
         struct equal e;
 
         equal_open(&e, p, &o, false, "threads", seed);
-        send(&e, seed, 60, 1000, seed % 2);
+        equal_send(&e, seed, 60, 1000, seed % 2);
         equal_close(&e);
         dune_plan_free(p);
     }

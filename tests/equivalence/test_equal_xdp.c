@@ -81,7 +81,7 @@ static void test_random(void **state)
         dune_rng_init(&r, seed, 47, 0, 0);
         o = vary_opts(&r);
         equal_open(&e, p, &o, true, "random plan", seed);
-        send(&e, seed, 1 + (uint32_t)dune_rng_below(&r, 100), PER_PLAN, true);
+        equal_send(&e, seed, 1 + (uint32_t)dune_rng_below(&r, 100), PER_PLAN, true);
         compare_registers(&e);
         add(&t, &e);
         equal_close(&e);
@@ -108,7 +108,7 @@ static void test_rules(void **state)
         struct equal e;
 
         equal_open(&e, p, &o, true, "rules", seed);
-        send(&e, seed, 30, 500, seed % 3 == 1);
+        equal_send(&e, seed, 30, 500, seed % 3 == 1);
         compare_registers(&e);
         add(&t, &e);
         equal_close(&e);
