@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
+#include "base/hash_many.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -104,74 +105,143 @@ uint64_t dune_siphash(const uint8_t key[16], const void *data, size_t len)
     return v0 ^ v1 ^ v2 ^ v3;
 }
 
-/* --- four at a time ------------------------------------------------------------------------------- */
+/* --- several at a time ---------------------------------------------------------------------------- */
 typedef uint64_t lanes __attribute__((vector_size(32)));
+typedef uint32_t halves __attribute__((vector_size(32)));
 
+/* Eight messages: two groups of four lanes, whose steps overlap. The state lives in registers, hence macros. */
 #define ROTL4(x, k) ((x) << (k) | (x) >> (64 - (k)))
-#define SIP_ROUND4                                                                                 \
+#define ROTL4_32(x) ((lanes)__builtin_shufflevector((halves)(x), (halves)(x), 1, 0, 3, 2, 5, 4, 7, 6))
+#define SIP_HALF4(a, b, c, d, k)                                                                   \
+    (a) += (b);                                                                                    \
+    (c) += (d);                                                                                    \
+    (b) = ROTL4(b, k) ^ (a)
+#define SIP_ROUND4(v0, v1, v2, v3)                                                                 \
     do {                                                                                           \
-        v0 += v1;                                                                                  \
-        v1 = ROTL4(v1, 13) ^ v0;                                                                   \
-        v0 = ROTL4(v0, 32);                                                                        \
-        v2 += v3;                                                                                  \
-        v3 = ROTL4(v3, 16) ^ v2;                                                                   \
-        v0 += v3;                                                                                  \
-        v3 = ROTL4(v3, 21) ^ v0;                                                                   \
-        v2 += v1;                                                                                  \
-        v1 = ROTL4(v1, 17) ^ v2;                                                                   \
-        v2 = ROTL4(v2, 32);                                                                        \
+        SIP_HALF4(v0, v1, v2, v3, 13);                                                             \
+        (v3) = ROTL4(v3, 16) ^ (v2);                                                               \
+        (v0) = ROTL4_32(v0);                                                                       \
+        SIP_HALF4(v2, v1, v0, v3, 17);                                                             \
+        (v3) = ROTL4(v3, 21) ^ (v0);                                                               \
+        (v2) = ROTL4_32(v2);                                                                       \
+    } while (0)
+#define SIP_ROUND8                                                                                 \
+    do {                                                                                           \
+        SIP_ROUND4(v0, v1, v2, v3);                                                                \
+        SIP_ROUND4(w0, w1, w2, w3);                                                                \
+    } while (0)
+#define SIP_WORD8(m, n)                                                                            \
+    do {                                                                                           \
+        v3 ^= (m);                                                                                 \
+        w3 ^= (n);                                                                                 \
+        SIP_ROUND8;                                                                                \
+        SIP_ROUND8;                                                                                \
+        v0 ^= (m);                                                                                 \
+        w0 ^= (n);                                                                                 \
     } while (0)
 
-static inline __attribute__((always_inline)) void sip_four(const uint8_t key[16], const uint8_t *const p[4],
-                                                           size_t len, uint64_t out[4])
+/* 32 bytes of each of four messages become four words of all of them. */
+static inline __attribute__((always_inline)) void load_four(const uint8_t *const p[4], size_t at, lanes m[4])
 {
-    uint64_t k0 = load64(key), k1 = load64(key + 8), last = (uint64_t)len << 56;
+    lanes a, b, c, d, ab_lo, ab_hi, cd_lo, cd_hi;
+
+    memcpy(&a, p[0] + at, sizeof(a));
+    memcpy(&b, p[1] + at, sizeof(b));
+    memcpy(&c, p[2] + at, sizeof(c));
+    memcpy(&d, p[3] + at, sizeof(d));
+    ab_lo = __builtin_shufflevector(a, b, 0, 4, 2, 6);
+    ab_hi = __builtin_shufflevector(a, b, 1, 5, 3, 7);
+    cd_lo = __builtin_shufflevector(c, d, 0, 4, 2, 6);
+    cd_hi = __builtin_shufflevector(c, d, 1, 5, 3, 7);
+    m[0] = __builtin_shufflevector(ab_lo, cd_lo, 0, 1, 4, 5);
+    m[1] = __builtin_shufflevector(ab_hi, cd_hi, 0, 1, 4, 5);
+    m[2] = __builtin_shufflevector(ab_lo, cd_lo, 2, 3, 6, 7);
+    m[3] = __builtin_shufflevector(ab_hi, cd_hi, 2, 3, 6, 7);
+}
+
+static inline __attribute__((always_inline)) void word_of_four(const uint8_t *const p[4], size_t at, lanes *m)
+{
+    *m = (lanes){load64(p[0] + at), load64(p[1] + at), load64(p[2] + at), load64(p[3] + at)};
+}
+
+static inline __attribute__((always_inline)) void rest_of_four(const uint8_t *const p[4], size_t at, size_t len, lanes *m)
+{
+    uint64_t last = (uint64_t)len << 56;
+
+    *m = (lanes){last, last, last, last};
+    for (size_t i = 0; i < (len & 7); i++)
+        *m |= (lanes){p[0][at + i], p[1][at + i], p[2][at + i], p[3][at + i]} << (8 * i);
+}
+
+static inline __attribute__((always_inline)) void sip_eight(const uint8_t key[16], const uint8_t *const p[8], size_t len,
+                                                            uint64_t out[8])
+{
+    uint64_t k0 = load64(key), k1 = load64(key + 8);
     uint64_t a = k0 ^ UINT64_C(0x736f6d6570736575), b = k1 ^ UINT64_C(0x646f72616e646f6d);
     uint64_t c = k0 ^ UINT64_C(0x6c7967656e657261), d = k1 ^ UINT64_C(0x7465646279746573);
-    lanes v0 = {a, a, a, a}, v1 = {b, b, b, b}, v2 = {c, c, c, c}, v3 = {d, d, d, d}, m;
-    size_t rest = len & 7, at = 0;
+    lanes v0 = {a, a, a, a}, v1 = {b, b, b, b}, v2 = {c, c, c, c}, v3 = {d, d, d, d};
+    lanes w0 = v0, w1 = v1, w2 = v2, w3 = v3, m[4] = {{0}}, n[4] = {{0}};
+    const lanes end = {0xff, 0xff, 0xff, 0xff};
+    size_t at = 0;
 
-    for (; at < len - rest; at += 8) {
-        m = (lanes){load64(p[0] + at), load64(p[1] + at), load64(p[2] + at), load64(p[3] + at)};
-        v3 ^= m;
-        SIP_ROUND4;
-        SIP_ROUND4;
-        v0 ^= m;
+    for (; at + 32 <= len; at += 32) {
+        load_four(p, at, m);
+        load_four(p + 4, at, n);
+        SIP_WORD8(m[0], n[0]);
+        SIP_WORD8(m[1], n[1]);
+        SIP_WORD8(m[2], n[2]);
+        SIP_WORD8(m[3], n[3]);
     }
-    m = (lanes){last, last, last, last};
-    for (size_t i = 0; i < rest; i++)
-        m |= (lanes){p[0][at + i], p[1][at + i], p[2][at + i], p[3][at + i]} << (8 * i);
-    v3 ^= m;
-    SIP_ROUND4;
-    SIP_ROUND4;
-    v0 ^= m;
-    v2 ^= (lanes){0xff, 0xff, 0xff, 0xff};
+    for (; at + 8 <= len; at += 8) {
+        word_of_four(p, at, &m[0]);
+        word_of_four(p + 4, at, &n[0]);
+        SIP_WORD8(m[0], n[0]);
+    }
+    rest_of_four(p, at, len, &m[0]);
+    rest_of_four(p + 4, at, len, &n[0]);
+    SIP_WORD8(m[0], n[0]);
+    v2 ^= end;
+    w2 ^= end;
     for (int i = 0; i < 4; i++)
-        SIP_ROUND4;
+        SIP_ROUND8;
     v0 ^= v1 ^ v2 ^ v3;
-    for (int i = 0; i < 4; i++)
+    w0 ^= w1 ^ w2 ^ w3;
+    for (int i = 0; i < 4; i++) {
         out[i] = v0[i];
+        out[4 + i] = w0[i];
+    }
 }
 
 #ifdef __x86_64__
-__attribute__((target("avx2"))) static void sip_four_avx2(const uint8_t key[16], const uint8_t *const p[4],
-                                                          size_t len, uint64_t out[4])
+__attribute__((target("avx2"))) static void sip_eight_avx2(const uint8_t key[16], const uint8_t *const p[8], size_t len,
+                                                           uint64_t out[8])
 {
-    sip_four(key, p, len, out);
+    sip_eight(key, p, len, out);
 }
 #endif
 
-void dune_siphash_four(const uint8_t key[16], const void *const data[4], size_t len, uint64_t out[4])
+void dune_siphash_eight(const uint8_t key[16], const void *const data[8], size_t len, uint64_t out[8])
 {
-    const uint8_t *const p[4] = {data[0], data[1], data[2], data[3]};
+    const uint8_t *p[8];
 
+    for (int i = 0; i < 8; i++)
+        p[i] = data[i];
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx2")) {
-        sip_four_avx2(key, p, len, out);
+        sip_eight_avx2(key, p, len, out);
         return;
     }
 #endif
-    sip_four(key, p, len, out);
+    sip_eight(key, p, len, out);
+}
+
+void dune_siphash_four(const uint8_t key[16], const void *const data[4], size_t len, uint64_t out[4])
+{
+    const void *const twice[8] = {data[0], data[1], data[2], data[3], data[0], data[1], data[2], data[3]};
+    uint64_t eight[8];
+
+    dune_siphash_eight(key, twice, len, eight);
+    memcpy(out, eight, 4 * sizeof(*out));
 }
 
 void dune_content_hash(const void *data, size_t len, char out[33])

@@ -36,28 +36,53 @@ static inline uint64_t mac_number(const uint8_t *mac)
     return ((uint64_t)hi << 32 | lo) + 1;
 }
 
+static inline uint64_t mac_home(const struct dune_labels *l, uint64_t key)
+{
+    return key * l->mac_factor >> l->mac_shift & l->mac_mask; /* all bits reach the highest */
+}
+
 static inline struct label_mac *mac_slot(const struct dune_labels *l, uint64_t key)
 {
-    uint64_t at = key * UINT64_C(0x9e3779b97f4a7c15) >> l->mac_shift; /* all bits reach the highest */
+    uint64_t at = mac_home(l, key);
 
     while (l->mac[at & l->mac_mask].key && l->mac[at & l->mac_mask].key != key)
         at++;
     return &l->mac[at & l->mac_mask];
 }
 
-static void index_macs(struct dune_labels *l)
+/* Fills the empty table; false: some address is not at its home. */
+static bool place_macs(struct dune_labels *l)
 {
     struct keytab_value v;
-    size_t pos = 0;
+    bool alone = true;
+
+    for (size_t pos = 0; keytab_walk(&l->keys, &pos, &v);) {
+        uint64_t key = mac_number(keytab_key(v));
+        struct label_mac *m = mac_slot(l, key);
+
+        alone &= m == &l->mac[mac_home(l, key)];
+        *m = (struct label_mac){key, *v.value};
+    }
+    return alone;
+}
+
+static void index_macs(struct dune_labels *l)
+{
+    size_t sparse = l->keys.n_keys <= 256 ? 16 : 3;
 
     l->mac_shift = 60;
-    for (l->mac_mask = 15; l->mac_mask < 3 * l->keys.n_keys; l->mac_mask = 2 * l->mac_mask + 1)
+    for (l->mac_mask = 15; l->mac_mask < sparse * l->keys.n_keys; l->mac_mask = 2 * l->mac_mask + 1)
         l->mac_shift--;
     l->mac = DUNE_NEW_N(struct label_mac, l->mac_mask + 1);
-    while (keytab_walk(&l->keys, &pos, &v)) {
-        uint64_t key = mac_number(keytab_key(v));
-
-        *mac_slot(l, key) = (struct label_mac){key, *v.value};
+    l->mac_factor = UINT64_C(0x9e3779b97f4a7c15);
+    for (int tries = 0; !l->mac_alone && tries < 32; tries++) {
+        if (tries) {
+            memset(l->mac, 0, (l->mac_mask + 1) * sizeof(*l->mac));
+            l->mac_factor = l->mac_factor * UINT64_C(0xd1342543de82ef95) + 2; /* odd */
+        }
+        l->mac_alone = place_macs(l);
+        if (sparse == 3)
+            break;
     }
 }
 
@@ -151,6 +176,17 @@ static uint32_t first_of(uint32_t a, uint32_t b, bool *conflict)
 {
     *conflict |= a != DUNE_LABEL_NONE && b != DUNE_LABEL_NONE && a != b;
     return a != DUNE_LABEL_NONE ? a : b;
+}
+
+/* Both addresses without a branch that depends on them: it could not be foreseen. */
+static inline void look_alone(const struct dune_labels *l, struct dune_label_query *q)
+{
+    uint64_t from = mac_number(q->frame + 6), to = mac_number(q->frame);
+    const struct label_mac *f = &l->mac[mac_home(l, from)], *t = &l->mac[mac_home(l, to)];
+    uint32_t a = f->key == from ? f->cls : DUNE_LABEL_NONE, b = t->key == to ? t->cls : DUNE_LABEL_NONE;
+
+    q->conflict = (a != DUNE_LABEL_NONE) & (b != DUNE_LABEL_NONE) & (a != b);
+    q->cls = a != DUNE_LABEL_NONE ? a : b;
 }
 
 static uint32_t lookup_mac(const struct dune_labels *l, const uint8_t *frame, uint64_t ts_ns, bool *conflict)
@@ -357,6 +393,11 @@ void dune_labels_lookup_many(const struct dune_labels *l, const struct dune_labe
 
     if (n && labels_by_flow(l)) {
         spans_lookup_many(l, capture_number(l, ctx), q, n);
+        return;
+    }
+    if (l->kind == LABEL_MAC && l->mac_alone) {
+        for (size_t i = 0; i < n; i++)
+            look_alone(l, &q[i]);
         return;
     }
     for (size_t i = 0; i < n; i++) {

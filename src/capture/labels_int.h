@@ -84,13 +84,15 @@ struct dune_labels {
     bool timed;         /* MAC, prefix, file, capture: entries with a range of time: key -> spans */
     /* MAC, prefix, file, capture: key -> class. 5-tuple: key (and capture number) -> spans. */
     struct keytab keys;
-    /* MAC lists again, for look-ups in a few instructions: address + 1 (0: empty), open addressing. */
+    /* MAC lists again, for look-ups in a few instructions: address + 1 (0: empty), open addressing; each at home
+     * (mac_alone) with the factor that was found, where the list is short enough. */
     struct label_mac {
         uint64_t key;
         uint32_t cls;
     } *mac;
-    uint64_t mac_mask;
+    uint64_t mac_mask, mac_factor;
     unsigned mac_shift;
+    bool mac_alone;
     struct keytab captures; /* name -> number from 1 */
     DUNE_VEC(struct label_span) spans;
     uint8_t prefix_len[2][129]; /* IPv4, IPv6: lengths in use, longest first */

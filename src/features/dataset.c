@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The layout of a data set, its building, its file and the checks when it is read back. */
 #include "base/format.h"
+#include "base/hash_many.h"
 #include "features/dataset_int.h"
 
 #include <string.h>
@@ -249,24 +250,27 @@ struct digest_job {
     uint64_t digest[DSET_N_SECTIONS];
 };
 
-enum { DIGEST_JOBS = DSET_COLUMNS + (DUNE_N_FEATURES + 3) / 4 };
+enum { DIGEST_JOBS = DSET_COLUMNS + (DUNE_N_FEATURES + 7) / 8 };
 
-/* A section, or four columns, which all have one length. */
+/* A section, or up to eight columns, which all have one length. */
 static void digest_one(void *ctx, size_t i)
 {
     struct digest_job *job = ctx;
-    size_t first = i < DSET_COLUMNS ? i : DSET_COLUMNS + 4 * (i - DSET_COLUMNS);
-    size_t n = i < DSET_COLUMNS ? 1 : DUNE_MIN((size_t)4, DSET_N_SECTIONS - first);
-    const void *data[4];
+    size_t first = DSET_COLUMNS + 8 * (i - DSET_COLUMNS), n = DUNE_MIN((size_t)8, DSET_N_SECTIONS - first);
+    const void *data[8];
+    uint64_t out[8];
 
-    for (size_t k = 0; k < n; k++)
-        data[k] = job->image + job->s[first + k].offset;
-    if (n == 4) {
-        dune_siphash_four(digest_key, data, job->s[first].bytes, &job->digest[first]);
+    if (i < DSET_COLUMNS) {
+        job->digest[i] = digest(job->image + job->s[i].offset, job->s[i].bytes);
         return;
     }
-    for (size_t k = 0; k < n; k++)
-        job->digest[first + k] = digest(data[k], job->s[first + k].bytes);
+    for (size_t k = 0; k < 8; k++)
+        data[k] = job->image + job->s[k < n ? first + k : first].offset;
+    if (n > 4)
+        dune_siphash_eight(digest_key, data, job->s[first].bytes, out);
+    else
+        dune_siphash_four(digest_key, data, job->s[first].bytes, out);
+    memcpy(&job->digest[first], out, n * sizeof(*out));
 }
 
 void dune_dset_seal(struct dune_dataset *ds, unsigned threads)

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +14,7 @@
 #define DEFAULT_TIMEOUT (UINT64_C(60000000000) >> 10)
 #define MAX_CLASSES UINT16_MAX
 #define BLOCK_ROWS 32 /* of 4 bytes: two cache lines */
+#define AHEAD 16u     /* flows */
 
 /* Consecutive flows of a file, written by one job. */
 struct stretch {
@@ -329,6 +333,16 @@ struct block {
 
 typedef uint32_t four __attribute__((vector_size(16)));
 
+/* Past the caches where the processor can: nobody reads the columns again before they are all written. */
+static inline void put_four(uint32_t *to, four v)
+{
+#ifdef __SSE2__
+    _mm_stream_si128((__m128i *)(void *)to, (__m128i)v);
+#else
+    memcpy(to, &v, sizeof(v));
+#endif
+}
+
 /* Four values of each of four rows become four rows of each of four columns. */
 static inline void turn_four(uint32_t *col0, uint32_t *col1, uint32_t *col2, uint32_t *col3, uint64_t row,
                              const uint32_t (*v)[DUNE_N_FEATURES], int k)
@@ -347,16 +361,16 @@ static inline void turn_four(uint32_t *col0, uint32_t *col1, uint32_t *col2, uin
     b = __builtin_shufflevector(ab_lo, cd_lo, 2, 3, 6, 7);
     c = __builtin_shufflevector(ab_hi, cd_hi, 0, 1, 4, 5);
     d = __builtin_shufflevector(ab_hi, cd_hi, 2, 3, 6, 7);
-    memcpy(col0 + row, &a, sizeof(a));
-    memcpy(col1 + row, &b, sizeof(b));
-    memcpy(col2 + row, &c, sizeof(c));
-    memcpy(col3 + row, &d, sizeof(d));
+    put_four(col0 + row, a);
+    put_four(col1 + row, b);
+    put_four(col2 + row, c);
+    put_four(col3 + row, d);
 }
 
 static void flush(const struct extraction *x, struct block *b)
 {
     uint32_t *const *col = x->parts.col;
-    uint32_t n = b->n & ~3u; /* rows in fours */
+    uint32_t n = b->row % 4 ? 0 : b->n & ~3u; /* rows in fours, which are aligned then */
     int k = 0;
 
     for (; k + 4 <= DUNE_N_FEATURES; k += 4) {
@@ -373,6 +387,31 @@ static void flush(const struct extraction *x, struct block *b)
             col[k][b->row + i] = b->v[i][k];
     b->row += b->n;
     b->n = 0;
+}
+
+/* Kept packets of a flow lie where they came, between those of others: they are asked for ahead, of several flows at a
+ * time, the first few of each. */
+static void ask_rows(const struct extraction *x, const struct xt_file *f, uint64_t k, uint64_t end)
+{
+    const struct xt_row *rows[AHEAD];
+    uint32_t at[AHEAD], n = 0;
+
+    for (; k < end && n < AHEAD; k++) {
+        const struct xt_shard *s;
+        const struct xt_flow *w = xt_flow_at(f, k, &s);
+
+        if (!is_kept(x, w))
+            continue;
+        rows[n] = s->rows.data;
+        at[n++] = w->row;
+    }
+    for (int step = 0; step < 4; step++)
+        for (uint32_t i = 0; i < n; i++) {
+            if (step && at[i] != XT_NONE)
+                at[i] = rows[i][at[i]].next;
+            if (at[i] != XT_NONE)
+                __builtin_prefetch(&rows[i][at[i]]);
+        }
 }
 
 /* Replays the kept packets of a flow. */
@@ -414,8 +453,11 @@ static void write_stretch(void *ctx, size_t i)
 
     for (uint64_t k = st->begin; k < st->end; k++) {
         const struct xt_shard *s;
-        const struct xt_flow *w = xt_flow_at(f, k, &s);
+        const struct xt_flow *w;
 
+        if ((k - st->begin) % AHEAD == 0)
+            ask_rows(x, f, k, st->end);
+        w = xt_flow_at(f, k, &s);
         if (!is_kept(x, w))
             continue;
         x->parts.flow_class[flow] = (uint16_t)x->class_of[label_index(x, w->cls)];
@@ -428,6 +470,9 @@ static void write_stretch(void *ctx, size_t i)
         flow++;
     }
     flush(x, &b);
+#ifdef __SSE2__
+    _mm_sfence(); /* before another thread reads */
+#endif
 }
 
 /* What a stretch will write. */

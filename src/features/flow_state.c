@@ -46,19 +46,16 @@ static void update_lengths(struct dune_flow_regs *r, const struct dune_packet *p
 
 static void update_flags(struct dune_flow_regs *r, uint8_t flags)
 {
-    static const struct {
-        uint8_t bit, id;
-    } map[] = {
-        {DUNE_TCP_SYN, DUNE_F_SYN_COUNT}, {DUNE_TCP_ACK, DUNE_F_ACK_COUNT},
-        {DUNE_TCP_PSH, DUNE_F_PSH_COUNT}, {DUNE_TCP_FIN, DUNE_F_FIN_COUNT},
-        {DUNE_TCP_RST, DUNE_F_RST_COUNT}, {DUNE_TCP_URG, DUNE_F_URG_COUNT},
-        {DUNE_TCP_ECE, DUNE_F_ECE_COUNT}, {DUNE_TCP_CWR, DUNE_F_CWR_COUNT},
+    static const uint8_t id[8] = { /* by the bit of the flag */
+        DUNE_F_FIN_COUNT, DUNE_F_SYN_COUNT, DUNE_F_RST_COUNT, DUNE_F_PSH_COUNT,
+        DUNE_F_ACK_COUNT, DUNE_F_URG_COUNT, DUNE_F_ECE_COUNT, DUNE_F_CWR_COUNT,
     };
 
-    if (!flags)
-        return;
-    for (size_t i = 0; i < DUNE_ARRAY_LEN(map); i++)
-        r->value[map[i].id] += (flags & map[i].bit) && r->value[map[i].id] < UINT8_MAX;
+    for (unsigned left = flags; left; left &= left - 1) {
+        uint32_t *count = &r->value[id[__builtin_ctz(left)]];
+
+        *count += *count < UINT8_MAX;
+    }
 }
 
 /* Times; needs the count before this packet. Returns the gap before it. */

@@ -8,7 +8,9 @@
  *   3        look up, expire, count, keep
  */
 #include <string.h>
+#include <sys/mman.h>
 
+#include "base/spill.h"
 #include "features/extract_int.h"
 
 #define MIN_SLOTS 4096u
@@ -164,20 +166,50 @@ static void track(struct xt_shard *s, const struct xt_entry *e)
         keep_packet(s, w, e);
 }
 
+/* The flow that most likely is the one: the first with this hash. */
+static inline void ask_flow(const struct xt_shard *s, uint32_t hash)
+{
+    uint32_t at = hash & s->mask;
+
+    while (s->slot[at].flow != XT_NONE && s->slot[at].hash != hash)
+        at = (at + 1) & s->mask;
+    if (s->slot[at].flow != XT_NONE)
+        __builtin_prefetch(&s->flows.data[s->slot[at].flow], 1);
+}
+
+/* Long lists in huge pages where there are any: packets of many flows touch them all over. */
+static void hint_huge(const void *p, size_t bytes)
+{
+    const uintptr_t huge = (uintptr_t)2 << 20, from = ((uintptr_t)p + huge - 1) / huge * huge;
+    const uintptr_t end = ((uintptr_t)p + bytes) / huge * huge;
+
+    if (from < end && !dune_spill_on())
+        (void)madvise((void *)from, end - from, MADV_HUGEPAGE); /* without such pages it is slower, nothing else */
+}
+
+static void make_room(struct xt_shard *s, size_t n)
+{
+    if (s->flows.len + n > s->flows.cap) {
+        DUNE_VEC_RESERVE(&s->flows, s->flows.len + n);
+        hint_huge(s->flows.data, s->flows.cap * sizeof(*s->flows.data));
+    }
+    if (s->rows.len + n > s->rows.cap) {
+        DUNE_VEC_RESERVE(&s->rows, s->rows.len + n);
+        hint_huge(s->rows.data, s->rows.cap * sizeof(*s->rows.data));
+    }
+}
+
 int dune_xt_track(struct xt_shard *s, const struct xt_entry *e, const uint16_t *pick, size_t n)
 {
     if (s->flows.len + n >= XT_MAX_FLOWS || s->rows.len + n >= XT_NONE - 1)
         return dune_diag_set(&s->d, DUNE_E_INFEASIBLE, s->f->path,
                              "more than a billion flows or 4 billion kept packets in one file: "
                              "split it");
+    make_room(s, n);
     for (size_t i = 0; i < n; i++)
         __builtin_prefetch(&s->slot[e[pick[i]].hash & s->mask]);
-    for (size_t i = 0; i < n; i++) {
-        const struct xt_slot *at = &s->slot[e[pick[i]].hash & s->mask];
-
-        if (at->flow != XT_NONE)
-            __builtin_prefetch(&s->flows.data[at->flow], 1);
-    }
+    for (size_t i = 0; i < n; i++)
+        ask_flow(s, e[pick[i]].hash);
     for (size_t i = 0; i < n; i++)
         track(s, &e[pick[i]]);
     return 0;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/confine.h"
+#include "base/hash_many.h"
 
 static void test_hashes(void **state)
 {
@@ -22,17 +23,22 @@ static void test_hashes(void **state)
         msg[i] = (uint8_t)i;
     /* test vector of the SipHash paper, appendix A */
     assert_true(dune_siphash(key, msg, 15) == UINT64_C(0xa129ca6149be45e5));
-    for (size_t len = 0; len <= 40; len++) { /* four at a time, lengths of every remainder */
-        uint8_t text[4][40];
-        const void *four[4] = {text[0], text[1], text[2], text[3]};
-        uint64_t out[4];
+    for (size_t len = 0; len <= 100; len++) { /* eight at a time, lengths of every remainder */
+        uint8_t text[8][100];
+        const void *eight[8];
+        uint64_t out[8];
 
-        for (int k = 0; k < 4; k++)
+        for (int k = 0; k < 8; k++) {
+            eight[k] = text[k];
             for (size_t i = 0; i < sizeof(text[k]); i++)
                 text[k][i] = (uint8_t)(i * 37 + (size_t)k * 101 + len);
-        dune_siphash_four(key, four, len, out);
-        for (int k = 0; k < 4; k++)
+        }
+        dune_siphash_eight(key, eight, len, out);
+        for (int k = 0; k < 8; k++)
             assert_true(out[k] == dune_siphash(key, text[k], len));
+        dune_siphash_four(key, eight + 3, len, out);
+        for (int k = 0; k < 4; k++)
+            assert_true(out[k] == dune_siphash(key, text[3 + k], len));
     }
 }
 
