@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Work that packets are spared: a claim of at least early_exit is final, so the sub-models behind it are not
- * asked. Chooses that threshold and the order that spares most, where it costs no F1 on the folds.
+ * asked. Chooses that threshold and the order that spares most, where it costs no F1 on any layout of the folds: on
+ * one alone the lowest threshold is often the luckiest.
  */
 #include <string.h>
 
@@ -16,6 +17,9 @@ struct saver {
     const struct dune_chain_spec *spec;
     const struct dune_item_answer *col[DUNE_MAX_BLOCKS];
     uint64_t *stays; /* [2^n] packets that none of the sub-models of a set claims for good */
+    unsigned n_layouts;
+    unsigned layout[DUNE_JUDGES + 1]; /* that in use first */
+    double base[DUNE_JUDGES + 1];     /* macro F1 there without early exit */
 };
 
 /* Packets by the set of sub-models that claim them for good; then summed over subsets of what is left. */
@@ -89,20 +93,54 @@ static struct dune_chain_spec reorder(const struct dune_chain_spec *spec, const 
     return out;
 }
 
+static int macro_on(struct saver *v, unsigned layout, const struct dune_chain_spec *spec, double *macro,
+                    struct dune_diag *d)
+{
+    struct dune_confusion c;
+    int rc = dune_search_change_folds(v->s, layout, d);
+
+    if (rc)
+        return rc;
+    dune_confusion_init(&c, v->s->space->n_classes);
+    rc = dune_search_confusion(v->s, spec, &c, d);
+    *macro = rc ? 0 : dune_f1_score(&c, DUNE_WEIGHT_ONE, NULL).macro;
+    dune_confusion_fini(&c);
+    return rc;
+}
+
+/* The layouts that count, and what the chain scores there. */
+static int measure_base(struct saver *v, struct dune_diag *d)
+{
+    unsigned in_use = v->s->layout, n = dune_search_n_judges(v->s);
+    int rc = 0;
+
+    v->layout[v->n_layouts++] = in_use;
+    for (unsigned j = 1; j <= n; j++)
+        if (j != in_use)
+            v->layout[v->n_layouts++] = j;
+    for (unsigned i = 0; rc == 0 && i < v->n_layouts; i++)
+        rc = macro_on(v, v->layout[i], v->spec, &v->base[i], d);
+    return rc;
+}
+
+/* The best order for a threshold, and what it gains (0: nothing, below: it costs) where it does worst. */
 static int try_level(struct saver *v, unsigned early_exit, struct dune_chain_spec *next, uint64_t *visits,
-                     double *macro, struct dune_diag *d)
+                     double *gain, struct dune_diag *d)
 {
     unsigned order[DUNE_MAX_BLOCKS];
-    struct dune_confusion c;
-    int rc;
+    int rc = 0;
 
     count_exits(v, early_exit);
     *visits = best_order(v, order);
     *next = reorder(v->spec, order, early_exit);
-    dune_confusion_init(&c, v->s->space->n_classes);
-    rc = dune_search_confusion(v->s, next, &c, d);
-    *macro = rc ? 0 : dune_f1_score(&c, DUNE_WEIGHT_ONE, NULL).macro;
-    dune_confusion_fini(&c);
+    *gain = 1;
+    for (unsigned i = 0; rc == 0 && i < v->n_layouts && *gain >= -DIP; i++) {
+        double macro;
+
+        rc = macro_on(v, v->layout[i], next, &macro, d);
+        if (rc == 0)
+            *gain = DUNE_MIN(*gain, macro - v->base[i]);
+    }
     return rc;
 }
 
@@ -115,13 +153,36 @@ static uint64_t count_packets(const struct dune_search *s)
     return sum;
 }
 
+/* Thresholds from the highest on, until one costs F1. */
+static int lower_threshold(struct saver *v, struct dune_chain_spec *spec, struct dune_saving *out, struct dune_diag *d)
+{
+    double packets = (double)DUNE_MAX(count_packets(v->s), UINT64_C(1));
+    int rc = measure_base(v, d);
+
+    for (unsigned t = HIGHEST; rc == 0 && t >= LOWEST; t--) {
+        struct dune_chain_spec next;
+        uint64_t visits;
+        double gain;
+
+        rc = dune_search_change_folds(v->s, v->layout[0], d);
+        if (rc == 0)
+            rc = try_level(v, t, &next, &visits, &gain, d);
+        if (rc || gain < -DIP)
+            break;
+        if (gain >= 0) {
+            *spec = next;
+            out->visits = (double)visits / packets;
+        }
+    }
+    return rc;
+}
+
 int dune_search_save_work(struct dune_search *s, struct dune_chain_spec *spec, struct dune_saving *out,
                           struct dune_diag *d)
 {
     struct saver v = {.s = s};
     struct dune_chain_spec was = *spec;
-    struct dune_confusion c;
-    double base, macro;
+    unsigned layout = s->layout;
     int rc;
 
     *out = (struct dune_saving){.visits = spec->n_blocks};
@@ -131,23 +192,8 @@ int dune_search_save_work(struct dune_search *s, struct dune_chain_spec *spec, s
     rc = dune_search_columns(s, &was, v.col, d);
     if (rc)
         return rc;
-    dune_confusion_init(&c, s->space->n_classes);
-    rc = dune_search_confusion(s, &was, &c, d);
-    base = dune_f1_score(&c, DUNE_WEIGHT_ONE, NULL).macro;
-    dune_confusion_fini(&c);
     v.stays = DUNE_NEW_N(uint64_t, (size_t)1 << was.n_blocks);
-    for (unsigned t = HIGHEST; rc == 0 && t >= LOWEST; t--) {
-        struct dune_chain_spec next;
-        uint64_t visits;
-
-        rc = try_level(&v, t, &next, &visits, &macro, d);
-        if (rc || macro < base - DIP)
-            break;
-        if (macro >= base) {
-            *spec = next;
-            out->visits = (double)visits / (double)DUNE_MAX(count_packets(s), UINT64_C(1));
-        }
-    }
+    rc = lower_threshold(&v, spec, out, d);
     dune_mem_free(v.stays);
-    return rc;
+    return rc ? rc : dune_search_change_folds(s, layout, d);
 }
