@@ -229,33 +229,101 @@ static void peer_round(struct bench *b, const char *title, const char *capture, 
     dune_mem_free(dset);
 }
 
-static int run_peer(struct bench *b, struct dune_diag *d)
+/* All captures of a directory one after the other in one file. */
+static int join_captures(const char *dir, const char *path, double *packets, struct dune_diag *d)
+{
+    struct dune_paths paths = {0};
+    struct dune_writer *w = NULL;
+    struct dune_record rec;
+    int rc = dune_paths_add(&paths, dir, d);
+
+    *packets = 0;
+    if (rc == 0)
+        rc = dune_writer_open(&w, path, d);
+    for (size_t i = 0; i < paths.len && rc == 0; i++) {
+        struct dune_reader *r = NULL;
+        int more = 0;
+
+        rc = dune_reader_open(&r, paths.data[i], d);
+        while (rc == 0 && (dune_reader_recycle(r), more = dune_reader_next(r, &rec, d)) == 1) {
+            rc = dune_writer_put(w, rec.ts_ns, rec.data, rec.cap_len, rec.wire_len, d);
+            ++*packets;
+        }
+        rc = rc ? rc : more;
+        dune_reader_close(r);
+    }
+    dune_paths_fini(&paths);
+    if (rc == 0)
+        return dune_writer_commit(w, d);
+    dune_writer_abort(w);
+    return rc;
+}
+
+static void peer_goals(struct bench *b, const char *title, const char *what)
+{
+    char *wall = dune_mem_printf("%s: packets/s, times those of tshark and pandas", what);
+    char *cpu = dune_mem_printf("%s: CPU time of tshark and pandas / ours", what);
+
+    if (isfinite(bench_median(b, title, "tshark and pandas", "k packets/s"))) {
+        bench_goal_min(b, wall, bench_ratio(b, title, "dune", "tshark and pandas", "k packets/s").median, 0, 200);
+        bench_goal_min(b, cpu, bench_ratio(b, title, "dune", "tshark and pandas", "CPU s").median, 0, 200);
+    }
+    dune_mem_free(wall);
+    dune_mem_free(cpu);
+}
+
+static int peer_synthetic(struct bench *b, struct dune_diag *d)
 {
     char *dir = bench_tmp(b, "peer"), *capture = bench_tmp(b, "peer/train/synth-01.pcap"), *labels = bench_tmp(b, "peer/labels.csv");
     struct synth_job synth = {dir, bench_cfg(b)->quick ? 10000 : 80000, 500};
+    struct extract_job j = {capture, labels, 1};
     struct bench_child c;
     char title[80];
-    int rc = bench_in_child(&c, synthesize, &synth, d);
     double packets = 0;
+    int rc = bench_in_child(&c, synthesize, &synth, d);
 
-    if (rc == 0) {
-        struct extract_job j = {capture, labels, 1};
-
+    if (rc == 0)
         rc = bench_in_child(&c, extract_once, &j, d);
+    if (rc == 0)
         packets = c.value[X_PACKETS];
-    }
     snprintf(title, sizeof(title), "one capture of %.0f packets", packets);
     for (unsigned r = 0, n = bench_rounds(b, 3); r < n && rc == 0; r++)
         peer_round(b, title, capture, labels, packets);
-    if (rc == 0 && isfinite(bench_median(b, title, "tshark and pandas", "k packets/s"))) {
-        bench_goal_min(b, "packets/s, times those of tshark and pandas",
-                       bench_ratio(b, title, "dune", "tshark and pandas", "k packets/s").median, 0, 200);
-        bench_goal_min(b, "CPU time of tshark and pandas / ours",
-                       bench_ratio(b, title, "dune", "tshark and pandas", "CPU s").median, 0, 200);
-    }
+    if (rc == 0)
+        peer_goals(b, title, "synthetic mix");
+    dune_mem_free(dir), dune_mem_free(capture), dune_mem_free(labels);
+    return rc;
+}
+
+static int peer_shared(struct bench *b, struct dune_diag *d)
+{
+    const char *data = bench_cfg(b)->data;
+    char *dir = dune_mem_printf("%s/aalto-iot-setup/train", data ? data : ""), *capture = bench_tmp(b, "shared.pcap");
+    char *labels = dune_mem_printf("%s/aalto-iot-setup/labels.csv", data ? data : ""), title[80];
+    double packets = 0;
+    int rc = 0;
+
+    if (!data || !dune_path_exists(dir))
+        bench_skip(b, "shared captures", "dune", "there are no shared captures");
+    else
+        rc = join_captures(dir, capture, &packets, d);
+    snprintf(title, sizeof(title), "captures of aalto in one file, %.0f packets", packets);
+    for (unsigned r = 0, n = bench_rounds(b, 3); r < n && rc == 0 && packets > 0; r++)
+        peer_round(b, title, capture, labels, packets);
+    if (rc == 0 && packets > 0)
+        peer_goals(b, title, "shared captures");
+    dune_mem_free(dir), dune_mem_free(capture), dune_mem_free(labels);
+    return rc;
+}
+
+static int run_peer(struct bench *b, struct dune_diag *d)
+{
+    int rc = peer_synthetic(b, d);
+
+    if (rc == 0)
+        rc = peer_shared(b, d);
     bench_note(b, "dune: the whole command `dunectl extract --threads 1`, process start and file written included");
     bench_note(b, "tshark and pandas: without starting Python; group operations of pandas only, so faster than the published programs");
-    dune_mem_free(dir), dune_mem_free(capture), dune_mem_free(labels);
     return rc;
 }
 
@@ -374,6 +442,36 @@ static int curve_point(struct bench *b, const char *label, double x, uint32_t fl
     return rc;
 }
 
+/* What one step of a curve costs, from the points that were measured. */
+static double slope(const struct bench *b, const char *label, double from, double to, const char *quantity)
+{
+    char *x = dune_mem_printf("%s %.0f", label, from), *y = dune_mem_printf("%s %.0f", label, to);
+    double v = (bench_median(b, y, "dune", quantity) - bench_median(b, x, "dune", quantity)) / (to - from);
+
+    dune_mem_free(x);
+    dune_mem_free(y);
+    return v;
+}
+
+static void explain_curves(struct bench *b, double unit)
+{
+    const char *packets = "packets of the same flows", *flows = "flows of 4 packets";
+    double one = bench_median(b, "threads 1", "dune", "wall s"), two = bench_median(b, "threads 2", "dune", "wall s");
+
+    bench_note(b, "packets: a straight line, %.0f ns of CPU for each further packet of a known flow (5 to 20 a flow: %.0f, 20 to 80: "
+                  "%.0f); only the first 4 of a flow become rows, so memory grows by %.1f bytes a packet",
+               1e9 * slope(b, packets, 5 * unit, 80 * unit, "CPU s"), 1e9 * slope(b, packets, 5 * unit, 20 * unit, "CPU s"),
+               1e9 * slope(b, packets, 20 * unit, 80 * unit, "CPU s"),
+               1048576 * slope(b, packets, 5 * unit, 80 * unit, "MiB"));
+    bench_note(b, "flows: a flow of 4 packets costs %.0f ns between %.0f and %.0f of them and %.0f between %.0f and %.0f, and %.0f "
+                  "bytes, of which %d are its four rows. What bends the line is memory: pages that are touched for the first time, and a "
+                  "table of flows that no longer fits the caches",
+               1e9 * slope(b, flows, unit, 4 * unit, "CPU s"), unit, 4 * unit, 1e9 * slope(b, flows, 4 * unit, 16 * unit, "CPU s"),
+               4 * unit, 16 * unit, 1048576 * slope(b, flows, unit, 16 * unit, "MiB"), 4 * 4 * DUNE_N_FEATURES);
+    bench_note(b, "threads: two take %.2f of the wall time of one. Records are read one after the other, and one thread waits for "
+                  "the other at the end of each round; on a machine that others use the second core is theirs, too", two / one);
+}
+
 static int run_curves(struct bench *b, struct dune_diag *d)
 {
     static const uint32_t per_flow[] = {5, 10, 20, 40, 80};
@@ -386,6 +484,7 @@ static int run_curves(struct bench *b, struct dune_diag *d)
         rc = curve_point(b, "flows of 4 packets", (double)unit * k, unit * k, 4, 1, d);
     for (unsigned t = 1; t <= 2 && rc == 0; t++)
         rc = curve_point(b, "threads", t, unit * 2, 20, t, d);
+    explain_curves(b, unit);
     return rc;
 }
 

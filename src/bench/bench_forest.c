@@ -336,6 +336,41 @@ static int measure_curve(struct bench *b, const char *label, const double *x, si
     return rc;
 }
 
+static double at_point(const struct bench *b, const char *curve, double x, const char *quantity)
+{
+    char title[160];
+
+    snprintf(title, sizeof(title), "%s %.0f", curve, x);
+    return bench_median(b, title, "dune", quantity);
+}
+
+/* The power of x with which the cost grows between two points: 1 is linear, 0 is flat. */
+static double power(const struct bench *b, const char *curve, double from, double to, const char *quantity)
+{
+    return log(at_point(b, curve, to, quantity) / at_point(b, curve, from, quantity)) / log(to / from);
+}
+
+static void explain_curves(struct bench *b, const double *rows, size_t n_rows)
+{
+    double last = rows[n_rows - 1], before = rows[n_rows - 2];
+
+    bench_note(b, "rows: CPU time grows with the power %.2f of the rows from %.0f to %.0f, and %.2f from %.0f to %.0f (1 is linear). Few "
+                  "rows are bent downwards by what every node costs however few rows it has: 500 leaves a tree are about 1000 nodes "
+                  "with counts per class to clear, fill and search. Memory: %.0f bytes a row between the last two points",
+               power(b, "rows", rows[0], rows[1], "CPU s"), rows[0], rows[1], power(b, "rows", before, last, "CPU s"), before, last,
+               1048576 * (at_point(b, "rows", last, "MiB") - at_point(b, "rows", before, "MiB")) / (last - before));
+    bench_note(b, "classes: 20 times the classes cost %.2f times the CPU time. A row is counted once whatever its class is, so what "
+                  "grows is the search: every threshold of a node is judged by sums over the classes",
+               at_point(b, "classes", 40, "CPU s") / at_point(b, "classes", 2, "CPU s"));
+    bench_note(b, "columns: power %.2f from 4 to 16 and %.2f from 16 to 48: every node looks at all columns, so this is linear but for "
+                  "what is done once for a row (drawing, sorting into nodes)",
+               power(b, "columns", 4, 16, "CPU s"), power(b, "columns", 16, 48, "CPU s"));
+    bench_note(b, "trees: power %.2f from 1 to 5 and %.2f from 5 to 20: sorting the values into bins is done once for all trees, "
+                  "which is what bends the beginning", power(b, "trees", 1, 5, "CPU s"), power(b, "trees", 5, 20, "CPU s"));
+    bench_note(b, "threads: two take %.2f of the wall time of one; five trees are shared by two, so one of them grows three, and other "
+                  "programs on the machine take their part", at_point(b, "threads", 2, "wall s") / at_point(b, "threads", 1, "wall s"));
+}
+
 static int run_curves(struct bench *b, struct dune_diag *d)
 {
     static const double rows[] = {10000, 30000, 100000, 300000, 1000000}, classes[] = {2, 5, 10, 20, 40},
@@ -350,6 +385,8 @@ static int run_curves(struct bench *b, struct dune_diag *d)
         rc = measure_curve(b, "trees", trees, DUNE_ARRAY_LEN(trees), d);
     if (rc == 0)
         rc = measure_curve(b, "threads", threads, DUNE_ARRAY_LEN(threads), d);
+    if (rc == 0)
+        explain_curves(b, rows, bench_cfg(b)->quick ? 3 : 5);
     return rc;
 }
 
