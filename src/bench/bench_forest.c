@@ -366,7 +366,7 @@ static void explain_curves(struct bench *b, const double *rows, size_t n_rows)
                   "what is done once for a row (drawing, sorting into nodes)",
                power(b, "columns", 4, 16, "CPU s"), power(b, "columns", 16, 48, "CPU s"));
     bench_note(b, "trees: power %.2f from 1 to 5 and %.2f from 5 to 20: sorting the values into bins is done once for all trees, "
-                  "which is what bends the beginning", power(b, "trees", 1, 5, "CPU s"), power(b, "trees", 5, 20, "CPU s"));
+                  "which keeps it below linear", power(b, "trees", 1, 5, "CPU s"), power(b, "trees", 5, 20, "CPU s"));
     bench_note(b, "threads: two take %.2f of the wall time of one; five trees are shared by two, so one of them grows three, and other "
                   "programs on the machine take their part", at_point(b, "threads", 2, "wall s") / at_point(b, "threads", 1, "wall s"));
 }
