@@ -2,7 +2,7 @@
 /*
  * What controller and devices say to each other (design section 8; docs/controller.md).
  *
- *   controller -- "dune.cmd.<device>": load, stamp, unload, rules, clear --> agent -- device
+ *   controller -- "dune.cmd.<device>": load, stamp, unload, rules, clear, drift --> agent -- device
  *   controller <-- "dune.rep.<device>": report, drift, refused ------------- agent
  *   controller <-- "dune.dig.<device>": digests, which give way to the others --- agent
  *
@@ -31,7 +31,8 @@
     X(SHADOW, "shadow")   /* run a plan beside the traffic: a part of it; 0 parts: stop */         \
     X(REPORT, "report")   /* what a device holds and has counted */                                \
     X(DIGESTS, "digests") /* verdicts of flows that are settled */                                 \
-    X(DRIFT, "drift")     /* what sub-models have seen: counts for dune_drift_counts_parse */                  \
+    X(DRIFT, "drift")     /* what sub-models have seen: counts for dune_drift_counts_parse; as a command, without */ \
+                          /* counts: count and report, for the next minute */                      \
     X(REFUSED, "refused") /* a command that could not be done, and why */
 enum dune_ctl_kind {
 #define X(id, name) DUNE_CTL_##id,
@@ -115,6 +116,7 @@ struct dune_live_status {
 struct dune_live {
     const struct dune_live_ops *ops;
 };
+struct dune_drift_counts;
 struct dune_live_ops {
     const char *name;
     bool shares; /* can stamp a share of the new flows (canary) */
@@ -126,8 +128,13 @@ struct dune_live_ops {
     /* A rule, in place of one the flow may have. Counted, not an error, when there is no room. */
     void (*put_rule)(struct dune_live *l, const struct dune_digest *dg, uint64_t from);
     void (*on_digest)(struct dune_live *l, dune_digest_fn fn, void *ctx);
-    /* Every fresh answer of a sub-model (dune/device.h), for drift; NULL: this device cannot tell. */
+    /* Every fresh answer of a sub-model (dune/device.h), for drift, until fn is NULL; NULL: this device cannot tell. */
     void (*on_answer)(struct dune_live *l, dune_answer_fn fn, void *ctx);
+    /* The same as counts (dune/drift.h) where the device itself keeps them: adds what the sub-models of a plan that is held have
+     * seen since it was loaded, while counting was on (off at first: it costs time). False: this plan is not counted. NULL: it
+     * keeps none. */
+    void (*count)(struct dune_live *l, bool on);
+    bool (*drift)(struct dune_live *l, const struct dune_plan *p, struct dune_drift_counts *out);
     void (*poll)(struct dune_live *l, uint64_t now); /* digests that wait in the kernel; may be NULL */
     void (*status)(const struct dune_live *l, struct dune_live_status *out);
     void (*counters)(const struct dune_live *l, struct dune_counters *out);

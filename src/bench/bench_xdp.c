@@ -29,9 +29,9 @@ static double above(const struct bench *b, const char *title, const char *who, c
 /* point: the inference point; beyond it answers come from the slot, up to it from the forest. */
 static int hot_flow(struct bench *b, const char *title, uint8_t point, uint32_t repeat, struct dune_diag *d)
 {
-    struct dune_xdp_opts o = {.slots = 1024, .ways = 1};
+    struct dune_xdp_opts o = {.slots = 1024, .ways = 1}, counts = {.slots = 1024, .ways = 1, .drift = true};
     struct dune_plan *p = NULL;
-    struct dune_xdp *x = NULL;
+    struct dune_xdp *x = NULL, *y = NULL;
     struct bench_frames t;
     int rc = bench_load_plan(&p, 1, 1, 500, DUNE_HASH_SIPHASH, d);
 
@@ -40,11 +40,18 @@ static int hot_flow(struct bench *b, const char *title, uint8_t point, uint32_t 
         p->sub[0].n = point;
         rc = dune_xdp_bench_open(&x, p, &o, t.pkt, 1, d);
     }
+    if (rc == 0)
+        rc = dune_xdp_bench_open(&y, p, &counts, t.pkt, 1, d);
     for (unsigned r = 0, n = bench_rounds(b, 200000 / repeat + 11); rc == 0 && r < n; r++) {
         rc = run(b, x, title, "empty program", DUNE_XDP_EMPTY, repeat, d);
         if (rc == 0)
             rc = run(b, x, title, "device", DUNE_XDP_DEVICE, repeat, d);
+        for (int on = 0; rc == 0 && on < 2; on++) {
+            dune_xdp_count(y, on);
+            rc = run(b, y, title, on ? "device, counts for drift" : "device, can count", DUNE_XDP_DEVICE, repeat, d);
+        }
     }
+    dune_xdp_close(y, DUNE_XDP_DETACH);
     dune_xdp_close(x, DUNE_XDP_DETACH);
     dune_plan_free(p);
     bench_frames_fini(&t);

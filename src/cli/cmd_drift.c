@@ -103,7 +103,7 @@ static void put_json(struct watch *x, const struct dune_drift_check *k)
     dune_jsonw_key(w, "window"), dune_jsonw_uint(w, x->index);
     dune_jsonw_key(w, "answers"), dune_jsonw_uint(w, k->answers);
     dune_jsonw_key(w, "enough"), dune_jsonw_bool(w, k->enough);
-    dune_jsonw_key(w, "alarm"), dune_jsonw_bool(w, k->n_features_moved > 0);
+    dune_jsonw_key(w, "alarm"), dune_jsonw_bool(w, k->alarm);
     dune_jsonw_key(w, "signals");
     dune_jsonw_arr(w);
     for (size_t i = 0; i < k->n; i++)
@@ -129,11 +129,11 @@ static void print_check(struct watch *x, const struct dune_drift_check *k)
 {
     struct dune_buf names = {0};
 
-    dune_drift_names(k, 8, &names);
+    dune_drift_moved(k, x->plan, 8, &names);
     if (!k->enough)
         cli_out(x->ctx, "window %llu: %llu answers are too few to tell\n", (unsigned long long)x->index,
                 (unsigned long long)k->answers);
-    else if (k->n_features_moved)
+    else if (k->alarm)
         cli_out(x->ctx, "window %llu: ALARM: moved: %s\n", (unsigned long long)x->index, names.data);
     else
         cli_out(x->ctx, "window %llu: %llu answers, no feature moved\n", (unsigned long long)x->index,
@@ -154,7 +154,7 @@ static void end_window(struct watch *x)
 
     dune_drift_compare(&k, x->profile, x->plan, &x->seen);
     x->index++;
-    x->n_alarms += k.n_features_moved > 0;
+    x->n_alarms += k.alarm;
     put_csv(x, &k);
     if (x->ctx->json)
         put_json(x, &k);
@@ -373,7 +373,7 @@ const struct cli_command cmd_drift = {
     CLI_OPTIONS(options),
     .description =
         "learn notes what the sub-models of a plan see on the train flows: how often every range of every feature\n"
-        "is hit, every class is claimed, and with what confidence; and how far folds of these flows are from each\n"
+        "is hit, every leaf is reached, every class is claimed, and with what confidence; and how far folds of these flows are from each\n"
         "other, which gives the limits. check runs captures (or the rows of a data set) through the plan and names\n"
         "what is farther from that than its limit. timeline plays a data set in windows of time: a plan from the\n"
         "first ones beside one that is fitted again before every window. See docs/drift.md.\n",

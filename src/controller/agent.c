@@ -8,6 +8,7 @@
 
 enum {
     PENDING_MAX = 8192,
+    COUNT_S = 60,           /* a device counts so long after it was asked to */
     DIGESTS_NS = 100000000, /* between messages with digests that are not full: a thousand agents send to one controller */
 };
 
@@ -32,6 +33,7 @@ struct dune_agent {
     uint64_t report_ns, boot;
     uint64_t epoch, seq; /* of the last command taken */
     uint64_t now_ns, last_report_ns, last_digests_ns, drift_ns, last_drift_ns;
+    uint64_t count_until_ns; /* 0: sub-models do not count */
     bool report_due;
     struct held held[2];
     struct assembly load, shadowing;
@@ -159,13 +161,40 @@ static void take_answer(void *ctx, const struct dune_plan *plan, uint32_t sub, c
             dune_drift_note(&a->held[i].seen, plan, sub, features, answer);
 }
 
+static void set_counting(struct dune_agent *a, bool on)
+{
+    if (a->live->ops->count)
+        a->live->ops->count(a->live, on);
+    else if (a->live->ops->on_answer)
+        a->live->ops->on_answer(a->live, on ? take_answer : NULL, on ? a : NULL);
+}
+
+/* A device that cannot count says nothing: the controller sees how many do. */
+static void count_on(struct dune_agent *a)
+{
+    if (!a->count_until_ns) {
+        set_counting(a, true);
+        a->last_drift_ns = 0; /* the first counts, of nothing, come soon */
+    }
+    a->count_until_ns = a->now_ns + COUNT_S * UINT64_C(1000000000);
+}
+
+/* What the device has counted since the plan was loaded; false: it does not count this plan. */
+static bool count_drift(struct dune_agent *a, struct held *h)
+{
+    if (!a->live->ops->drift) /* take_answer did, if the device can tell */
+        return a->live->ops->on_answer != NULL;
+    dune_drift_counts_clear(&h->seen);
+    return a->live->ops->drift(a->live, h->plan, &h->seen);
+}
+
 static void send_drift(struct dune_agent *a)
 {
     for (int i = 0; i < 2; i++) {
         struct dune_buf text = {0};
         struct dune_ctl_msg *m;
 
-        if (!a->held[i].plan)
+        if (!a->held[i].plan || !count_drift(a, &a->held[i]))
             continue;
         dune_drift_counts_format(&a->held[i].seen, &text);
         m = DUNE_NEW(struct dune_ctl_msg);
@@ -358,6 +387,9 @@ static int execute(struct dune_agent *a, const struct dune_ctl_msg *m, struct du
     case DUNE_CTL_RULES:
         put_rules(a, m);
         return 0;
+    case DUNE_CTL_DRIFT:
+        count_on(a);
+        return 0;
     default:
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "%s is not a command", dune_ctl_kind_name(m->kind));
     }
@@ -385,7 +417,7 @@ static void on_command(void *ctx, const char *subject, const void *data, size_t 
         a->stats.commands++;
         if (execute(a, m, &d))
             send_refused(a, m, &d);
-        a->report_due |= m->kind != DUNE_CTL_RULES;
+        a->report_due |= m->kind != DUNE_CTL_RULES && m->kind != DUNE_CTL_DRIFT;
     }
     dune_ctl_msg_fini(m);
     dune_mem_free(m);
@@ -421,8 +453,6 @@ int dune_agent_new(struct dune_agent **out, const struct dune_agent_cfg *cfg, st
     a->load.next = a->shadowing.next = UINT32_MAX;
     a->report_due = true;
     live->ops->on_digest(live, take_digest, a);
-    if (live->ops->on_answer)
-        live->ops->on_answer(live, take_answer, a);
     rc = bus->ops->subscribe(bus, subject, on_command, a, d);
     if (rc) {
         dune_agent_free(a);
@@ -439,8 +469,7 @@ void dune_agent_free(struct dune_agent *a)
     if (!a)
         return;
     a->live->ops->on_digest(a->live, NULL, NULL);
-    if (a->live->ops->on_answer)
-        a->live->ops->on_answer(a->live, NULL, NULL);
+    set_counting(a, false);
     if (do_clear(a, &ignored)) /* a device that cannot let go keeps its plans: they are leaked on purpose */
         a->held[0].plan = a->held[1].plan = NULL;
     dune_ctl_shadow_free(a->shadow);
@@ -462,7 +491,11 @@ void dune_agent_step(struct dune_agent *a, uint64_t now_ns)
     if (now_ns - a->last_report_ns >= a->report_ns ||
         (a->report_due && now_ns - a->last_report_ns >= a->report_ns / 16))
         send_report(a);
-    if (a->live->ops->on_answer && now_ns - a->last_drift_ns >= a->drift_ns)
+    if (a->count_until_ns && now_ns >= a->count_until_ns) {
+        set_counting(a, false);
+        a->count_until_ns = 0;
+    }
+    if (a->count_until_ns && now_ns - a->last_drift_ns >= a->drift_ns)
         send_drift(a);
 }
 

@@ -65,6 +65,7 @@ struct ctl_profile { /* of a plan, by hash; text NULL: free */
 
 struct ctl_drift_device {
     bool known;
+    uint64_t asked_ns, asked_boot; /* to count; 0: not yet */
     struct dune_drift_counts last; /* as reported */
 };
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drift while traffic flows (docs/drift.md). Devices that can count report what their sub-models have seen since they
- * started; the differences are added up over all devices, until a window is over and holds enough to compare it with the
+ * Drift while traffic flows (docs/drift.md). Counting costs a device time, so it is asked to, again and again while there
+ * is a profile. Devices that can count report what their sub-models have seen since they began; the differences are added up over all devices, until a window is over and holds enough to compare it with the
  * profile of the plan. Profiles belong to plans by hash: two are kept, in the store too.
  */
 #include "controller/controller_int.h"
 
 #include <string.h>
 
+enum { ASK_S = 15 };
 static const char *const keys[CTL_PROFILES] = {"profile-0", "profile-1"};
 
 /* --- profiles --------------------------------------------------------------------------------------------- */
@@ -225,7 +226,7 @@ static void other_names(const struct dune_drift_check *k, struct dune_buf *out)
     for (size_t i = 0; i < k->n && n < CTL_DRIFT_NAMES; i++) {
         const struct dune_drift_signal *s = &k->signal[i];
 
-        if (!s->moved || s->kind == DUNE_DRIFT_FEATURE)
+        if (!s->moved || s->kind == DUNE_DRIFT_FEATURE || s->kind == DUNE_DRIFT_LEAVES)
             continue;
         dune_buf_printf(out, "%s%s of %s (%.3f, was %.3f)", n++ ? ", " : "", dune_drift_kind_name(s->kind), s->name, s->seen,
                         s->expected);
@@ -236,9 +237,9 @@ static void tell(struct dune_controller *c, const struct dune_drift_check *k)
 {
     struct ctl_drift *x = &c->drift;
     struct dune_buf moved = {0}, other = {0};
-    bool now = k->n_features_moved > 0;
+    bool now = k->alarm;
 
-    dune_drift_names(k, CTL_DRIFT_NAMES, &moved);
+    dune_drift_moved(k, c->base.plan, CTL_DRIFT_NAMES, &moved);
     other_names(k, &other);
     snprintf(x->moved, sizeof(x->moved), "%s", moved.data ? moved.data : "");
     snprintf(x->other, sizeof(x->other), "%s", other.data ? other.data : "");
@@ -248,11 +249,33 @@ static void tell(struct dune_controller *c, const struct dune_drift_check *k)
         dune_ctl_note(c, "alarm: drift of generation %u: moved: %s%s%s", x->generation, x->moved, x->other[0] ? "; " : "",
                       x->other);
     } else if (!now && x->alarm) {
-        dune_ctl_note(c, "over: drift of generation %u: no feature moved in the last window", x->generation);
+        dune_ctl_note(c, "over: drift of generation %u: nothing moved in the last window", x->generation);
     }
     x->alarm = now;
     dune_buf_fini(&moved);
     dune_buf_fini(&other);
+}
+
+/* A device counts for a minute. */
+static void ask(struct dune_controller *c)
+{
+    for (uint32_t i = 0; i < c->drift.n_devices; i++) {
+        struct ctl_drift_device *x = &c->drift.device[i];
+        struct ctl_device *dev = &c->device[i];
+        struct dune_ctl_msg *m;
+
+        if (!dev->reported || dev->lost || (x->asked_ns && x->asked_boot == dev->report.boot && c->now_ns >= x->asked_ns &&
+                                            c->now_ns - x->asked_ns < ASK_S * UINT64_C(1000000000)))
+            continue;
+        m = DUNE_NEW(struct dune_ctl_msg);
+        m->kind = DUNE_CTL_DRIFT;
+        m->generation = c->drift.generation;
+        if (dune_ctl_send(c, dev, m)) {
+            x->asked_ns = c->now_ns;
+            x->asked_boot = dev->report.boot;
+        }
+        dune_mem_free(m);
+    }
 }
 
 void dune_ctl_drift_step(struct dune_controller *c)
@@ -262,6 +285,7 @@ void dune_ctl_drift_step(struct dune_controller *c)
 
     if (x->generation != c->base.generation)
         begin(c);
+    ask(c);
     x->begin_ns = DUNE_MIN(x->begin_ns, c->now_ns); /* the clock may be set back */
     if (!x->profile || c->now_ns < x->begin_ns + c->cfg.drift_window_ns)
         return;

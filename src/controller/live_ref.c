@@ -101,6 +101,7 @@ struct dune_live_ref {
     void *ctx;
     dune_answer_fn answer_fn;
     void *answer_ctx;
+    bool counting;
     uint64_t hop_p50_ns, hop_p90_ns, hop_p99_ns, lost;
     uint8_t *buf; /* frames of a bare device */
     size_t buf_cap;
@@ -124,6 +125,8 @@ static int load_first(struct dune_live_ref *r, const struct dune_plan *p, uint16
     r->kind->on_digest(r->dev, r->fn, r->ctx);
     if (r->kind == &ref_kind)
         dune_ref_device_on_answer(r->dev, r->answer_fn, r->answer_ctx);
+    else
+        dune_fast_device_count(r->dev, r->counting);
     r->position = position;
     r->stamped = p->generation;
     r->share = DUNE_CTL_SHARE;
@@ -212,6 +215,22 @@ static void on_answer(struct dune_live *l, dune_answer_fn fn, void *ctx)
     r->answer_ctx = ctx;
     if (r->dev)
         dune_ref_device_on_answer(r->dev, fn, ctx);
+}
+
+static void fast_count(struct dune_live *l, bool on)
+{
+    struct dune_live_ref *r = ref_of(l);
+
+    r->counting = on;
+    if (r->dev)
+        dune_fast_device_count(r->dev, on);
+}
+
+static bool fast_drift(struct dune_live *l, const struct dune_plan *p, struct dune_drift_counts *out)
+{
+    const struct dune_live_ref *r = ref_of(l);
+
+    return r->dev && dune_fast_device_drift(r->dev, p->generation, out);
 }
 
 static void status(const struct dune_live *l, struct dune_live_status *out)
@@ -361,7 +380,7 @@ static const struct dune_live_ops ref_ops = {
 
 static const struct dune_live_ops fast_ops = {
     .name = "fast", .shares = true, .sees_packets = true, .load = load, .stamp = stamp, .unload = unload, .put_rule = put_rule,
-    .on_digest = on_digest, .status = status, .counters = counters, .close = close_live,
+    .on_digest = on_digest, .count = fast_count, .drift = fast_drift, .status = status, .counters = counters, .close = close_live,
 };
 
 static struct dune_live *new_live(const struct dune_live_ops *ops, const struct kind *kind, const struct dune_chain_opts *o)

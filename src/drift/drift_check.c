@@ -42,7 +42,7 @@ double dune_drift_mean(const struct dune_drift_submodel *a, const struct dune_dr
 
 const char *dune_drift_kind_name(enum dune_drift_kind k)
 {
-    static const char *const name[] = {"feature", "claims", "confidence"};
+    static const char *const name[] = {"feature", "leaves", "claims", "confidence"};
 
     return k < DUNE_ARRAY_LEN(name) ? name[k] : "?";
 }
@@ -68,10 +68,12 @@ static void add_signal(struct dune_drift_check *out, struct dune_drift_signal s,
 {
     if (s.distance < 0)
         return;
-    s.limit = DUNE_MIN(s.limit * grow, 1.0);
+    s.limit = DUNE_MIN(s.limit * grow, s.kind == DUNE_DRIFT_LEAVES ? DRIFT_LEAVES_MOST : 1.0);
     s.moved = out->enough && s.distance > s.limit;
     out->n_moved += s.moved;
     out->n_features_moved += s.moved && s.kind == DUNE_DRIFT_FEATURE;
+    out->n_leaves_moved += s.moved && s.kind == DUNE_DRIFT_LEAVES;
+    out->alarm |= s.moved && (s.kind == DUNE_DRIFT_FEATURE || s.kind == DUNE_DRIFT_LEAVES);
     out->signal[out->n++] = s;
 }
 
@@ -104,6 +106,34 @@ static void compare_classes(struct dune_drift_check *out, const struct dune_drif
     }
 }
 
+/* The features that make most of a divergence, down to a twentieth of it. */
+static void blame(struct dune_drift_signal *s, const struct dune_submodel *sm, double *by)
+{
+    for (uint32_t i = 0; i < DUNE_DRIFT_BY; i++) {
+        uint32_t best = 0;
+
+        for (uint32_t j = 1; j < sm->n_feats; j++)
+            best = by[j] > by[best] ? j : best;
+        if (sm->n_feats == 0 || s->distance <= 0 || by[best] < s->distance / 20)
+            break;
+        s->by[i].name = dune_catalog[sm->feat[best].feat].name;
+        s->by[i].share = by[best] / s->distance;
+        by[best] = 0;
+    }
+    s->name = s->by[0].name ? s->by[0].name : "";
+}
+
+static void compare_leaves(struct dune_drift_check *out, const struct dune_drift_profile *f, const struct dune_plan *p,
+                           uint32_t k, const struct dune_drift_submodel *seen, double grow)
+{
+    struct dune_drift_signal s = {.kind = DUNE_DRIFT_LEAVES, .sub = k, .limit = f->limit[k].leaves};
+    double by[DUNE_N_FEATURES];
+
+    s.distance = dune_drift_leaves(&p->sub[k], seen, &f->expected.sub[k], by);
+    blame(&s, &p->sub[k], by);
+    add_signal(out, s, grow);
+}
+
 void dune_drift_compare(struct dune_drift_check *out, const struct dune_drift_profile *f, const struct dune_plan *p,
                         const struct dune_drift_counts *seen)
 {
@@ -115,7 +145,7 @@ void dune_drift_compare(struct dune_drift_check *out, const struct dune_drift_pr
     out->enough = out->answers * 4 >= f->fold_answers && out->answers > 0;
     grow = out->answers && out->answers < f->fold_answers ? sqrt((double)f->fold_answers / (double)out->answers) : 1;
     for (uint32_t k = 0; k < seen->n; k++)
-        room += seen->sub[k].n_feats + 2 * (seen->sub[k].n_classes + 1);
+        room += seen->sub[k].n_feats + 2 * (seen->sub[k].n_classes + 1) + 1;
     out->signal = DUNE_NEW_N(struct dune_drift_signal, room + 1);
     for (uint32_t k = 0; k < seen->n; k++) {
         const struct dune_drift_submodel *s = &seen->sub[k], *exp = &f->expected.sub[k];
@@ -125,6 +155,8 @@ void dune_drift_compare(struct dune_drift_check *out, const struct dune_drift_pr
                 .kind = DUNE_DRIFT_FEATURE, .sub = k, .index = j, .name = dune_catalog[p->sub[k].feat[j].feat].name,
                 .limit = f->limit[k].feature[j],
                 .distance = dune_drift_ks(exp->hits[j], s->hits[j], s->n_rows[j])}, grow);
+        if (f->has_leaves)
+            compare_leaves(out, f, p, k, s, grow * grow);
         compare_classes(out, f, p, k, s, grow);
     }
     qsort(out->signal, out->n, sizeof(*out->signal), by_excess);
@@ -156,5 +188,23 @@ void dune_drift_names(const struct dune_drift_check *k, unsigned max, struct dun
         if (!s->moved || s->kind != DUNE_DRIFT_FEATURE || named_before(k, i))
             continue;
         dune_buf_printf(out, "%s%s (%.3f > %.3f)", n++ ? ", " : "", s->name, s->distance, s->limit);
+    }
+}
+
+void dune_drift_moved(const struct dune_drift_check *k, const struct dune_plan *p, unsigned max, struct dune_buf *out)
+{
+    unsigned n = 0;
+
+    dune_drift_names(k, max, out);
+    for (size_t i = 0; i < k->n && n < max; i++) {
+        const struct dune_drift_signal *s = &k->signal[i];
+
+        if (!s->moved || s->kind != DUNE_DRIFT_LEAVES)
+            continue;
+        dune_buf_printf(out, "%sleaves of sub-model %u (%.3f > %.3f", n++ || k->n_features_moved ? ", " : "",
+                        p->sub[s->sub].id, s->distance, s->limit);
+        for (int b = 0; b < DUNE_DRIFT_BY && s->by[b].name; b++)
+            dune_buf_printf(out, "%s%s %.0f %%", b ? ", " : ", by ", s->by[b].name, 100 * s->by[b].share);
+        dune_buf_puts(out, ")");
     }
 }

@@ -18,6 +18,13 @@ static void init_submodel(struct dune_drift_submodel *s, const struct dune_submo
         s->n_rows[j] = sm->feat[j].n_rows;
         s->hits[j] = DUNE_NEW_N(uint64_t, sm->feat[j].n_rows);
     }
+    s->n_trees = sm->n_trees;
+    s->n_leaves = DUNE_NEW_N(uint32_t, sm->n_trees + 1);
+    s->leaves = DUNE_NEW_N(uint64_t *, sm->n_trees + 1);
+    for (uint32_t t = 0; t < sm->n_trees; t++) {
+        s->n_leaves[t] = sm->tree[t].n_leaves;
+        s->leaves[t] = DUNE_NEW_N(uint64_t, sm->tree[t].n_leaves);
+    }
 }
 
 void dune_drift_counts_init(struct dune_drift_counts *c, const struct dune_plan *p)
@@ -35,6 +42,10 @@ void dune_drift_counts_fini(struct dune_drift_counts *c)
 
         for (uint32_t j = 0; s->hits && j < s->n_feats; j++)
             dune_mem_free(s->hits[j]);
+        for (uint32_t t = 0; s->leaves && t < s->n_trees; t++)
+            dune_mem_free(s->leaves[t]);
+        dune_mem_free(s->leaves);
+        dune_mem_free(s->n_leaves);
         dune_mem_free(s->hits);
         dune_mem_free(s->n_rows);
         dune_mem_free(s->claims);
@@ -54,6 +65,8 @@ void dune_drift_counts_clear(struct dune_drift_counts *c)
         memset(s->confidence, 0, (s->n_classes + 1) * sizeof(*s->confidence));
         for (uint32_t j = 0; j < s->n_feats; j++)
             memset(s->hits[j], 0, s->n_rows[j] * sizeof(**s->hits));
+        for (uint32_t t = 0; t < s->n_trees; t++)
+            memset(s->leaves[t], 0, s->n_leaves[t] * sizeof(**s->leaves));
     }
 }
 
@@ -74,6 +87,8 @@ void dune_drift_counts_add(struct dune_drift_counts *c, const struct dune_drift_
         add_array(s->confidence, m->confidence, s->n_classes + 1, sign < 0);
         for (uint32_t j = 0; j < s->n_feats; j++)
             add_array(s->hits[j], m->hits[j], s->n_rows[j], sign < 0);
+        for (uint32_t t = 0; t < s->n_trees; t++)
+            add_array(s->leaves[t], m->leaves[t], s->n_leaves[t], sign < 0);
     }
 }
 
@@ -93,6 +108,15 @@ static uint32_t row_of(const struct dune_plan_feature *f, uint32_t value)
     return lo;
 }
 
+static uint32_t leaf_of(const struct dune_submodel *sm, const struct dune_plan_tree *tr, const uint32_t *features)
+{
+    const struct dune_node *v = &tr->node[0];
+
+    while (v->feat >= 0)
+        v = &tr->node[features[sm->feat[v->feat].feat] <= v->threshold ? v->left : v->right];
+    return v->left;
+}
+
 void dune_drift_note(struct dune_drift_counts *c, const struct dune_plan *p, uint32_t k, const uint32_t *features,
                      const struct dune_sub_answer *a)
 {
@@ -105,6 +129,8 @@ void dune_drift_note(struct dune_drift_counts *c, const struct dune_plan *p, uin
     s->confidence[cls] += cls ? a->conf : 0;
     for (uint32_t j = 0; j < sm->n_feats; j++)
         s->hits[j][row_of(&sm->feat[j], features[sm->feat[j].feat])]++;
+    for (uint32_t t = 0; t < sm->n_trees; t++)
+        s->leaves[t][leaf_of(sm, &sm->tree[t], features)]++;
 }
 
 uint64_t dune_drift_answers(const struct dune_drift_counts *c)

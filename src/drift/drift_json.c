@@ -6,7 +6,8 @@
 #include "plan/json_reader.h"
 
 #define FORMAT "dune-drift-profile"
-enum { VERSION = 1 };
+#define KEYS   "id answers claims claims_limits confidence confidence_limits features"
+enum { VERSION = 1, MINOR = 1 /* leaves */ };
 
 /* --- writing ---------------------------------------------------------------------------------------------- */
 
@@ -28,8 +29,22 @@ static void put_limits(struct dune_jsonw *w, const char *key, const double *v, u
     dune_jsonw_end(w);
 }
 
+static void put_leaves(struct dune_jsonw *w, const struct dune_drift_submodel *s, double limit)
+{
+    dune_jsonw_key(w, "leaves_limit"), dune_jsonw_double(w, limit);
+    dune_jsonw_key(w, "leaves");
+    dune_jsonw_arr(w);
+    for (uint32_t t = 0; t < s->n_trees; t++) {
+        dune_jsonw_arr_inline(w);
+        for (uint32_t i = 0; i < s->n_leaves[t]; i++)
+            dune_jsonw_uint(w, s->leaves[t][i]);
+        dune_jsonw_end(w);
+    }
+    dune_jsonw_end(w);
+}
+
 static void put_submodel(struct dune_jsonw *w, const struct dune_submodel *sm, const struct dune_drift_submodel *s,
-                         const struct dune_drift_limits *l)
+                         const struct dune_drift_limits *l, bool leaves)
 {
     dune_jsonw_obj(w);
     dune_jsonw_key(w, "id"), dune_jsonw_uint(w, sm->id);
@@ -48,6 +63,8 @@ static void put_submodel(struct dune_jsonw *w, const struct dune_submodel *sm, c
         dune_jsonw_end(w);
     }
     dune_jsonw_end(w);
+    if (leaves)
+        put_leaves(w, s, l->leaves);
     dune_jsonw_end(w);
 }
 
@@ -59,6 +76,8 @@ void dune_drift_profile_format(const struct dune_drift_profile *f, const struct 
     dune_jsonw_obj(&w);
     dune_jsonw_key(&w, "format"), dune_jsonw_str(&w, FORMAT);
     dune_jsonw_key(&w, "version"), dune_jsonw_uint(&w, VERSION);
+    if (f->has_leaves)
+        dune_jsonw_key(&w, "minor"), dune_jsonw_uint(&w, MINOR);
     dune_jsonw_key(&w, "plan"), dune_jsonw_str(&w, f->plan_hash);
     dune_jsonw_key(&w, "data"), dune_jsonw_str(&w, f->data_hash);
     dune_jsonw_key(&w, "folds"), dune_jsonw_uint(&w, f->folds);
@@ -66,7 +85,7 @@ void dune_drift_profile_format(const struct dune_drift_profile *f, const struct 
     dune_jsonw_key(&w, "submodels");
     dune_jsonw_arr(&w);
     for (uint32_t k = 0; k < f->expected.n; k++)
-        put_submodel(&w, &p->sub[k], &f->expected.sub[k], &f->limit[k]);
+        put_submodel(&w, &p->sub[k], &f->expected.sub[k], &f->limit[k], f->has_leaves);
     dune_jsonw_end(&w);
     dune_jsonw_end(&w);
     dune_buf_puts(out, "\n");
@@ -96,6 +115,21 @@ static bool right_length(struct dune_json_reader *r, const char *key, uint32_t n
     return r->rc == 0;
 }
 
+/* Their sum. */
+static uint64_t read_numbers(struct dune_json_reader *r, const json_t *a, const char *key, uint64_t *out, uint32_t want)
+{
+    uint64_t sum = 0;
+
+    if (r->rc == 0 && !json_is_array(a))
+        dune_json_fail(r, "%s: an array is wanted", key);
+    if (right_length(r, key, (uint32_t)DUNE_MIN(json_array_size(a), (size_t)UINT32_MAX), want))
+        for (uint32_t i = 0; i < want; i++) {
+            out[i] = dune_json_to_uint(r, json_array_get(a, i), MOST);
+            sum += out[i];
+        }
+    return sum;
+}
+
 static uint64_t read_counts(struct dune_json_reader *r, const json_t *obj, const char *key, uint64_t *out, uint32_t want)
 {
     uint64_t sum = 0;
@@ -103,21 +137,18 @@ static uint64_t read_counts(struct dune_json_reader *r, const json_t *obj, const
     size_t at;
     const json_t *a = dune_json_array(r, obj, key, 1u << 20, &n, &at);
 
-    if (right_length(r, key, n, want))
-        for (uint32_t i = 0; i < n; i++) {
-            out[i] = dune_json_to_uint(r, json_array_get(a, i), MOST);
-            sum += out[i];
-        }
+    if (r->rc == 0)
+        sum = read_numbers(r, a, key, out, want);
     dune_json_leave(r, at);
     return sum;
 }
 
-static double read_limit(struct dune_json_reader *r, const json_t *v)
+static double read_limit(struct dune_json_reader *r, const json_t *v, double most)
 {
     double x = json_number_value(v);
 
-    if (r->rc == 0 && (!json_is_number(v) || !(x >= 0 && x <= 1)))
-        dune_json_fail(r, "a limit is a number from 0 to 1");
+    if (r->rc == 0 && (!json_is_number(v) || !(x >= 0 && x <= most)))
+        dune_json_fail(r, "a limit is a number from 0 to %.0f", most);
     return r->rc ? 0 : x;
 }
 
@@ -129,7 +160,7 @@ static void read_limits(struct dune_json_reader *r, const json_t *obj, const cha
 
     if (right_length(r, key, n, want))
         for (uint32_t i = 0; i < n; i++)
-            out[i] = read_limit(r, json_array_get(a, i));
+            out[i] = read_limit(r, json_array_get(a, i), 1);
     dune_json_leave(r, at);
 }
 
@@ -144,20 +175,39 @@ static void read_feature(struct dune_json_reader *r, const json_t *v, const stru
     name = dune_json_text(r, v, "name", false);
     if (r->rc == 0 && strcmp(name, dune_catalog[pf->feat].name) != 0)
         dune_json_fail(r, "feature %.40s is not what the plan has here, %s", name, dune_catalog[pf->feat].name);
-    l->feature[j] = read_limit(r, json_object_get(v, "limit"));
+    l->feature[j] = read_limit(r, json_object_get(v, "limit"), 1);
     sum = read_counts(r, v, "hits", s->hits[j], s->n_rows[j]);
     if (r->rc == 0 && sum != s->answers)
         dune_json_fail(r, "the hits of a feature add up to the answers");
 }
 
-static void read_submodel(struct dune_json_reader *r, const json_t *v, const struct dune_submodel *sm,
-                          struct dune_drift_submodel *s, struct dune_drift_limits *l)
+static void read_leaves(struct dune_json_reader *r, const json_t *v, struct dune_drift_submodel *s)
 {
+    uint32_t n;
+    size_t at;
+    const json_t *a = dune_json_array(r, v, "leaves", DUNE_MAX_TREES, &n, &at);
+
+    if (right_length(r, "leaves", n, s->n_trees))
+        for (uint32_t t = 0; r->rc == 0 && t < n; t++) {
+            size_t old = dune_json_enter_index(r, t);
+
+            if (read_numbers(r, json_array_get(a, t), "leaves", s->leaves[t], s->n_leaves[t]) != s->answers && r->rc == 0)
+                dune_json_fail(r, "the leaves of a tree add up to the answers");
+            dune_json_leave(r, old);
+        }
+    dune_json_leave(r, at);
+}
+
+static void read_submodel(struct dune_json_reader *r, const json_t *v, const struct dune_submodel *sm,
+                          struct dune_drift_profile *f, uint32_t k)
+{
+    struct dune_drift_submodel *s = &f->expected.sub[k];
+    struct dune_drift_limits *l = &f->limit[k];
     uint32_t n;
     size_t at;
     const json_t *a;
 
-    if (!dune_json_is_object(r, v, "id answers claims claims_limits confidence confidence_limits features"))
+    if (!dune_json_is_object(r, v, f->has_leaves ? KEYS " leaves_limit leaves" : KEYS))
         return;
     if (dune_json_uint(r, v, "id", 255) != sm->id && r->rc == 0)
         dune_json_fail(r, "sub-models are in the order of the plan: %u is expected", sm->id);
@@ -176,11 +226,15 @@ static void read_submodel(struct dune_json_reader *r, const json_t *v, const str
             dune_json_leave(r, old);
         }
     dune_json_leave(r, at);
+    if (!f->has_leaves)
+        return;
+    l->leaves = read_limit(r, json_object_get(v, "leaves_limit"), DRIFT_LEAVES_MOST);
+    read_leaves(r, v, s);
 }
 
 static void read_profile(struct dune_json_reader *r, json_t *root, const struct dune_plan *p, struct dune_drift_profile *f)
 {
-    static const struct dune_format profile_format = {"a drift profile", VERSION, 0, false};
+    static const struct dune_format profile_format = {"a drift profile", VERSION, MINOR, false};
     const char *text;
     uint32_t n;
     size_t at;
@@ -189,7 +243,8 @@ static void read_profile(struct dune_json_reader *r, json_t *root, const struct 
     text = json_string_value(json_object_get(root, "format"));
     if (!text || strcmp(text, FORMAT) != 0)
         dune_json_fail(r, "not a " FORMAT);
-    else
+    f->has_leaves = json_integer_value(json_object_get(root, "minor")) > 0;
+    if (r->rc == 0)
         r->rc = dune_format_check_json(&profile_format, root, "version", NULL, NULL, r->d);
     if (!dune_json_is_object(r, root, "format version plan data folds fold_answers submodels"))
         return;
@@ -204,7 +259,7 @@ static void read_profile(struct dune_json_reader *r, json_t *root, const struct 
         for (uint32_t k = 0; r->rc == 0 && k < n; k++) {
             size_t old = dune_json_enter_index(r, k);
 
-            read_submodel(r, json_array_get(a, k), &p->sub[k], &f->expected.sub[k], &f->limit[k]);
+            read_submodel(r, json_array_get(a, k), &p->sub[k], f, k);
             dune_json_leave(r, old);
         }
     dune_json_leave(r, at);

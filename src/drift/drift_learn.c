@@ -74,16 +74,19 @@ static void add(struct moments *m, double x)
     m->n++;
 }
 
+static double variance_of(const struct moments *m)
+{
+    double mean = m->sum / m->n;
+
+    return DUNE_MAX(m->squares / m->n - mean * mean, 0.0) * m->n / (m->n - 1);
+}
+
 /* 1 where too few folds had anything to compare: nothing can exceed it. */
 static double limit_of(const struct moments *m)
 {
-    double mean, var;
-
     if (m->n < 2)
         return 1;
-    mean = m->sum / m->n;
-    var = DUNE_MAX(m->squares / m->n - mean * mean, 0.0) * m->n / (m->n - 1);
-    return DUNE_MIN(DUNE_MAX(m->most, mean + 3 * sqrt(var)), 1.0);
+    return DUNE_MIN(DUNE_MAX(m->most, m->sum / m->n + 3 * sqrt(variance_of(m))), 1.0);
 }
 
 struct learning {
@@ -109,7 +112,18 @@ static double find_limit(const struct learning *l, enum dune_drift_kind kind, ui
     return limit_of(&m);
 }
 
-static void find_limits(struct dune_drift_profile *f, const struct learning *l)
+static double find_leaves_limit(const struct learning *l, const struct dune_plan *p, uint32_t sub)
+{
+    struct moments m = {0};
+
+    for (unsigned i = 0; i < l->k; i++)
+        add(&m, dune_drift_leaves(&p->sub[sub], &l->fold[i].sub[sub], &l->rest[i].sub[sub], NULL));
+    if (m.n < 2)
+        return DRIFT_LEAVES_MOST;
+    return DUNE_MIN(DUNE_MAX(m.most, dune_drift_quantile(m.sum / m.n, variance_of(&m), p->n_submodels)), DRIFT_LEAVES_MOST);
+}
+
+static void find_limits(struct dune_drift_profile *f, const struct learning *l, const struct dune_plan *p)
 {
     for (uint32_t k = 0; k < f->expected.n; k++) {
         const struct dune_drift_submodel *s = &f->expected.sub[k];
@@ -120,6 +134,7 @@ static void find_limits(struct dune_drift_profile *f, const struct learning *l)
             f->limit[k].claims[c] = find_limit(l, DUNE_DRIFT_CLAIMS, k, c);
             f->limit[k].confidence[c] = find_limit(l, DUNE_DRIFT_CONFIDENCE, k, c);
         }
+        f->limit[k].leaves = find_leaves_limit(l, p, k);
     }
 }
 
@@ -176,12 +191,13 @@ int dune_drift_learn(struct dune_drift_profile **out, const struct dune_plan *p,
     dune_drift_plan_hash(p, f->plan_hash);
     f->data_hash = dune_mem_strdup(ds->hash);
     f->folds = l.k;
+    f->has_leaves = true;
     f->limit = dune_drift_limits_new(&f->expected);
     rc = count_folds(&l, f, p, ds, d);
     if (rc == 0 && f->fold_answers == 0)
         rc = dune_diag_set(d, DUNE_E_INPUT, NULL, "too few train flows for a profile: %u folds are needed", l.k);
     if (rc == 0)
-        find_limits(f, &l);
+        find_limits(f, &l, p);
     for (unsigned i = 0; i < l.k; i++) {
         dune_drift_counts_fini(&l.fold[i]);
         dune_drift_counts_fini(&l.rest[i]);

@@ -34,6 +34,11 @@ void dune_drift_counts_format(const struct dune_drift_counts *c, struct dune_buf
         for (uint32_t j = 0; j < s->n_feats; j++)
             put_array(&w, s->hits[j], s->n_rows[j]);
         dune_jsonw_end(&w);
+        dune_jsonw_key(&w, "leaves");
+        dune_jsonw_arr(&w);
+        for (uint32_t t = 0; t < s->n_trees; t++)
+            put_array(&w, s->leaves[t], s->n_leaves[t]);
+        dune_jsonw_end(&w);
         dune_jsonw_end(&w);
     }
     dune_jsonw_end(&w);
@@ -64,10 +69,10 @@ static uint64_t read_array(struct dune_json_reader *r, const json_t *a, const ch
 static void read_sub(struct dune_json_reader *r, const json_t *v, struct dune_drift_counts *c)
 {
     struct dune_drift_submodel *s;
-    const json_t *hits = json_object_get(v, "hits");
+    const json_t *hits = json_object_get(v, "hits"), *leaves = json_object_get(v, "leaves");
     uint64_t k;
 
-    if (!dune_json_is_object(r, v, "sub answers claims confidence hits"))
+    if (!dune_json_is_object(r, v, "sub answers claims confidence hits leaves"))
         return;
     k = dune_json_uint(r, v, "sub", c->n ? c->n - 1 : 0);
     if (r->rc || k >= c->n)
@@ -84,11 +89,18 @@ static void read_sub(struct dune_json_reader *r, const json_t *v, struct dune_dr
     for (uint32_t j = 0; r->rc == 0 && j < s->n_feats; j++)
         if (read_array(r, json_array_get(hits, j), "hits of a feature", s->hits[j], s->n_rows[j]) != s->answers && r->rc == 0)
             dune_json_fail(r, "the hits of a feature add up to the answers");
+    if (!leaves) /* of an agent that does not count them */
+        return;
+    if (r->rc == 0 && (!json_is_array(leaves) || json_array_size(leaves) != s->n_trees))
+        dune_json_fail(r, "leaves must be of %u trees, as the plan has it", s->n_trees);
+    for (uint32_t t = 0; r->rc == 0 && t < s->n_trees; t++)
+        if (read_array(r, json_array_get(leaves, t), "leaves of a tree", s->leaves[t], s->n_leaves[t]) != s->answers && r->rc == 0)
+            dune_json_fail(r, "the leaves of a tree add up to the answers");
 }
 
 int dune_drift_counts_parse(struct dune_drift_counts *c, const char *text, size_t len, struct dune_diag *d)
 {
-    struct dune_json_reader r = {.d = d};
+    struct dune_json_reader r = {.d = d, .passes_over = true};
     json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 
     dune_drift_counts_clear(c);

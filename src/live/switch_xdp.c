@@ -134,6 +134,16 @@ static void poll_live(struct dune_live *l, uint64_t now)
     }
 }
 
+static void count(struct dune_live *l, bool on)
+{
+    dune_xdp_count(xsw_of(l)->x, on);
+}
+
+static bool drift(struct dune_live *l, const struct dune_plan *p, struct dune_drift_counts *out)
+{
+    return dune_xdp_drift(xsw_of(l)->x, p, out);
+}
+
 static void status(const struct dune_live *l, struct dune_live_status *out)
 {
     const struct xsw *s = (const struct xsw *)l;
@@ -167,7 +177,7 @@ static void close_live(struct dune_live *l)
 
 static const struct dune_live_ops xdp_ops = {
     .name = "xdp", .shares = true, .load = load, .stamp = stamp, .unload = unload, .put_rule = put_rule, .on_digest = on_digest,
-    .poll = poll_live, .status = status, .counters = counters, .close = close_live,
+    .count = count, .drift = drift, .poll = poll_live, .status = status, .counters = counters, .close = close_live,
 };
 
 /* --- ports --------------------------------------------------------------------------------------------------- */
@@ -201,7 +211,7 @@ static int open_device(struct xsw *s, struct dune_diag *d)
     struct dune_xdp_opts o = {.slots = c->slots, .ways = c->ways, .rules_max = c->rules_max,
                               .digest_rate = c->digest_rate, .digest_burst = c->digest_burst,
                               .drop_edge_shim = c->drop_edge_shim, .keep_shim = c->keep_shim,
-                              .trace = s->cfg->trace != NULL};
+                              .trace = s->cfg->trace != NULL, .drift = true};
 
     if (dune_xdp_available())
         return dune_diag_set(d, DUNE_E_ENV, NULL, "engine xdp: %s", dune_xdp_available());

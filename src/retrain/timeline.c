@@ -112,9 +112,9 @@ static int check_drift(struct line *l, struct dune_timeline_point *pt, struct du
     dune_drift_compare(&check, l->profile, l->t->plan, &l->seen);
     pt->answers = check.answers;
     pt->moved = check.n_features_moved;
-    pt->claims_moved = check.n_moved - check.n_features_moved;
-    pt->alarm = check.n_features_moved > 0;
-    dune_drift_names(&check, 4, &names);
+    pt->claims_moved = check.n_moved - check.n_features_moved - check.n_leaves_moved;
+    pt->alarm = check.alarm;
+    dune_drift_moved(&check, l->t->plan, 4, &names);
     pt->names = names.data; /* yours from here on */
     dune_drift_check_fini(&check);
     return 0;

@@ -2,8 +2,9 @@
 /*
  * Devices of the fast engine, each alone between links, against the reference's: any frames with any shim at any port,
  * generations that come, are stamped for a share of the flows and go, rules from a controller, bursts of any length. Traces
- * (without answers), frames, digests and counters. An argument is the number of packets (default 40,000).
+ * (without answers), frames, digests, counters, and what sub-models see. An argument is the number of packets (default 40,000).
  */
+#include "equivalence/equal_drift.h"
 #include "equivalence/equal_wild.h"
 
 enum { MAX_DEV = 4, FRAME = sizeof(((struct kit_frame *)0)->data) + 64 };
@@ -19,6 +20,7 @@ struct device {
     struct dune_fast_device *fast;
     DUNE_VEC(struct dune_digest) said[2]; /* by the reference, by the fast one, of the burst under way */
     DUNE_VEC(struct dune_digest) all;     /* that may become rules */
+    struct equal_drift drift;
 };
 struct world {
     struct dune_plan *plan[4];
@@ -79,6 +81,19 @@ static void check_counters(struct world *w, struct device *dev)
             equal_fail(&w->e, "a counter", want[i], ((const uint64_t *)(const void *)&got)[i]);
 }
 
+static void check_drift(struct device *dev)
+{
+    for (unsigned i = 0; i < dev->drift.n; i++) {
+        const struct dune_plan *p = dev->drift.plan[i];
+        struct dune_drift_counts got;
+
+        dune_drift_counts_init(&got, p);
+        if (dune_fast_device_drift(dev->fast, p->generation, &got))
+            equal_drift_compare(&dev->drift, i, &got);
+        dune_drift_counts_fini(&got);
+    }
+}
+
 /* A burst through device k; what leaves is there for the next device. Returns how many. */
 static unsigned pass(struct world *w, uint32_t k, unsigned n)
 {
@@ -120,6 +135,7 @@ static unsigned pass(struct world *w, uint32_t k, unsigned n)
     }
     check_digests(w, dev);
     check_counters(w, dev);
+    check_drift(dev);
     return left;
 }
 
@@ -134,6 +150,8 @@ static void say_something(struct world *w, struct device *dev, uint64_t now)
     switch (dune_rng_below(&w->r, 8)) {
     case 0:
         assert_int_equal(dune_ref_device_load(dev->ref, p, &d[0]), dune_fast_device_load(dev->fast, p, &d[1]));
+        if (d[0].code == 0)
+            equal_drift_loaded(&dev->drift, p);
         break;
     case 1:
         assert_int_equal(dune_ref_device_stamp_share(dev->ref, g, share, now, &d[0]),
@@ -183,6 +201,10 @@ static void open_world(struct world *w, uint64_t seed)
         assert_ok(dune_fast_device_new(&w->dev[k].fast, w->plan[0], (uint16_t)k, &o, &d), d);
         dune_ref_device_on_digest(w->dev[k].ref, said_ref, &w->dev[k]);
         dune_fast_device_on_digest(w->dev[k].fast, said_fast, &w->dev[k]);
+        dune_ref_device_on_answer(w->dev[k].ref, equal_drift_note, &w->dev[k].drift);
+        dune_fast_device_count(w->dev[k].fast, true);
+        for (unsigned i = 0; i < w->n_plans; i++)
+            equal_drift_add(&w->dev[k].drift, w->plan[i]);
     }
 }
 
@@ -194,6 +216,7 @@ static void close_world(struct world *w)
         DUNE_VEC_FREE(&w->dev[k].said[0]);
         DUNE_VEC_FREE(&w->dev[k].said[1]);
         DUNE_VEC_FREE(&w->dev[k].all);
+        equal_drift_fini(&w->dev[k].drift);
     }
     for (unsigned i = 0; i < w->n_plans; i++)
         dune_plan_free(w->plan[i]);
@@ -217,7 +240,7 @@ static unsigned draw_burst(struct world *w, struct random_traffic *t)
 static void test_alone(void **state)
 {
     struct world *w = DUNE_NEW(struct world);
-    uint64_t packets = 0, inferable = 0, hits = 0, dropped = 0, older = 0;
+    uint64_t packets = 0, inferable = 0, hits = 0, dropped = 0, older = 0, answers = 0;
 
     for (uint64_t seed = 1; packets < n_packets; seed++) {
         struct random_traffic t;
@@ -238,11 +261,13 @@ static void test_alone(void **state)
         hits += w->rules_hit;
         dropped += w->e.dropped;
         older += w->older;
+        for (uint32_t k = 0; k < w->n_dev; k++)
+            answers += w->dev[k].drift.answers;
         close_world(w);
     }
     print_message("# %llu packets, %llu with shim, %llu by rules, %llu dropped\n", (unsigned long long)packets,
                   (unsigned long long)inferable, (unsigned long long)hits, (unsigned long long)dropped);
-    assert_true(inferable > packets / 4 && hits > packets / 200 && dropped > 0 && older > 0);
+    assert_true(inferable > packets / 4 && hits > packets / 200 && dropped > 0 && older > 0 && answers > packets);
     dune_mem_free(w);
     (void)state;
 }

@@ -237,6 +237,25 @@ uint32_t dune_core_tree_make(struct dune_core_node *out, const struct dune_plan_
     return n;
 }
 
+void dune_core_tree_leaves(uint32_t *at, const struct dune_plan_tree *tr)
+{
+    uint32_t *queue = dune_mem_alloc(tr->n_nodes, sizeof(*queue));
+    uint32_t n = 1;
+
+    queue[0] = 0;
+    for (uint32_t i = 0; i < n; i++) { /* the order of dune_core_tree_make */
+        const struct dune_node *v = &tr->node[queue[i]];
+
+        if (v->feat < 0) {
+            at[v->left] = i;
+            continue;
+        }
+        queue[n++] = v->left;
+        queue[n++] = v->right;
+    }
+    dune_mem_free(queue);
+}
+
 /* --- the claim rule --------------------------------------------------------------------------------- */
 
 void dune_core_rule_make(struct dune_core_rule *r, const struct dune_plan *p)

@@ -58,6 +58,12 @@ void dune_fast_device_put_rule(struct dune_fast_device *dev, const struct dune_d
 void dune_fast_device_burst(struct dune_fast_device *dev, const struct dune_device_in *in, unsigned n,
                             struct dune_device_out *out);
 void dune_fast_device_process(struct dune_fast_device *dev, const struct dune_device_in *in, struct dune_device_out *out);
+/* Sub-models count what they see, of all generations, for dune_fast_device_drift; off at first, and off forgets. */
+void dune_fast_device_count(struct dune_fast_device *dev, bool on);
+/* Adds what its sub-models of a generation have answered while they counted (dune/drift.h), exactly as
+ * dune_drift_note after every answer of the reference would. False: not held or not counting. */
+struct dune_drift_counts;
+bool dune_fast_device_drift(const struct dune_fast_device *dev, uint16_t generation, struct dune_drift_counts *out);
 void dune_fast_device_counters(const struct dune_fast_device *dev, struct dune_counters *out);
 
 #endif

@@ -538,6 +538,28 @@ void dune_fast_device_process(struct dune_fast_device *dev, const struct dune_de
     dune_fast_device_burst(dev, in, 1, out);
 }
 
+void dune_fast_device_count(struct dune_fast_device *dev, bool on)
+{
+    struct fast_chain *c = dev->c;
+
+    c->counting = on;
+    for (unsigned g = 0; g < 2; g++)
+        if (c->gen[g].held && on != (c->gen[g].drift != NULL)) {
+            dune_fast_drift_free(c->gen[g].drift);
+            c->gen[g].drift = on ? dune_fast_drift_new(c->gen[g].plan, dev->index) : NULL;
+        }
+}
+
+bool dune_fast_device_drift(const struct dune_fast_device *dev, uint16_t generation, struct dune_drift_counts *out)
+{
+    int g = position(dev, generation);
+
+    if (g < 0 || !dev->c->gen[g].drift)
+        return false;
+    dune_fast_drift_add(dev->c->gen[g].drift, out);
+    return true;
+}
+
 void dune_fast_device_counters(const struct dune_fast_device *dev, struct dune_counters *out)
 {
     const struct fast_counts *n = counts(dev);

@@ -98,6 +98,8 @@ void dune_fast_answers(struct fast_chain *c, struct fast_worker *w, uint32_t dev
         if (!open && kind != DUNE_ANSWER_FL)
             kind = DUNE_ANSWER_NONE;
         a = answer_of(w, m, k, kind, pk, at);
+        if (g->drift && (kind == DUNE_ANSWER_PL || kind == DUNE_ANSWER_FL) && pk->outcome != DUNE_SLOT_COLLISION)
+            g->drift->fresh[k] |= (uint64_t)1 << at;
         n->answers[kind]++;
         n->claims += DUNE_CORE_ANSWER_CLAIM(a);
         if (c->opts.trace)

@@ -210,14 +210,20 @@ void dune_fast_device_run(struct fast_chain *c, struct fast_worker *w, uint32_t 
     while (from < w->n_live) {
         uint32_t to = from;
         unsigned gen = w->live[from]->gen;
+        struct fast_drift *drift;
 
         /* The first packet of a round finds no slot in use. */
         while (to < w->n_live && w->live[to]->gen == gen &&
                first_pass(c, w, dev, to, to == from ? UINT64_MAX : oldest))
             to++;
+        drift = c->gen[gen].drift;
+        if (drift)
+            dune_fast_drift_begin(drift, w, &c->gen[gen].model[dev]);
         dune_fast_ask_forests(w, &c->gen[gen].model[dev]);
         for (uint32_t i = from; i < to; i++)
             third_pass(c, w, dev, i);
+        if (drift)
+            dune_fast_drift_end(drift, w, &c->gen[gen].model[dev]);
         from = to;
     }
     drop_gone(w);

@@ -52,6 +52,7 @@ static void release(struct fast_gen *g)
         dune_fast_table_fini(&g->table[i]);
     dune_fast_model_fini(&g->whole);
     dune_fast_rules_close(g, g->n_dev);
+    dune_fast_drift_free(g->drift);
     dune_mem_free(g->model);
     dune_mem_free(g->table);
     memset(g, 0, sizeof(*g));
@@ -85,6 +86,8 @@ static int hold(struct fast_chain *c, struct fast_gen *g, const struct dune_plan
     g->fused = rc == 0 && c->alone < 0 && dune_fast_can_fuse(c, g);
     if (g->fused)
         rc = dune_fast_model_init(&g->whole, p, DUNE_CORE_ALL_DEVICES, d);
+    if (rc == 0 && c->counting)
+        g->drift = dune_fast_drift_new(p, (uint16_t)c->alone);
     if (g->fused && g->whole.keeps_state)
         make_table(c, g, 0, &g->whole);
     for (uint32_t i = 0; rc == 0 && !g->fused && i < p->n_devices; i++)

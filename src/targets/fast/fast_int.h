@@ -60,6 +60,8 @@ struct fast_forest {
 };
 /* Answers n <= FAST_CHUNK vectors that lie f->stride words apart; answer has room for FAST_CHUNK. */
 void dune_fast_forest_ask(const struct fast_forest *f, const uint32_t *x, uint32_t n, uint32_t *answer);
+/* The nodes that n <= FAST_CHUNK vectors arrive at: of vector i in tree t in place[t * tree_step + i]. */
+void dune_fast_forest_places(const struct fast_forest *f, const uint32_t *x, uint32_t n, uint32_t *place, uint32_t tree_step);
 bool dune_fast_forest_can(const struct fast_forest *f, enum dune_fast_walk walk);
 void dune_fast_quick_free(struct fast_quick *q);
 void dune_fast_quick_ask(const struct fast_quick *q, const uint32_t *x, uint32_t stride, uint32_t n,
@@ -210,6 +212,30 @@ struct fast_pkt {
 
 /* --- a chain ------------------------------------------------------------------------------------------------ */
 struct ref_rules;
+/* --- fast_drift.c: what sub-models see -------------------------------------------------------------------------- */
+struct fast_drift_sub {
+    uint32_t index, n_trees, n_feats; /* index: in the plan */
+    uint64_t claims[256], confidence[256]; /* by class; 0: no claim */
+    uint64_t **leaf; /* [n_trees], by node */
+    uint32_t *n_cuts, **cut; /* [n_feats]: upper ends of the range rows but the last */
+    uint64_t **row;  /* [n_feats][n_cuts + 1] */
+};
+struct fast_drift {
+    const struct dune_plan *plan;
+    uint32_t n_sub; /* on the device, in the order of its model */
+    struct fast_drift_sub *sub;
+    uint32_t n_asked[DUNE_MAX_SUBMODELS]; /* of the round under way */
+    uint64_t fresh[DUNE_MAX_SUBMODELS];   /* bits: live packets whose answer pass 3 has used, without collision */
+};
+struct fast_worker;
+struct dune_drift_counts;
+struct fast_drift *dune_fast_drift_new(const struct dune_plan *p, uint16_t device);
+void dune_fast_drift_free(struct fast_drift *x);
+/* Before the forests are asked, and after pass 3 of the same packets. */
+void dune_fast_drift_begin(struct fast_drift *d, const struct fast_worker *w, const struct fast_model *m);
+void dune_fast_drift_end(struct fast_drift *d, const struct fast_worker *w, const struct fast_model *m);
+void dune_fast_drift_add(const struct fast_drift *d, struct dune_drift_counts *out);
+
 struct fast_gen {
     bool held;
     const struct dune_plan *plan;
@@ -222,6 +248,7 @@ struct fast_gen {
     bool fused;
     struct fast_model whole;    /* when fused: all devices as one */
     struct ref_rules *rules;    /* [n_dev], only with opts.rules */
+    struct fast_drift *drift;   /* NULL: nothing is counted */
 };
 
 struct fast_counts { /* of one device, of one worker; what adds up from these is left out */
@@ -297,6 +324,7 @@ struct fast_chain {
     bool one_by_one; /* rules or a trace: chunks of one packet */
     bool straight;   /* one generation and nothing that needs struct fast_pkt: fast_lane.c */
     int alone;       /* -1, or the only device that is here (fast_alone.c) */
+    bool counting;   /* for drift; only a device that is alone */
     void (*on_digest)(void *ctx, const struct fast_pkt *pk); /* fast_alone.c */
     void *on_digest_ctx;
     bool full_parse; /* someone needs struct dune_packet: a filter, rules, a second generation */

@@ -24,8 +24,9 @@ DUNE_CORE_INLINE uint32_t step(const struct dune_core_node *node, uint32_t at, c
 
 /* --- packets in step down one tree ----------------------------------------------------------------------- */
 
+/* places: instead of what the leaves say, which nodes they are. */
 DUNE_CORE_INLINE void walk_packets(const struct fast_tree *tr, const uint32_t *x, const uint32_t stride,
-                                   const uint32_t lanes, uint32_t *leaf, uint32_t leaf_step)
+                                   const uint32_t lanes, uint32_t *leaf, uint32_t leaf_step, const bool places)
 {
     const struct dune_core_node *node = tr->node;
     uint32_t at[LANES] = {0}, inner;
@@ -46,26 +47,26 @@ DUNE_CORE_INLINE void walk_packets(const struct fast_tree *tr, const uint32_t *x
     }
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < lanes; i++)
-        leaf[i * leaf_step] = node[at[i]].threshold;
+        leaf[i * leaf_step] = places ? at[i] : node[at[i]].threshold;
 }
 
 DUNE_CORE_INLINE void tree_packets(const struct fast_tree *tr, const uint32_t *x, const uint32_t stride,
-                                   uint32_t n, uint32_t *leaf, uint32_t leaf_step)
+                                   uint32_t n, uint32_t *leaf, uint32_t leaf_step, const bool places)
 {
     uint32_t i = 0;
 
     for (; i + LANES <= n; i += LANES)
-        walk_packets(tr, x + i * stride, stride, LANES, leaf + i * leaf_step, leaf_step);
+        walk_packets(tr, x + i * stride, stride, LANES, leaf + i * leaf_step, leaf_step, places);
     if (i + 4 <= n) {
-        walk_packets(tr, x + i * stride, stride, 4, leaf + i * leaf_step, leaf_step);
+        walk_packets(tr, x + i * stride, stride, 4, leaf + i * leaf_step, leaf_step, places);
         i += 4;
     }
     if (i + 2 <= n) {
-        walk_packets(tr, x + i * stride, stride, 2, leaf + i * leaf_step, leaf_step);
+        walk_packets(tr, x + i * stride, stride, 2, leaf + i * leaf_step, leaf_step, places);
         i += 2;
     }
     if (i < n)
-        walk_packets(tr, x + i * stride, stride, 1, leaf + i * leaf_step, leaf_step);
+        walk_packets(tr, x + i * stride, stride, 1, leaf + i * leaf_step, leaf_step, places);
 }
 
 /* The leaf of packet i in tree t goes to leaf[t * tree_step + i * step]. */
@@ -74,9 +75,15 @@ static void ask_packets(const struct fast_forest *f, const uint32_t *x, uint32_t
 {
     for (uint32_t t = 0; t < f->n_trees; t++)
         if (f->stride == 16)
-            tree_packets(&f->tree[t], x, 16, n, leaf + t * tree_step, step);
+            tree_packets(&f->tree[t], x, 16, n, leaf + t * tree_step, step, false);
         else
-            tree_packets(&f->tree[t], x, DUNE_CORE_X_MAX, n, leaf + t * tree_step, step);
+            tree_packets(&f->tree[t], x, DUNE_CORE_X_MAX, n, leaf + t * tree_step, step, false);
+}
+
+void dune_fast_forest_places(const struct fast_forest *f, const uint32_t *x, uint32_t n, uint32_t *place, uint32_t tree_step)
+{
+    for (uint32_t t = 0; t < f->n_trees; t++)
+        tree_packets(&f->tree[t], x, f->stride, n, place + t * tree_step, 1, true);
 }
 
 /* --- trees in step for one packet -------------------------------------------------------------------------- */

@@ -492,6 +492,8 @@ static __always_inline bool begin(struct xdp_md *ctx, struct xdp_pass *p, const 
     __builtin_memset((uint8_t *)p + FROM, 0, TO - FROM);
     p->key.gen = 0;
     p->steer_port = p->mirror_port = XDP_NO_PORT;
+    if (counting)
+        p->drift_side = (uint8_t)(s->drift_side & (XDP_DRIFT_ON | 1)); /* one for the whole packet */
     return testing ? begin_test(ctx, p) : begin_live(ctx, p, s, n);
 }
 

@@ -33,6 +33,7 @@ struct dune_xdp_opts { /* zero: defaults */
     bool drop_edge_shim;     /* forged shims at an edge: drop instead of wrapping */
     bool keep_shim;          /* leave the shim on at edge ports, for a testbed that reads it */
     bool shim_only;          /* for the benchmark: adds and strips shims and knows nothing */
+    bool drift;              /* sub-models can count what they see (dune_xdp_count) */
     bool one_cpu;            /* all packets come by one CPU: buckets are not locked */
     bool trace;              /* every packet leaves a record, for dune_xdp_poll_trace */
     uint32_t trace_bytes;    /* records not yet fetched; a power of two; 0: 16 MiB */
@@ -129,6 +130,14 @@ struct dune_xdp_more { /* beyond struct dune_counters */
     uint64_t plain, plain_dropped; /* on the way back; of these dropped for their shim */
 };
 void dune_xdp_counters(const struct dune_xdp *x, struct dune_counters *out, struct dune_xdp_more *more);
+/* With opts.drift: sub-models count what they see, of all generations; off at first. */
+void dune_xdp_count(struct dune_xdp *x, bool on);
+/* Adds what the sub-models of a plan that is held have answered while they counted (dune/drift.h), exactly as dune_drift_note after
+ * every answer of the reference would, but for those since the call before the last that was a second or more after another:
+ * these come with a later call. False: not counting, without opts.drift, or a plan that takes more than the program's 16384
+ * counters (one per node, range row, class). */
+struct dune_drift_counts;
+bool dune_xdp_drift(struct dune_xdp *x, const struct dune_plan *p, struct dune_drift_counts *out);
 #define DUNE_XDP_LATENCY_BINS 128
 /* ns spent in the program, of one packet in 64: bin counts, four bins per power of two. */
 void dune_xdp_latency(const struct dune_xdp *x, uint64_t bin[DUNE_XDP_LATENCY_BINS]);

@@ -147,6 +147,20 @@ int dune_xdp_poll_trace(struct dune_xdp *x, dune_live_record_fn fn, void *ctx, s
     return missing(d);
 }
 
+void dune_xdp_count(struct dune_xdp *x, bool on)
+{
+    (void)x;
+    (void)on;
+}
+
+bool dune_xdp_drift(struct dune_xdp *x, const struct dune_plan *p, struct dune_drift_counts *out)
+{
+    (void)x;
+    (void)p;
+    (void)out;
+    return false;
+}
+
 int dune_xdp_digest_fd(const struct dune_xdp *x)
 {
     (void)x;

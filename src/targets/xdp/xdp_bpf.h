@@ -21,6 +21,7 @@
 
 /* Set by the host before the program is loaded, constants for the verifier: what is off costs nothing. */
 const volatile bool testing;       /* tick, ports and trace from and to the test */
+const volatile bool counting;      /* what sub-models see, for drift */
 const volatile bool tracing;       /* every packet leaves a record */
 const volatile bool locked;        /* several CPUs may meet in a bucket */
 const volatile bool ordered;       /* a plain store releases a lock (x86) */
@@ -90,6 +91,22 @@ struct {
     __type(key, uint32_t);
     __type(value, struct xdp_counts);
 } counts SEC(".maps");
+
+/* One entry per CPU, generation and side, made by hand: a value is too large for a map per CPU, and this one is mapped. */
+struct { /* the host sets the number of entries */
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, uint32_t);
+    __type(value, struct xdp_drift);
+} drift SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, XDP_GENS);
+    __type(key, uint32_t);
+    __type(value, struct xdp_cuts);
+} cuts SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -190,6 +207,18 @@ static __always_inline struct xdp_snap *get_snap(void)
 static __always_inline struct xdp_plan *get_plan(uint32_t gen)
 {
     return bpf_map_lookup_elem(&plans, &gen);
+}
+
+static __always_inline struct xdp_drift *get_drift(const struct xdp_pass *p, uint32_t gen)
+{
+    uint32_t key = (bpf_get_smp_processor_id() * XDP_GENS + (gen & (XDP_GENS - 1))) * XDP_DRIFT_SIDES + (p->drift_side & 1);
+
+    return bpf_map_lookup_elem(&drift, &key);
+}
+
+static __always_inline struct xdp_cuts *get_cuts(uint32_t gen)
+{
+    return bpf_map_lookup_elem(&cuts, &gen);
 }
 
 static __always_inline struct xdp_trace *get_trace(void)

@@ -28,7 +28,28 @@ static __always_inline uint32_t feat_of(const struct dune_core_node *node, uint3
     return DUNE_CORE_NODE_FEAT(&node[DUNE_CORE_NODE_AT(at)]);
 }
 
-static __always_inline void walk_one(struct xdp_pass *p, const struct xdp_sub *sub, const struct dune_core_node *node)
+/* What a tree says, and that it was this leaf (dr NULL: not counted). */
+static __always_inline uint32_t arrive(struct xdp_drift *dr, const struct dune_core_node *node, uint32_t at)
+{
+    if (dr)
+        dr->n[at & (XDP_DRIFT - 1)]++;
+    return node[DUNE_CORE_NODE_AT(at)].threshold;
+}
+
+/* A packet without a slot sees features that are not its flow's. */
+static __always_inline bool counts_here(const struct xdp_pass *p, const struct xdp_plan *plan)
+{
+    return counting && p->drift_side & XDP_DRIFT_ON && plan->counted && p->outcome != XDP_SLOT_COLLISION;
+}
+
+/* Where to count the answer of this packet; NULL: nowhere. */
+static __always_inline struct xdp_drift *drift_of(const struct xdp_pass *p, const struct xdp_plan *plan, uint32_t gen)
+{
+    return counts_here(p, plan) ? get_drift(p, gen) : (void *)0;
+}
+
+static __always_inline void walk_one(struct xdp_pass *p, const struct xdp_sub *sub, const struct dune_core_node *node,
+                                     struct xdp_drift *dr)
 {
     uint32_t at = DUNE_CORE_IDX(sub->root[0], DUNE_CORE_NODE_MASK);
 
@@ -39,12 +60,12 @@ static __always_inline void walk_one(struct xdp_pass *p, const struct xdp_sub *s
         if (feat_of(node, at) == 0)
             break;
     }
-    p->leaf[0] = node[DUNE_CORE_NODE_AT(at)].threshold;
+    p->leaf[0] = arrive(dr, node, at);
 }
 
 /* Trees t to t + 3 in step: their loads do not wait for each other. */
 static __always_inline void walk_four(struct xdp_pass *p, const struct xdp_sub *sub,
-                                      const struct dune_core_node *node, uint32_t t)
+                                      const struct dune_core_node *node, struct xdp_drift *dr, uint32_t t)
 {
     uint32_t a = DUNE_CORE_IDX(sub->root[t], DUNE_CORE_NODE_MASK), b = DUNE_CORE_IDX(sub->root[t + 1], DUNE_CORE_NODE_MASK),
              c = DUNE_CORE_IDX(sub->root[t + 2], DUNE_CORE_NODE_MASK),
@@ -61,14 +82,15 @@ static __always_inline void walk_four(struct xdp_pass *p, const struct xdp_sub *
         if ((feat_of(node, a) | feat_of(node, b) | feat_of(node, c) | feat_of(node, d)) == 0)
             break;
     }
-    p->leaf[t] = node[DUNE_CORE_NODE_AT(a)].threshold;
-    p->leaf[t + 1] = node[DUNE_CORE_NODE_AT(b)].threshold;
-    p->leaf[t + 2] = node[DUNE_CORE_NODE_AT(c)].threshold;
-    p->leaf[t + 3] = node[DUNE_CORE_NODE_AT(d)].threshold;
+    p->leaf[t] = arrive(dr, node, a);
+    p->leaf[t + 1] = arrive(dr, node, b);
+    p->leaf[t + 2] = arrive(dr, node, c);
+    p->leaf[t + 3] = arrive(dr, node, d);
 }
 
 /* Most forests have three. */
-static __always_inline void walk_three(struct xdp_pass *p, const struct xdp_sub *sub, const struct dune_core_node *node)
+static __always_inline void walk_three(struct xdp_pass *p, const struct xdp_sub *sub, const struct dune_core_node *node,
+                                       struct xdp_drift *dr)
 {
     uint32_t a = DUNE_CORE_IDX(sub->root[0], DUNE_CORE_NODE_MASK), b = DUNE_CORE_IDX(sub->root[1], DUNE_CORE_NODE_MASK),
              c = DUNE_CORE_IDX(sub->root[2], DUNE_CORE_NODE_MASK);
@@ -83,9 +105,9 @@ static __always_inline void walk_three(struct xdp_pass *p, const struct xdp_sub 
         if ((feat_of(node, a) | feat_of(node, b) | feat_of(node, c)) == 0)
             break;
     }
-    p->leaf[0] = node[DUNE_CORE_NODE_AT(a)].threshold;
-    p->leaf[1] = node[DUNE_CORE_NODE_AT(b)].threshold;
-    p->leaf[2] = node[DUNE_CORE_NODE_AT(c)].threshold;
+    p->leaf[0] = arrive(dr, node, a);
+    p->leaf[1] = arrive(dr, node, b);
+    p->leaf[2] = arrive(dr, node, c);
 }
 
 /* Trees t to t + 3 of sub-model k, for forests of more than four. */
@@ -96,7 +118,7 @@ __attribute__((noinline)) int walk_more(uint32_t gen, uint32_t k, uint32_t t)
     const struct dune_core_node *node = get_nodes(gen);
 
     if (p && plan && node)
-        walk_four(p, &plan->sub[k & (XDP_MAX_SUBS - 1)], node, t & (DUNE_CORE_MAX_TREES - 1));
+        walk_four(p, &plan->sub[k & (XDP_MAX_SUBS - 1)], node, drift_of(p, plan, gen), t & (DUNE_CORE_MAX_TREES - 1));
     return 0;
 }
 
@@ -184,30 +206,73 @@ __attribute__((noinline)) int clear_leaves(void)
     return 0;
 }
 
-static __always_inline uint32_t ask_forest(struct xdp_pass *p, const struct xdp_sub *sub, uint32_t gen, uint32_t k,
-                                           uint32_t registers)
+static __always_inline uint32_t ask_forest(struct xdp_pass *p, const struct xdp_plan *plan, const struct xdp_sub *sub,
+                                           uint32_t gen, uint32_t k, uint32_t registers)
 {
     const struct dune_core_node *node = get_nodes(gen);
+    struct xdp_drift *dr = drift_of(p, plan, gen);
 
     if (!node)
         return 0;
     make_vector(p, sub, gen, registers);
     if (sub->n_trees == 1) {
-        walk_one(p, sub, node);
+        walk_one(p, sub, node, dr);
         return dune_core_vote(p->leaf, 1);
     }
     if (sub->n_trees <= 3) {
-        walk_three(p, sub, node);
+        walk_three(p, sub, node, dr);
         return dune_core_vote(p->leaf, 3);
     }
     if (sub->n_trees > 8)
         clear_leaves();
-    walk_four(p, sub, node, 0);
+    walk_four(p, sub, node, dr, 0);
     if (sub->n_trees <= 4)
         return dune_core_vote(p->leaf, 4);
     for (uint32_t t = 4; t < DUNE_CORE_MAX_TREES && t < sub->n_trees; t += 4)
         walk_more(gen, k, t);
     return (uint32_t)(sub->n_trees <= 8 ? vote_eight() : vote_many());
+}
+
+/* --- drift --------------------------------------------------------------------------------------------------- */
+
+/* How many of the cuts of a feature lie below the value. */
+static __always_inline uint32_t find_row(const struct xdp_cuts *c, uint32_t base, uint32_t n, uint32_t value)
+{
+    uint32_t at = 0;
+
+    for (int i = 0; i < 16 && n; i++) {
+        uint32_t half = (n + 1) / 2;
+        uint64_t difference = (uint64_t)c->hi[(base + at + half - 1) & (XDP_DRIFT - 1)] - value;
+
+        DUNE_CORE_OPAQUE(difference);
+        at += half & -(uint32_t)(difference >> 63);
+        n -= half;
+    }
+    return at;
+}
+
+/* The claim and the range rows of an answer of sub-model k; its vector is in p->x still. */
+__attribute__((noinline)) int count_answer(uint32_t gen, uint32_t k, uint32_t a)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_plan *plan = get_plan(gen);
+    struct xdp_drift *dr = p ? get_drift(p, gen) : (void *)0;
+    struct xdp_cuts *c = get_cuts(gen);
+    struct xdp_sub *sub;
+    uint32_t cls;
+
+    if (!p || !plan || !dr || !c)
+        return 0;
+    sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
+    cls = DUNE_CORE_ANSWER_CLAIM(a) ? DUNE_CORE_ANSWER_CLS(a) : 0;
+    dr->n[(sub->claims_at + 2 * cls) & (XDP_DRIFT - 1)]++;
+    dr->n[(sub->claims_at + 2 * cls + 1) & (XDP_DRIFT - 1)] += cls ? DUNE_CORE_ANSWER_CONF(a) : 0;
+    for (uint32_t j = 0; j < DUNE_CORE_X_MAX - 1 && j < sub->n_feats; j++) {
+        uint32_t base = sub->row_at[j], row = find_row(c, base, sub->n_rows[j] - 1, p->x[j + 1]);
+
+        dr->n[(base + row) & (XDP_DRIFT - 1)]++;
+    }
+    return 0;
 }
 
 /* --- one sub-model ------------------------------------------------------------------------------------------- */
@@ -268,7 +333,9 @@ __attribute__((noinline)) int ask(uint32_t gen, uint32_t k, uint32_t kind)
     if (!p || !plan || !n)
         return 0;
     sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
-    a = ask_forest(p, sub, gen, k, kind == XDP_KIND_FL || sub->mode == XDP_MODE_RUNNING);
+    a = ask_forest(p, plan, sub, gen, k, kind == XDP_KIND_FL || sub->mode == XDP_MODE_RUNNING);
+    if (counts_here(p, plan))
+        count_answer(gen, k, a);
     if (kind == XDP_KIND_PL) {
         n->answers_pl++;
         return (int)a;

@@ -56,7 +56,7 @@ static struct dune_xdp_opts device_opts(const struct dune_chain_opts *o, const s
 {
     struct dune_xdp_opts x = {.slots = o->slots, .ways = o->ways, .rules_max = o->rules ? o->rules_max : 1,
                               .digest_rate = o->digest_rate, .digest_burst = o->digest_burst, .ring_bytes = 4096,
-                              .drop_edge_shim = o->drop_edge_shim};
+                              .drop_edge_shim = o->drop_edge_shim, .drift = true};
 
     /* An update may need another layout of slots. */
     x.state_bytes = 2 * dune_xdp_state_bytes(p, device, &x);

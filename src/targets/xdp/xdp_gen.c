@@ -61,7 +61,7 @@ static void note_held(struct dune_xdp *x, int at, const struct xdp_compiled *c, 
     struct xdp_held *h = &x->gen[at];
 
     publish(&x->settings->share[at], DUNE_STAMP_ALL);
-    *h = (struct xdp_held){.held = true, .generation = p->generation, .timeout = p->timeout,
+    *h = (struct xdp_held){.held = true, .counted = x->drift && c->plan->counted, .generation = p->generation, .timeout = p->timeout,
                            .state_bytes = c->state_bytes, .slots = c->plan->slot_mask + 1, .ways = c->plan->ways,
                            .slot_bytes = c->plan->slot_bytes, .layout = c->plan->layout};
     memcpy(h->where, c->where, sizeof(h->where));
@@ -98,10 +98,14 @@ static int hold(struct dune_xdp *x, int at, const struct xdp_compiled *c, const 
     int rc;
 
     memset(x->arena + (size_t)at * x->arena_step, 0, c->state_bytes);
+    if (x->drift)
+        dune_xdp_drift_clear(x, (uint32_t)at);
     c->plan->serial = ++x->serial;
     rc = put(x, x->skel->maps.plans, at, c->plan, d);
     if (rc == 0)
         rc = put(x, x->skel->maps.nodes, at, c->node, d);
+    if (rc == 0 && x->drift)
+        rc = put(x, x->skel->maps.cuts, at, c->cuts, d);
     if (rc)
         return rc;
     note_held(x, at, c, p);

@@ -14,6 +14,7 @@
 struct xdp_compiled {
     struct xdp_plan *plan;
     struct dune_core_node *node; /* XDP_MAX_NODES + 1 */
+    struct xdp_cuts *cuts;
     uint16_t where[DUNE_N_FEATURES]; /* offset of each register in a slot */
     uint64_t state_bytes; /* slots x ways; 0: the device keeps no state */
 };
@@ -21,13 +22,15 @@ struct xdp_compiled {
 int dune_xdp_compile(struct xdp_compiled *c, const struct dune_plan *p, uint16_t device, uint32_t slots, uint32_t ways,
                      struct dune_diag *d) DUNE_MUST_USE;
 void dune_xdp_compiled_fini(struct xdp_compiled *c);
+/* Adds what was counted of a plan that the device counts (xdp_plan.counted). */
+void dune_xdp_add_drift(struct dune_drift_counts *out, const struct dune_plan *p, uint16_t device, const struct xdp_drift *from);
 void dune_xdp_crc_tables(uint32_t table[2][16][256]);
 
 /* --- a device ------------------------------------------------------------------------------------------------ */
 struct dune_device_bpf;
 struct ring_buffer;
 struct xdp_held {
-    bool held;
+    bool held, counted; /* counted: for drift */
     uint16_t generation;
     uint64_t timeout, state_bytes;
     uint64_t mirrors; /* port numbers that actions mirror to */
@@ -51,6 +54,10 @@ struct dune_xdp {
     struct xdp_trace *traces;      /* mapped */
     uint8_t *arena;                /* mapped */
     size_t arena_step;             /* from one generation to the other */
+    struct xdp_drift *drift;       /* mapped: [n_drift], by CPU, generation, side; NULL: not counted */
+    uint32_t n_drift;
+    uint64_t drift_turned;         /* tick at which the program was sent to the other side */
+    struct xdp_drift *drift_sum;   /* [XDP_GENS] what was read from the sides */
     struct xdp_held gen[XDP_GENS];
     uint64_t serial; /* of the plan held last */
     struct ring_buffer *ring, *trace_ring; /* trace_ring: NULL without trace */
@@ -72,6 +79,8 @@ int dune_xdp_position(const struct dune_xdp *x, uint16_t generation);
 /* Returns when all packets that were under way in a program have left it. */
 void dune_xdp_wait_for_packets(struct dune_xdp *x);
 int dune_xdp_stamp_at(struct dune_xdp *x, uint16_t generation, uint32_t share, uint64_t now, struct dune_diag *d) DUNE_MUST_USE;
+/* xdp_drift.c: nothing counted for a position; no packet sees it. */
+void dune_xdp_drift_clear(struct dune_xdp *x, uint32_t gen);
 /* Removes the rules of a position. */
 void dune_xdp_drop_rules(struct dune_xdp *x, uint32_t gen);
 /* Slots, rules and digest tokens empty; no packet may be under way. */

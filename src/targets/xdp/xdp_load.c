@@ -95,6 +95,8 @@ static int map_all(struct dune_xdp *x, struct dune_diag *d)
         rc = map_value((void **)&x->traces, x->skel->maps.traces, page_up(sizeof(*x->traces)), d);
     if (rc == 0)
         rc = map_value((void **)&x->arena, x->skel->maps.arena, page_up(XDP_GENS * x->arena_step), d);
+    if (rc == 0 && x->n_drift)
+        rc = map_value((void **)&x->drift, x->skel->maps.drift, page_up(x->n_drift * sizeof(*x->drift)), d);
     return rc;
 }
 
@@ -108,12 +110,19 @@ static int set_sizes(struct dune_xdp *x, struct dune_diag *d)
     if (bpf_map__set_value_size(s->maps.arena, (uint32_t)x->arena_step) ||
         bpf_map__set_max_entries(s->maps.rules, rules_max) || bpf_map__set_max_entries(s->maps.digests, ring))
         return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "cannot set the sizes of the BPF maps");
+    if (x->opts.drift) {
+        x->n_drift = (uint32_t)DUNE_MAX(libbpf_num_possible_cpus(), 1) * XDP_GENS * XDP_DRIFT_SIDES;
+        x->drift_sum = DUNE_NEW_N(struct xdp_drift, XDP_GENS);
+    }
+    if (x->opts.drift && bpf_map__set_max_entries(s->maps.drift, x->n_drift))
+        return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "cannot set the sizes of the BPF maps");
     if (x->bench && bpf_map__set_max_entries(s->maps.bench_frames, x->bench))
         return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "cannot set the sizes of the BPF maps");
     if (x->opts.trace &&
         bpf_map__set_max_entries(s->maps.events, x->opts.trace_bytes ? x->opts.trace_bytes : TRACE_DEFAULT))
         return dune_diag_set(d, DUNE_E_INTERNAL, NULL, "cannot set the sizes of the BPF maps");
     s->rodata->tracing = x->opts.trace;
+    s->rodata->counting = x->opts.drift;
     s->rodata->bench_n = x->bench;
     s->rodata->arena_mask = (uint32_t)(x->capacity - 64);
     s->rodata->testing = x->testing;
@@ -281,6 +290,9 @@ void dune_xdp_close(struct dune_xdp *x, enum dune_xdp_end end)
         munmap(x->traces, page_up(sizeof(*x->traces)));
     if (x->arena)
         munmap(x->arena, page_up(XDP_GENS * x->arena_step));
+    if (x->drift)
+        munmap(x->drift, page_up(x->n_drift * sizeof(*x->drift)));
+    dune_mem_free(x->drift_sum);
     ring_buffer__free(x->ring);
     ring_buffer__free(x->trace_ring);
     dune_device_bpf__destroy(x->skel);

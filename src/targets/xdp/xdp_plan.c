@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A plan compiled into what the XDP program's maps hold. */
+#include "dune/drift.h"
 #include "targets/xdp/xdp_int.h"
 
 #include <string.h>
@@ -179,6 +180,91 @@ static int put_subs(struct xdp_compiled *c, const struct dune_plan *p, uint16_t 
     return 0;
 }
 
+/* --- drift ----------------------------------------------------------------------------------------------------- */
+
+/* Every sub-model's claims and range rows, one behind the other. False: there is not room for all. */
+static bool place_counters(struct xdp_sub *o, const struct dune_submodel *sm, uint32_t n_classes, uint32_t *at)
+{
+    o->claims_at = *at;
+    *at += 2 * (n_classes + 1);
+    o->n_feats = sm->n_feats;
+    for (uint32_t j = 0; j < sm->n_feats && *at <= XDP_DRIFT; j++) {
+        o->row_at[j] = *at;
+        o->n_rows[j] = sm->feat[j].n_rows;
+        *at += sm->feat[j].n_rows;
+    }
+    return *at <= XDP_DRIFT;
+}
+
+/* Nodes of the device: 0, and those of its trees. */
+static uint32_t count_nodes(const struct dune_plan *p, uint16_t device)
+{
+    uint32_t n = 1;
+
+    for (uint32_t s = 0; s < p->n_submodels; s++)
+        for (uint32_t t = 0; p->sub[s].device == device && t < p->sub[s].n_trees; t++)
+            n += p->sub[s].tree[t].n_nodes;
+    return n;
+}
+
+static void put_drift(struct xdp_compiled *c, const struct dune_plan *p, uint16_t device)
+{
+    uint32_t at = count_nodes(p, device), k = 0;
+
+    c->plan->counted = at <= XDP_DRIFT;
+    for (uint32_t s = 0; s < p->n_submodels && c->plan->counted; s++) {
+        const struct dune_submodel *sm = &p->sub[s];
+        struct xdp_sub *o = &c->plan->sub[k];
+
+        if (sm->device != device)
+            continue;
+        k++;
+        c->plan->counted = place_counters(o, sm, p->n_classes, &at);
+        for (uint32_t j = 0; c->plan->counted && j < sm->n_feats; j++)
+            for (uint32_t r = 0; r < sm->feat[j].n_rows; r++)
+                c->cuts->hi[o->row_at[j] + r] = sm->feat[j].row[r].hi;
+    }
+}
+
+static void add_leaves(struct dune_drift_submodel *to, const struct dune_submodel *sm, const uint64_t *from, uint32_t *root)
+{
+    for (uint32_t t = 0; t < sm->n_trees; t++) {
+        uint32_t *node = dune_mem_alloc(sm->tree[t].n_leaves, sizeof(*node));
+
+        dune_core_tree_leaves(node, &sm->tree[t]);
+        for (uint32_t i = 0; i < sm->tree[t].n_leaves; i++)
+            to->leaves[t][i] += from[*root + node[i]];
+        *root += sm->tree[t].n_nodes;
+        dune_mem_free(node);
+    }
+}
+
+static void add_more(struct dune_drift_submodel *to, const struct xdp_sub *o, const uint64_t *from)
+{
+    for (uint32_t c = 0; c <= to->n_classes; c++) {
+        to->answers += from[o->claims_at + 2 * c];
+        to->claims[c] += from[o->claims_at + 2 * c];
+        to->confidence[c] += from[o->claims_at + 2 * c + 1];
+    }
+    for (uint32_t j = 0; j < o->n_feats; j++)
+        for (uint32_t r = 0; r < o->n_rows[j]; r++)
+            to->hits[j][r] += from[o->row_at[j] + r];
+}
+
+void dune_xdp_add_drift(struct dune_drift_counts *out, const struct dune_plan *p, uint16_t device, const struct xdp_drift *from)
+{
+    struct xdp_sub *o = DUNE_NEW(struct xdp_sub);
+    uint32_t at = count_nodes(p, device), root = 1;
+
+    for (uint32_t s = 0; s < p->n_submodels; s++) {
+        if (p->sub[s].device != device || !place_counters(o, &p->sub[s], p->n_classes, &at))
+            continue;
+        add_more(&out->sub[s], o, from->n);
+        add_leaves(&out->sub[s], &p->sub[s], from->n, &root);
+    }
+    dune_mem_free(o);
+}
+
 /* --- the whole -------------------------------------------------------------------------------------------------- */
 
 static int check(const struct dune_plan *p, uint16_t device, uint32_t slots, uint32_t ways, struct dune_diag *d)
@@ -217,6 +303,7 @@ int dune_xdp_compile(struct xdp_compiled *c, const struct dune_plan *p, uint16_t
         return rc;
     o = c->plan = DUNE_NEW(struct xdp_plan);
     c->node = DUNE_NEW_N(struct dune_core_node, XDP_MAX_NODES + 1);
+    c->cuts = DUNE_NEW(struct xdp_cuts);
     dune_core_layout_make(&o->layout, c->where, p, device);
     dune_core_rule_make(&o->rule, p);
     put_hash(o, p);
@@ -228,6 +315,7 @@ int dune_xdp_compile(struct xdp_compiled *c, const struct dune_plan *p, uint16_t
         dune_xdp_compiled_fini(c);
         return rc;
     }
+    put_drift(c, p, device);
     o->digests = (o->layout.use & DUNE_CORE_DIGEST) != 0;
     o->slot_mask = slots - 1;
     o->ways = ways;
@@ -241,5 +329,6 @@ void dune_xdp_compiled_fini(struct xdp_compiled *c)
 {
     dune_mem_free(c->plan);
     dune_mem_free(c->node);
+    dune_mem_free(c->cuts);
     memset(c, 0, sizeof(*c));
 }

@@ -8,6 +8,7 @@
  *   arena      per generation: slots x ways, as the layout of the plan says; mapped by the host
  *   rules      (generation, 5-tuple) -> verdict
  *   counts     per CPU
+ *   drift      per CPU, generation and side: what sub-models see; cuts: upper ends of range rows, per generation
  *
  * A generation lives at position 0 or 1 of plans, nodes and arena. Its values are written while nobody
  * looks at the position; settings.held makes it visible.
@@ -35,6 +36,7 @@ enum {
     XDP_LATENCY_EVERY = 64,  /* one packet in so many is timed */
     XDP_MAX_CPUS = 128,
     XDP_STAMP_ALL = 1024,
+    XDP_DRIFT = 16384,       /* counters of what sub-models see; a power of two */
     XDP_X = 256,             /* entries of a vector: any low byte of a node's feat is one */
     XDP_DIGEST_REPEAT = 976562
 };
@@ -99,6 +101,8 @@ struct xdp_settings {
     uint64_t drain_until;        /* tick up to which flows of the other position keep it */
     uint32_t shim_ethertype;
     uint32_t drop_edge_shim;
+    uint32_t drift_side;         /* where counters of drift go; with XDP_DRIFT_ON, else nothing is counted */
+    uint32_t pad;
     uint64_t digest_rate, digest_full; /* per second; depth of the bucket x XDP_DIGEST_REPEAT */
     uint64_t bucket_lock, bucket, bucket_tick, bucket_started; /* written by the program */
     uint32_t mirror_pair[XDP_MIRRORS]; /* out << 16 | mirror, UINT32_MAX: free */
@@ -116,6 +120,10 @@ struct xdp_sub {
     uint32_t n_trees, depth;
     uint32_t root[DUNE_CORE_MAX_TREES + 4]; /* node indices; a harmless leaf behind the last */
     struct dune_core_fields fields;
+    /* Counters: claims of class c and the sum of their confidence at claims_at + 2 * c, row r of feature j at row_at[j] + r;
+     * before all of these, those of the nodes. */
+    uint32_t claims_at, n_feats;
+    uint32_t row_at[DUNE_CORE_X_MAX], n_rows[DUNE_CORE_X_MAX];
 };
 struct xdp_prefix {
     uint32_t addr[4], mask[4]; /* network order */
@@ -130,7 +138,7 @@ struct xdp_plan {
     uint64_t serial; /* another one for every plan that is held */
     uint8_t max_vlan, max_ipv4_options, max_ipv6_ext, max_ipv6_ext_len;
     uint8_t ipv6, hash, keeps_state, last_device;
-    uint8_t filters, acts, digests, pad0;
+    uint8_t filters, acts, digests, counted; /* counted: for drift */
     uint32_t chain_mtu;
     uint64_t timeout, syn_timeout; /* syn_timeout 0: none */
     uint64_t sip[4];      /* SipHash state after the key */
@@ -164,6 +172,16 @@ struct xdp_digest {
     uint32_t len;
     uint16_t generation;
     uint8_t cls, flags, submodel, conf, pad[6];
+};
+
+/* --- drift ------------------------------------------------------------------------------------------------ */
+/* The program writes the side that settings name; the host reads the other one. */
+enum { XDP_DRIFT_SIDES = 2, XDP_DRIFT_ON = 2 };
+struct xdp_drift {
+    uint64_t n[XDP_DRIFT];
+};
+struct xdp_cuts { /* row r of a feature ends at hi[row_at + r] */
+    uint32_t hi[XDP_DRIFT];
 };
 
 /* --- test clock and trace --------------------------------------------------------------------------------- */
@@ -217,7 +235,7 @@ struct xdp_pass {
     uint8_t is_ipv6, reason;
     uint8_t fate, outcome, became_final, digest;
     uint8_t dropped, mirrored, cut, way;
-    uint8_t plain, to_host, has_slot, pad;
+    uint8_t plain, to_host, has_slot, drift_side;
     uint32_t count, n_answers;
     uint32_t l3_off;      /* in the frame as it is now */
     uint32_t index, id;   /* of the hash */

@@ -120,6 +120,9 @@ static void assert_same(const struct dune_drift_counts *a, const struct dune_dri
         for (uint32_t j = 0; j < a->sub[k].n_feats; j++)
             for (uint32_t r = 0; r < a->sub[k].n_rows[j]; r++)
                 assert_int_equal(a->sub[k].hits[j][r], b->sub[k].hits[j][r]);
+        for (uint32_t t = 0; t < a->sub[k].n_trees; t++)
+            for (uint32_t i = 0; i < a->sub[k].n_leaves[t]; i++)
+                assert_int_equal(a->sub[k].leaves[t][i], b->sub[k].leaves[t][i]);
     }
 }
 
@@ -169,7 +172,7 @@ static void test_arithmetic(void **state)
     dune_drift_counts_add(&all, &half[1], -1);
     assert_int_equal(all.sub[0].answers + half[1].sub[0].answers, half[0].sub[0].answers);
     for (uint32_t k = 0; k < all.n; k++) {
-        uint64_t claims = 0, hits = 0;
+        uint64_t claims = 0, hits = 0, leaves = 0;
 
         for (uint32_t c = 0; c <= all.sub[k].n_classes; c++)
             claims += all.sub[k].claims[c];
@@ -177,6 +180,9 @@ static void test_arithmetic(void **state)
             hits += all.sub[k].hits[0][r];
         assert_int_equal(claims, all.sub[k].answers);
         assert_int_equal(hits, all.sub[k].answers);
+        for (uint32_t i = 0; i < all.sub[k].n_leaves[0]; i++)
+            leaves += all.sub[k].leaves[0][i];
+        assert_int_equal(leaves, all.sub[k].answers);
     }
     for (unsigned i = 0; i < 2; i++)
         dune_drift_counts_fini(&half[i]);

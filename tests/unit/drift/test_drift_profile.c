@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Limits that hold without drift and are exceeded with it, by the features that moved and no others. */
+#include <math.h>
+
 #include "drift_world.h"
 #include "dune/drift.h"
 
@@ -58,7 +60,7 @@ static void test_no_drift(void **state)
 
         check(x, ds, NULL, &k);
         assert_true(k.enough);
-        alarms += k.n_features_moved > 0;
+        alarms += k.alarm;
         dune_drift_check_fini(&k);
         dune_dataset_free(ds);
     }
@@ -100,6 +102,68 @@ static void test_names_what_moved(void **state)
         dune_mem_free((void *)(uintptr_t)ds->col[f]);
         dune_dataset_free(ds);
     }
+}
+
+/* The same values in another combination: no feature has moved by itself, and the leaves say so nevertheless. */
+static void test_leaves_see_combinations(void **state)
+{
+    struct world *x = *state;
+    struct dune_dataset *ds = drift_data(400, 300);
+    uint32_t *col = dune_mem_alloc(ds->n_rows, sizeof(*col));
+    struct dune_drift_check check_of;
+    struct dune_buf text = {0};
+    struct dune_rng r;
+
+    memcpy(col, ds->col[DUNE_F_TCP_WINDOW], ds->n_rows * sizeof(*col));
+    dune_rng_init(&r, 1, 2, 0, 0);
+    for (uint64_t i = ds->n_rows; i > 1; i--) {
+        uint64_t k = dune_rng_below(&r, i);
+        uint32_t v = col[i - 1];
+
+        col[i - 1] = col[k];
+        col[k] = v;
+    }
+    ds->col[DUNE_F_TCP_WINDOW] = col;
+    check(x, ds, NULL, &check_of);
+    assert_int_equal(check_of.n_features_moved, 0);
+    assert_int_equal(check_of.n_leaves_moved, 1);
+    assert_true(check_of.alarm);
+    assert_int_equal(check_of.signal[0].kind, DUNE_DRIFT_LEAVES);
+    assert_true(check_of.signal[0].by[0].share >= check_of.signal[0].by[1].share && check_of.signal[0].by[0].share > 0.3);
+    dune_drift_moved(&check_of, x->plan, 5, &text);
+    assert_int_equal(strncmp(text.data, "leaves of sub-model 7 (", 23), 0);
+    assert_non_null(strstr(text.data, ", by "));
+    dune_buf_fini(&text);
+    dune_drift_check_fini(&check_of);
+    dune_mem_free(col);
+    dune_dataset_free(ds);
+}
+
+/* Features' parts add up, and more of the same traffic says the same. */
+static void test_divergence(void **state)
+{
+    struct world *x = *state;
+    const struct dune_submodel *sm = &x->plan->sub[0];
+    struct dune_dataset *ds = moved(500, DUNE_F_IP_TTL, 40);
+    struct dune_drift_counts seen, none;
+    double by[DUNE_N_FEATURES], sum = 0, whole;
+    struct dune_diag d = {0};
+
+    dune_drift_counts_init(&seen, x->plan);
+    dune_drift_counts_init(&none, x->plan);
+    assert_ok(dune_drift_count_flows(&seen, x->plan, ds, NULL, &d), d);
+    whole = dune_drift_leaves(sm, &seen.sub[0], &x->profile->expected.sub[0], by);
+    for (uint32_t j = 0; j < sm->n_feats; j++)
+        sum += by[j];
+    assert_true(whole > x->profile->limit[0].leaves && fabs(sum - whole) < 1e-9);
+    dune_drift_counts_add(&seen, &seen, 1);
+    assert_true(fabs(dune_drift_leaves(sm, &seen.sub[0], &x->profile->expected.sub[0], NULL) - whole) < 1e-9);
+    assert_true(dune_drift_leaves(sm, &x->profile->expected.sub[0], &x->profile->expected.sub[0], NULL) < 1e-4);
+    assert_true(dune_drift_leaves(sm, &none.sub[0], &x->profile->expected.sub[0], NULL) < 0);
+    dune_drift_counts_fini(&seen);
+    dune_drift_counts_fini(&none);
+    dune_mem_free((void *)(uintptr_t)ds->col[DUNE_F_IP_TTL]);
+    dune_dataset_free(ds);
 }
 
 /* Too few answers say nothing; a few more are judged with wider limits. */
@@ -176,6 +240,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_drift),
         cmocka_unit_test(test_names_what_moved),
+        cmocka_unit_test(test_leaves_see_combinations),
+        cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_small_windows),
         cmocka_unit_test(test_file),
         cmocka_unit_test(test_distances),
