@@ -99,6 +99,7 @@ struct dune_controller {
     uint64_t epoch, seq, lease_until, lease_tried_ns, lease_revision;
     /* desired state */
     bool state_read, dirty;
+    uint64_t unread_since_ns, stand_back_ns; /* leader without a state; until when it lets others try the lease first */
     uint64_t state_revision;
     enum dune_ctl_phase phase;
     uint16_t last_generation; /* the highest one given */

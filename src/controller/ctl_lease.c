@@ -16,6 +16,9 @@
  * notices when it renews, and devices obey the higher epoch. */
 enum { LEASE_LONGEST = 10 };
 
+/* A leader that cannot read the desired state for so many leases gives the lease up, and leaves it to others for as long. */
+enum { UNREAD_LEASES = 3 };
+
 /* --- lease --------------------------------------------------------------------------------------------- */
 
 struct lease {
@@ -93,6 +96,7 @@ static void acquire(struct dune_controller *c)
         return;
     }
     c->leader = true;
+    c->unread_since_ns = c->now_ns;
     c->epoch = l.epoch + 1;
     c->seq = 0;
     c->lease_until = c->now_ns + c->cfg.lease_ns;
@@ -120,6 +124,23 @@ static void renew(struct dune_controller *c)
         c->stats.bus_errors++;
 }
 
+/* Another controller may be able to read what this one cannot: a lease that is only held helps nobody. */
+static void unread(struct dune_controller *c, const struct dune_diag *why)
+{
+    const uint64_t wait = UNREAD_LEASES * c->cfg.lease_ns;
+    struct dune_diag ignored = {0};
+
+    if (c->now_ns - c->unread_since_ns < wait) {
+        dune_ctl_note(c, "the desired state cannot be read yet: %s", why->msg);
+        return;
+    }
+    if (write_lease(c, c->epoch, 0, &ignored))
+        c->stats.bus_errors++;
+    c->stand_back_ns = c->now_ns + wait;
+    dune_ctl_note(c, "alarm: the desired state cannot be read: %s; the lease is given up", why->msg);
+    step_down(c, "it was given up");
+}
+
 void dune_ctl_lease_step(struct dune_controller *c)
 {
     uint64_t pause = c->cfg.lease_ns / (c->leader ? 3 : 8);
@@ -133,14 +154,14 @@ void dune_ctl_lease_step(struct dune_controller *c)
         c->lease_tried_ns = c->now_ns;
         if (c->leader)
             renew(c);
-        else
+        else if (c->now_ns >= c->stand_back_ns || c->stand_back_ns - c->now_ns > UNREAD_LEASES * c->cfg.lease_ns)
             acquire(c);
     }
     if (c->leader && !c->state_read && c->lease_tried_ns == c->now_ns) {
         if (dune_ctl_state_read(c, &d) == 0)
             c->state_read = true;
         else
-            dune_ctl_note(c, "the desired state cannot be read yet: %s", d.msg);
+            unread(c, &d);
     }
 }
 

@@ -51,6 +51,56 @@ static void test_controller_killed(void **state)
     (void)state;
 }
 
+static void keep_alarm(void *ctx, const char *text)
+{
+    if (strncmp(text, "alarm: ", 7) == 0)
+        snprintf(ctx, 256, "%s", text);
+}
+
+/* A controller that cannot read the desired state lets go of the lease, says so, and lets others try. */
+static void test_unreadable_state(void **state)
+{
+    static const struct dune_controller_device dev[] = {{"s1", 0}};
+    char alarm[256] = "";
+    struct dune_controller_cfg cfg = {.owner = "c1", .device = dev, .n_devices = 1, .lease_ns = 1000000000,
+                                      .note = keep_alarm, .note_ctx = alarm};
+    struct dune_buf lease = {0};
+    struct dune_bus_hub *hub;
+    struct dune_bus *bus, *other;
+    struct dune_controller *c;
+    struct dune_diag d = {0};
+    uint64_t revision = 0, now = UINT64_C(1700000000000000000);
+
+    assert_ok(dune_bus_hub_new(&hub, NULL, &d), d);
+    bus = dune_bus_hub_join(hub);
+    other = dune_bus_hub_join(hub);
+    assert_ok(other->ops->put(other, "desired", "{\"phase\": 7", 11, &revision, &d), d);
+    assert_ok(dune_controller_new(&c, &cfg, bus, &d), d);
+    for (int i = 0; i < 28; i++)
+        dune_controller_step(c, now += 100000000);
+    assert_string_equal(alarm, "");
+    for (int i = 0; i < 12; i++)
+        dune_controller_step(c, now += 100000000);
+    assert_non_null(strstr(alarm, "the desired state cannot be read"));
+    for (int i = 0; i < 10; i++) /* and it does not take it back at once */
+        dune_controller_step(c, now += 100000000);
+    assert_ok(other->ops->get(other, "lease", &lease, &revision, &d), d);
+    dune_buf_append(&lease, "", 1);
+    assert_non_null(strstr(lease.data, "\"until\": 0}"));
+    for (int i = 0; i < 30; i++) /* where nobody else did, it tries again */
+        dune_controller_step(c, now += 100000000);
+    lease.len = 0;
+    assert_ok(other->ops->get(other, "lease", &lease, &revision, &d), d);
+    dune_buf_append(&lease, "", 1);
+    assert_null(strstr(lease.data, "\"until\": 0}"));
+    dune_buf_fini(&lease);
+    dune_controller_free(c);
+    bus->ops->close(bus);
+    other->ops->close(other);
+    dune_bus_hub_free(hub);
+    (void)state;
+}
+
 static void test_two_controllers(void **state)
 {
     struct world *w = world_new(22), other;
@@ -624,6 +674,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_controller_killed),
+        cmocka_unit_test(test_unreadable_state),
         cmocka_unit_test(test_two_controllers),
         cmocka_unit_test(test_old_commands),
         cmocka_unit_test(test_clock_jumps),
