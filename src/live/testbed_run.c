@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* Loading an XDP program keeps a CPU busy for a second or two. */
-enum { READY_S = 30, READY_DEVICE_S = 5, READY_COMPILE_S = 180, DRAIN_MS = 600, REPORT_MS = 1300 };
+enum { READY_S = 30, READY_DEVICE_S = 5, READY_COMPILE_S = 600, DRAIN_MS = 600, REPORT_MS = 1300 };
 
 struct tb {
     const struct dune_testbed_cfg *cfg;

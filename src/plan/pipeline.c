@@ -19,6 +19,9 @@
 #define RULE_BYTES_IPV6 56
 #define RULES_PER_MAP_RAM 1820 /* idle time-out bits */
 #define MAX_RANGE_ENTRIES 8
+#define TERNARY_TABLES 8 /* of a stage */
+#define LOGICAL_TABLES 14 /* of the 16 of a stage; comparisons of the program take some */
+#define KEY_BLOCKS 12 /* of a stage: its crossbar's width */
 #define HASH_UNIT_BITS 16
 #define HASH_UNITS 6 /* of a stage */
 #define CYCLES 22 /* of a stage that waits for the one before, as the compiler counts them */
@@ -30,6 +33,7 @@ struct pipeline {
     struct dune_resources *out;
     uint32_t slots, generations;
     uint32_t map[MAX_STAGES], alu[MAX_STAGES], tcam[MAX_STAGES], sram[MAX_STAGES];
+    uint32_t ternary[MAX_STAGES], tables[MAX_STAGES], width[MAX_STAGES]; /* tables; blocks side by side */
     uint32_t ready[DUNE_N_FEATURES]; /* first stage that can read the feature */
     uint32_t slot;                   /* stage of the slot */
     uint32_t gate;                   /* stage of the first table that knows whether to infer */
@@ -70,8 +74,9 @@ static uint32_t place_part(struct pipeline *x, uint32_t rams, uint32_t room, uin
     uint32_t s = earliest;
 
     while (s + 1 < MAX_STAGES && (x->map[s] + rams > room || x->sram[s] + rams > SRAM_PER_STAGE ||
-                                  x->alu[s] >= x->prof->stateful_alus_per_stage))
+                                  x->alu[s] >= x->prof->stateful_alus_per_stage || x->tables[s] >= LOGICAL_TABLES))
         s++;
+    x->tables[s]++;
     x->map[s] += rams;
     x->sram[s] += rams;
     x->alu[s]++;
@@ -106,7 +111,8 @@ static uint32_t place_register(struct pipeline *x, uint32_t bits, uint32_t earli
     return last;
 }
 
-static uint32_t place_tcam(struct pipeline *x, uint32_t blocks, uint32_t earliest)
+/* Blocks of a ternary table, so many of them side by side. */
+static uint32_t place_wide(struct pipeline *x, uint32_t blocks, uint32_t width, uint32_t earliest)
 {
     uint32_t room = x->prof->tcam_blocks / x->prof->stages, s = earliest;
 
@@ -115,9 +121,29 @@ static uint32_t place_tcam(struct pipeline *x, uint32_t blocks, uint32_t earlies
         dune_resources_refuse(x->out, "a table needs %u TCAM blocks, a stage has %u", blocks, room);
         return earliest;
     }
-    while (s + 1 < MAX_STAGES && x->tcam[s] + blocks > room)
+    while (s + 1 < MAX_STAGES && (x->tcam[s] + blocks > room || x->ternary[s] >= TERNARY_TABLES ||
+                                  x->tables[s] >= LOGICAL_TABLES || x->width[s] + width > KEY_BLOCKS))
         s++;
     x->tcam[s] += blocks;
+    x->ternary[s]++;
+    x->tables[s]++;
+    x->width[s] += width;
+    return s;
+}
+
+static uint32_t place_tcam(struct pipeline *x, uint32_t blocks, uint32_t earliest)
+{
+    return place_wide(x, blocks, 1, earliest);
+}
+
+/* A small exact table. */
+static uint32_t place_exact(struct pipeline *x, uint32_t earliest)
+{
+    uint32_t s = earliest;
+
+    while (s + 1 < MAX_STAGES && x->tables[s] >= LOGICAL_TABLES)
+        s++;
+    x->tables[s]++;
     return s;
 }
 
@@ -225,15 +251,13 @@ static uint32_t table_size(uint32_t rows)
     return size;
 }
 
-/* Of all generations. */
+/* Of all generations, of a feature of more than one bit. */
 static uint32_t feature_blocks(const struct pipeline *x, const struct dune_plan_feature *f)
 {
     const struct dune_profile *prof = x->prof;
     uint32_t bits = dune_catalog[f->feat].bits, rows = 0, entries;
     bool range = prof->max_range_bits && bits <= prof->max_range_bits && bits >= 8;
 
-    if (bits == 1)
-        return 0; /* exact */
     if (!range) {
         rows = dune_range_rows_ternary(f->row, f->n_rows);
         entries = table_size(rows * x->generations);
@@ -290,13 +314,13 @@ static uint32_t place_submodel(struct pipeline *x, const struct dune_submodel *s
 
         if (is_zero(sm, j))
             continue;
-        at = place_tcam(x, feature_blocks(x, f), first);
+        at = dune_catalog[f->feat].bits == 1 ? place_exact(x, first) : place_tcam(x, feature_blocks(x, f), first);
         features = DUNE_MAX(features, at);
     }
     for (uint32_t t = 0; t < sm->n_trees; t++) {
-        uint32_t blocks = div_up(key_bits(sm, t), prof->tcam_block_bits) *
-                          div_up(table_size(sm->tree[t].n_leaves * x->generations), prof->tcam_block_rows);
-        uint32_t at = place_tcam(x, blocks, features + 1);
+        uint32_t width = div_up(key_bits(sm, t), prof->tcam_block_bits);
+        uint32_t rows = div_up(table_size(sm->tree[t].n_leaves * x->generations), prof->tcam_block_rows);
+        uint32_t at = place_wide(x, width * rows, width, features + 1);
 
         code = DUNE_MAX(code, at);
     }
