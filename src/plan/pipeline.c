@@ -377,7 +377,7 @@ void dune_pipeline_estimate(const struct dune_plan *p, uint32_t device, const st
             add_tables(&x, 1, 0);
         }
     }
-    last++; /* shim, actions, digest register */
+    last += stateful ? 1 : 2; /* shim, actions, digest register; without registers the compiler spreads them over one more */
     if (stateful) {
         place_tcam(&x, 1, last); /* is it due? */
         add_tables(&x, 1, 0);
