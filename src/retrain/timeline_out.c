@@ -23,6 +23,7 @@ void dune_timeline_svg(const struct dune_timeline *t, const char *title, struct 
     double *x = DUNE_NEW_N(double, t->n + 1), *fixed = DUNE_NEW_N(double, t->n + 1),
            *fresh = DUNE_NEW_N(double, t->n + 1), *ax = DUNE_NEW_N(double, t->n + 1),
            *ay = DUNE_NEW_N(double, t->n + 1);
+    struct dune_buf svg = {0};
     size_t n_alarms = 0;
 
     for (size_t i = 0; i < t->n; i++) {
@@ -37,8 +38,10 @@ void dune_timeline_svg(const struct dune_timeline *t, const char *title, struct 
     chart_add(&c, "first plan", t->n, x, fixed);
     chart_add(&c, "retrained", t->n, x, fresh);
     if (n_alarms)
-        chart_add(&c, "features moved", n_alarms, ax, ay);
-    chart_svg(out, &c);
+        chart_add(&c, "alarm", n_alarms, ax, ay);
+    chart_svg(&svg, &c);
+    chart_file(out, &svg); /* it stands alone, so the look goes with it */
+    dune_buf_fini(&svg);
     chart_fini(&c);
     dune_mem_free(x);
     dune_mem_free(fixed);

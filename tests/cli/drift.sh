@@ -38,6 +38,7 @@ expect 0 "a timeline" "$D" drift timeline "$T/all.dset" --capture-order --window
     --devices 1 --effort quick -o "$T/timeline.csv" --svg "$T/timeline.svg"
 has "as CSV" "$T/timeline.csv" '^window,flows,f1_fixed,f1_retrained'
 has "and as a picture" "$T/timeline.svg" '<svg'
+has "that stands alone" "$T/timeline.svg" '<style>'
 awk -F, 'NR > 1 {a += $3; b += $4} END {exit !(b > a)}' "$T/timeline.csv"
 check "retraining helps" [ $? = 0 ]
 
