@@ -127,8 +127,8 @@ uint64_t dune_mix64(uint64_t a, uint64_t b);             /* mixes two words into
 uint32_t dune_crc32(const void *data, size_t len);  /* IEEE 802.3, "123456789" -> cbf43926 */
 uint32_t dune_crc32c(const void *data, size_t len); /* Castagnoli,  "123456789" -> e3069283 */
 uint64_t dune_siphash(const uint8_t key[16], const void *data, size_t len); /* SipHash-2-4 */
-/* The same of four messages of one length at a time. */
-void dune_siphash_four(const uint8_t key[16], const void *const data[4], size_t len, uint64_t out[4]);
+/* The same of eight messages of one length at a time. */
+void dune_siphash_eight(const uint8_t key[16], const void *const data[8], size_t len, uint64_t out[8]);
 /* Content identity of files (not a security boundary): two 64-bit SipHash halves as 32 hex digits. */
 void dune_content_hash(const void *data, size_t len, char out[33]);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
-#include "base/hash_many.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -233,15 +232,6 @@ void dune_siphash_eight(const uint8_t key[16], const void *const data[8], size_t
     }
 #endif
     sip_eight(key, p, len, out);
-}
-
-void dune_siphash_four(const uint8_t key[16], const void *const data[4], size_t len, uint64_t out[4])
-{
-    const void *const twice[8] = {data[0], data[1], data[2], data[3], data[0], data[1], data[2], data[3]};
-    uint64_t eight[8];
-
-    dune_siphash_eight(key, twice, len, eight);
-    memcpy(out, eight, 4 * sizeof(*out));
 }
 
 void dune_content_hash(const void *data, size_t len, char out[33])

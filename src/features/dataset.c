@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The layout of a data set, its building, its file and the checks when it is read back. */
 #include "base/format.h"
-#include "base/hash_many.h"
 #include "features/dataset_int.h"
 
 #include <string.h>
@@ -266,10 +265,7 @@ static void digest_one(void *ctx, size_t i)
     }
     for (size_t k = 0; k < 8; k++)
         data[k] = job->image + job->s[k < n ? first + k : first].offset;
-    if (n > 4)
-        dune_siphash_eight(digest_key, data, job->s[first].bytes, out);
-    else
-        dune_siphash_four(digest_key, data, job->s[first].bytes, out);
+    dune_siphash_eight(digest_key, data, job->s[first].bytes, out);
     memcpy(&job->digest[first], out, n * sizeof(*out));
 }
 

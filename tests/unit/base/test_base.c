@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/confine.h"
-#include "base/hash_many.h"
 
 static void test_hashes(void **state)
 {
@@ -36,7 +35,9 @@ static void test_hashes(void **state)
         dune_siphash_eight(key, eight, len, out);
         for (int k = 0; k < 8; k++)
             assert_true(out[k] == dune_siphash(key, text[k], len));
-        dune_siphash_four(key, eight + 3, len, out);
+        for (int k = 0; k < 8; k++) /* and of fewer than eight, some of them twice */
+            eight[k] = text[3 + k % 4];
+        dune_siphash_eight(key, eight, len, out);
         for (int k = 0; k < 4; k++)
             assert_true(out[k] == dune_siphash(key, text[3 + k], len));
     }
