@@ -80,6 +80,12 @@ struct dune_submodel {
     uint16_t device; /* index into devices */
 };
 
+/* Mode packet keeps no state: a flow feature is 0 for every packet, and hardware needs nothing for it. */
+static inline bool dune_submodel_is_zero(const struct dune_submodel *sm, uint32_t j)
+{
+    return sm->mode == DUNE_MODE_PACKET && dune_catalog[sm->feat[j].feat].phase == DUNE_PHASE_FL;
+}
+
 struct dune_plan_class {
     char *name;
     uint16_t min_confidence; /* 0..255 */

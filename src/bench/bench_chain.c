@@ -9,6 +9,7 @@
  */
 #include "bench/bench.h"
 #include "bench/engine_load.h"
+#include "io/net_dev.h"
 #include "targets/xdp/dune_xdp.h"
 
 #include <errno.h>
@@ -142,19 +143,7 @@ static void *serve(void *ctx)
 
 static uint64_t arrived_at(const struct chain *c)
 {
-    char line[512];
-    unsigned long long bytes, packets = 0;
-    FILE *f = fopen("/proc/self/net/dev", "re");
-
-    while (f && fgets(line, sizeof(line), f)) {
-        char *colon = strchr(line, ':');
-
-        if (colon && strstr(line, c->end[1 + 2 * DEVICES]) && sscanf(colon + 1, "%llu %llu", &bytes, &packets) == 2)
-            break;
-    }
-    if (f)
-        fclose(f);
-    return packets;
+    return dune_net_dev(c->end[1 + 2 * DEVICES], DUNE_NET_DEV_RX_PACKETS);
 }
 
 /* Packets per second that came out at the far end; *lost: share of those sent that did not. */

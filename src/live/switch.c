@@ -49,15 +49,19 @@ static const char *iface_of(const struct dune_switch_port *p, char name[64])
     return name;
 }
 
+/* All of its ports, 0 to n_in + n_more_out: those in, out, more out. */
+static const struct dune_switch_port *port_at(const struct dune_switch_cfg *cfg, uint32_t i)
+{
+    return i < cfg->n_in ? &cfg->in[i] : i == cfg->n_in ? &cfg->out : &cfg->more_out[i - cfg->n_in - 1];
+}
+
 bool dune_switch_on(const struct dune_switch_cfg *cfg, const char *kind)
 {
     size_t len = strlen(kind);
     bool on = false;
 
     for (uint32_t i = 0; i <= cfg->n_in + cfg->n_more_out; i++) {
-        const char *name = i < cfg->n_in    ? cfg->in[i].ifname
-                           : i == cfg->n_in ? cfg->out.ifname
-                                            : cfg->more_out[i - cfg->n_in - 1].ifname;
+        const char *name = port_at(cfg, i)->ifname;
 
         on |= strncmp(name, kind, len) == 0 && name[len] == ':';
     }
@@ -93,9 +97,7 @@ int dune_live_check_ports(const struct dune_switch_cfg *cfg, bool specs, struct 
     int rc = edge_mtu(cfg, &mtu, d);
 
     for (uint32_t i = 0; rc == 0 && i <= cfg->n_in + cfg->n_more_out; i++) {
-        const struct dune_switch_port *p = i < cfg->n_in    ? &cfg->in[i]
-                                           : i == cfg->n_in ? &cfg->out
-                                                            : &cfg->more_out[i - cfg->n_in - 1];
+        const struct dune_switch_port *p = port_at(cfg, i);
         const char *iface = specs ? iface_of(p, name) : p->ifname;
 
         if (!*iface)

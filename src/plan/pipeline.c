@@ -271,19 +271,13 @@ static uint32_t feature_blocks(const struct pipeline *x, const struct dune_plan_
     return div_up(bits, prof->tcam_block_bits) * div_up(entries, prof->tcam_block_rows);
 }
 
-/* Mode packet keeps no state: flow features are 0 for every packet, and the program has nothing for them. */
-static bool is_zero(const struct dune_submodel *sm, uint32_t j)
-{
-    return sm->mode == DUNE_MODE_PACKET && dune_catalog[sm->feat[j].feat].phase == DUNE_PHASE_FL;
-}
-
 static dune_feature_mask features_read(const struct dune_plan *p, uint32_t device)
 {
     dune_feature_mask used = 0;
 
     for (uint32_t s = 0; s < p->n_submodels; s++)
         for (uint32_t j = 0; p->sub[s].device == device && j < p->sub[s].n_feats; j++)
-            if (!is_zero(&p->sub[s], j))
+            if (!dune_submodel_is_zero(&p->sub[s], j))
                 used |= (dune_feature_mask)1 << p->sub[s].feat[j].feat;
     return used;
 }
@@ -294,7 +288,7 @@ static uint32_t key_bits(const struct dune_submodel *sm, uint32_t t)
     uint32_t bits = 0;
 
     for (uint32_t j = 0; j < sm->n_feats; j++)
-        if (!is_zero(sm, j))
+        if (!dune_submodel_is_zero(sm, j))
             bits += sm->feat[j].n_bits[t];
     return DUNE_MAX(bits, 1u);
 }
@@ -312,7 +306,7 @@ static uint32_t place_submodel(struct pipeline *x, const struct dune_submodel *s
         bool hidden = dune_catalog[f->feat].phase == DUNE_PHASE_FL && sm->mode != DUNE_MODE_RUNNING;
         uint32_t first = hidden ? DUNE_MAX(x->ready[f->feat], kind + 1) : x->ready[f->feat], at;
 
-        if (is_zero(sm, j))
+        if (dune_submodel_is_zero(sm, j))
             continue;
         at = dune_catalog[f->feat].bits == 1 ? place_exact(x, first) : place_tcam(x, feature_blocks(x, f), first);
         features = DUNE_MAX(features, at);

@@ -237,7 +237,7 @@ uint32_t dune_core_tree_make(struct dune_core_node *out, const struct dune_plan_
     return n;
 }
 
-void dune_core_tree_leaves(uint32_t *at, const struct dune_plan_tree *tr)
+void dune_core_tree_add_leaves(uint64_t *to, const struct dune_plan_tree *tr, const uint64_t *from)
 {
     uint32_t *queue = dune_mem_alloc(tr->n_nodes, sizeof(*queue));
     uint32_t n = 1;
@@ -247,7 +247,7 @@ void dune_core_tree_leaves(uint32_t *at, const struct dune_plan_tree *tr)
         const struct dune_node *v = &tr->node[queue[i]];
 
         if (v->feat < 0) {
-            at[v->left] = i;
+            to[v->left] += from[i];
             continue;
         }
         queue[n++] = v->left;

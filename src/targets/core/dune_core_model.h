@@ -19,8 +19,8 @@ void dune_core_fields_make(struct dune_core_fields *f, const struct dune_submode
                            const uint16_t where[DUNE_N_FEATURES]);
 /* tr->n_nodes nodes, the root first; returns how many. depth: steps from the root to the deepest leaf. */
 uint32_t dune_core_tree_make(struct dune_core_node *out, const struct dune_plan_tree *tr, uint32_t *depth);
-/* at[leaf of the plan's tree]: its node there. */
-void dune_core_tree_leaves(uint32_t *at, const struct dune_plan_tree *tr);
+/* to[leaf of the plan's tree] += from[its node there]. */
+void dune_core_tree_add_leaves(uint64_t *to, const struct dune_plan_tree *tr, const uint64_t *from);
 void dune_core_rule_make(struct dune_core_rule *r, const struct dune_plan *p);
 
 #endif

@@ -147,14 +147,8 @@ static void add_sub(struct dune_drift_submodel *to, const struct fast_drift_sub 
     for (uint32_t j = 0; j < sm->n_feats; j++)
         for (uint32_t r = 0; r < sm->feat[j].n_rows; r++)
             to->hits[j][r] += o->row[j][r];
-    for (uint32_t t = 0; t < sm->n_trees; t++) {
-        uint32_t *at = dune_mem_alloc(sm->tree[t].n_leaves, sizeof(*at));
-
-        dune_core_tree_leaves(at, &sm->tree[t]);
-        for (uint32_t i = 0; i < sm->tree[t].n_leaves; i++)
-            to->leaves[t][i] += o->leaf[t][at[i]];
-        dune_mem_free(at);
-    }
+    for (uint32_t t = 0; t < sm->n_trees; t++)
+        dune_core_tree_add_leaves(to->leaves[t], &sm->tree[t], o->leaf[t]);
 }
 
 void dune_fast_drift_add(const struct fast_drift *d, struct dune_drift_counts *out)

@@ -169,8 +169,6 @@ bool p4_is_register(uint8_t id);
 bool p4_is_gap(uint8_t id);
 /* How a feature is matched: bits exact, short fields and those above 20 bits ternary, else range. */
 enum p4_match_kind p4_tna_feature_kind(uint8_t feat);
-/* Mode packet keeps no state: a flow feature is 0 for every packet, and needs no table. */
-bool p4_tna_is_zero(const struct p4_sub *sub, uint32_t j);
 /* Can the claim of sub-model k of the device become final before the next one is asked? */
 bool p4_tna_has_verdict(const struct p4_shape *s, uint32_t k);
 /* Rows of a vote table as P4 text, the most specific first. */

@@ -61,7 +61,7 @@ static void add_submodel(struct p4_shape *s, const struct dune_submodel *sm, boo
     for (uint32_t j = 0; j < sm->n_feats; j++) {
         set_widths(&out->feat[j], sm, &sm->feat[j], s->arch);
         out->feat[j].from = (int32_t)j;
-        if (s->arch != DUNE_P4_TNA || !p4_tna_is_zero(out, j))
+        if (s->arch != DUNE_P4_TNA || !dune_submodel_is_zero(sm, j))
             s->used |= (dune_feature_mask)1 << sm->feat[j].feat;
     }
 }

@@ -11,11 +11,6 @@ enum p4_match_kind p4_tna_feature_kind(uint8_t feat)
     return bits == 1 ? P4_EXACT : bits < 8 || bits > P4_TNA_RANGE_BITS ? P4_TERNARY : P4_RANGE;
 }
 
-bool p4_tna_is_zero(const struct p4_sub *sub, uint32_t j)
-{
-    return !sub->stores && dune_catalog[sub->feat[j].feat].phase == DUNE_PHASE_FL;
-}
-
 static uint32_t word(bool claim, uint32_t conf, uint32_t id, uint32_t cls)
 {
     return (claim ? P4_TNA_CLAIM : 0) | conf << P4_TNA_CONF_SHIFT | (255 - id) << P4_TNA_ID_SHIFT |
@@ -187,7 +182,7 @@ static bool is_reachable(const struct p4_sub *sub, uint32_t t, uint32_t i)
     for (uint32_t j = 0; j < sub->n_feats; j++) {
         uint32_t n = sub->sm->feat[j].n_bits[t];
 
-        for (uint32_t b = 0; b < n && p4_tna_is_zero(sub, j); b++)
+        for (uint32_t b = 0; b < n && dune_submodel_is_zero(sub->sm, j); b++)
             if (match[b] != '*' && match[b] != sub->sm->feat[j].code[t][b]) /* of its first row */
                 return false;
         match += n;
@@ -213,7 +208,7 @@ static void code_row(struct p4_entries *e, const struct p4_shape *s, uint32_t g,
 
         p4_ident(ident, sub->feat[j].feat);
         snprintf(name, sizeof(name), "w%u_%s", t, ident);
-        if (sub->feat[j].bits[t] && !p4_tna_is_zero(sub, j)) {
+        if (sub->feat[j].bits[t] && !dune_submodel_is_zero(sub->sm, j)) {
             p4_ternary_text(e, name, sub->feat[j].bits[t], match, n);
             any = true;
         }
@@ -343,7 +338,7 @@ static void model_rows(struct p4_entries *e, const struct p4_shape *s, uint32_t 
     if (s->sub[k].stores)
         kind_rows(e, s, g, k);
     for (uint32_t j = 0; j < sm->n_feats; j++) {
-        if (p4_tna_is_zero(&s->sub[k], j))
+        if (dune_submodel_is_zero(s->sub[k].sm, j))
             continue;
         p4_comment(e, "%s -> code words", dune_catalog[sm->feat[j].feat].name);
         feature_rows(e, s, g, k, j);

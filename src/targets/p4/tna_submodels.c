@@ -95,7 +95,7 @@ static void words(struct dune_buf *b, const struct p4_sub *sub)
     for (uint32_t j = 0; j < sub->n_feats; j++)
         for (uint32_t t = 0; t < sub->sm->n_trees; t++) {
             p4_ident(ident, sub->feat[j].feat);
-            if (sub->feat[j].bits[t] && !p4_tna_is_zero(sub, j))
+            if (sub->feat[j].bits[t] && !dune_submodel_is_zero(sub->sm, j))
                 dune_buf_printf(b, IN1 "bit<%u> w%u_%s;\n", sub->feat[j].bits[t], t, ident);
         }
 }
@@ -120,7 +120,7 @@ static void code_table(struct dune_buf *b, const struct p4_shape *s, uint32_t k,
         dune_buf_puts(b, IN3 "meta.g: exact @name(\"g\");\n");
     for (uint32_t j = 0; j < sub->n_feats; j++) {
         p4_ident(ident, sub->feat[j].feat);
-        if (!sub->feat[j].bits[t] || p4_tna_is_zero(sub, j))
+        if (!sub->feat[j].bits[t] || dune_submodel_is_zero(sub->sm, j))
             continue;
         dune_buf_printf(b, IN3 "w%u_%s: ternary @name(\"w%u_%s\");\n", t, ident, t, ident);
         any = true;
@@ -299,7 +299,7 @@ static void put_submodel(struct dune_buf *out, const struct p4_shape *s, uint32_
     if (sub->sm->n_trees > 1)
         vote_locals(&b, sub->sm->n_trees);
     for (uint32_t j = 0; j < sub->n_feats; j++)
-        if (!p4_tna_is_zero(sub, j))
+        if (!dune_submodel_is_zero(sub->sm, j))
             feature_table(&b, s, k, j);
     p4_set_buf(&v, "FEATURE_TABLES", &b);
     if (sub->sm->n_trees > 1)
@@ -310,7 +310,7 @@ static void put_submodel(struct dune_buf *out, const struct p4_shape *s, uint32_
     p4_set_buf(&v, "CODE_TABLES", &b);
     for (uint32_t j = 0; j < sub->n_feats; j++) {
         p4_ident(ident, sub->feat[j].feat);
-        if (!p4_tna_is_zero(sub, j))
+        if (!dune_submodel_is_zero(sub->sm, j))
             dune_buf_printf(&b, IN2 "f_%s.apply();\n", ident);
     }
     p4_set_buf(&v, "FEATURES_APPLY", &b);

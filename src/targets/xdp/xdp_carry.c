@@ -3,9 +3,9 @@
  * Counters that outlive the process. A program whose process was killed stays on its interfaces and counts on; the program that
  * replaces it there goes on from its numbers, so that over all lives of a device in = out + what was dropped.
  */
+#include "io/net_dev.h"
 #include "targets/xdp/xdp_skel.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -64,30 +64,6 @@ void dune_xdp_note_replaced(struct dune_xdp *x, int prog_fd)
 
 /* --- what ports out refused ------------------------------------------------------------------------------------------ */
 
-/* The last but one group of /proc/net/dev is what was sent: bytes, packets, errors, dropped. It shows the interfaces of the
- * namespace of whoever reads it. */
-static uint64_t dropped_on_the_way_out(const char *ifname)
-{
-    FILE *f = fopen("/proc/thread-self/net/dev", "re");
-    unsigned long long v[12], dropped = 0;
-    char line[512];
-
-    while (f && fgets(line, sizeof(line), f)) {
-        char *name = line + strspn(line, " "), *colon = strchr(name, ':');
-
-        if (!colon)
-            continue;
-        *colon = '\0';
-        if (strcmp(name, ifname) == 0 &&
-            sscanf(colon + 1, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3], &v[4],
-                   &v[5], &v[6], &v[7], &v[8], &v[9], &v[10], &v[11]) == 12)
-            dropped = v[11];
-    }
-    if (f)
-        fclose(f);
-    return dropped;
-}
-
 static uint64_t refused_ever(const struct dune_xdp *x)
 {
     char name[IF_NAMESIZE];
@@ -95,7 +71,7 @@ static uint64_t refused_ever(const struct dune_xdp *x)
 
     for (uint32_t i = 0; i < XDP_MAX_PORTS; i++)
         if (dune_xdp_port_name(x, i, name))
-            sum += dropped_on_the_way_out(name);
+            sum += dune_net_dev(name, DUNE_NET_DEV_TX_DROPPED);
     return sum;
 }
 

@@ -229,13 +229,8 @@ static void put_drift(struct xdp_compiled *c, const struct dune_plan *p, uint16_
 static void add_leaves(struct dune_drift_submodel *to, const struct dune_submodel *sm, const uint64_t *from, uint32_t *root)
 {
     for (uint32_t t = 0; t < sm->n_trees; t++) {
-        uint32_t *node = dune_mem_alloc(sm->tree[t].n_leaves, sizeof(*node));
-
-        dune_core_tree_leaves(node, &sm->tree[t]);
-        for (uint32_t i = 0; i < sm->tree[t].n_leaves; i++)
-            to->leaves[t][i] += from[*root + node[i]];
+        dune_core_tree_add_leaves(to->leaves[t], &sm->tree[t], from + *root);
         *root += sm->tree[t].n_nodes;
-        dune_mem_free(node);
     }
 }
 
