@@ -32,6 +32,12 @@ void dune_ranks_barrier(void)
         ranks.ops->barrier();
 }
 
+void dune_ranks_sum(uint64_t *v, size_t n)
+{
+    if (ranks.n > 1)
+        ranks.ops->sum(v, n);
+}
+
 void dune_ranks_abort(int status)
 {
     if (ranks.n > 1)

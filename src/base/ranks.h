@@ -14,6 +14,7 @@
 struct dune_ranks_ops {
     /* Everybody's bytes, end to end, in rank order; offset[0..n]. *all is of dune_mem_alloc. */
     void (*gather)(const void *mine, size_t len, uint8_t **all, size_t *offset);
+    void (*sum)(uint64_t *v, size_t n); /* of all processes, to all */
     void (*barrier)(void);
     void (*abort)(int status); /* ends all processes */
     void (*finish)(void);      /* an orderly end */
@@ -24,6 +25,8 @@ void dune_ranks_set(unsigned me, unsigned n, const struct dune_ranks_ops *ops); 
 unsigned dune_ranks_me(void); /* 0.. */
 unsigned dune_ranks_n(void);  /* 1: alone */
 void dune_ranks_barrier(void);
+/* Every number becomes the sum of those of all processes. Not from inside a job of dune_parallel_for. */
+void dune_ranks_sum(uint64_t *v, size_t n);
 void dune_ranks_abort(int status); /* returns when alone */
 void dune_ranks_finish(void);
 /* Threads a process should use: its share of the cores of this machine. */

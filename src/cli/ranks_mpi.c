@@ -10,13 +10,15 @@
 
 #ifdef OPEN_MPI
 #include "cli/mpi_file.h"
-#define MPI_API(F)                                                                                              \
-    F(MPI_Abort) F(MPI_Allgather) F(MPI_Barrier) F(MPI_Bcast) F(MPI_Comm_rank) F(MPI_Comm_size) F(MPI_Finalize) \
-    F(MPI_Get_library_version) F(MPI_Init_thread) F(ompi_mpi_comm_world) F(ompi_mpi_uint64_t) F(ompi_mpi_byte)
+#define MPI_API(F)                                                                                            \
+    F(MPI_Abort) F(MPI_Allgather) F(MPI_Allreduce) F(MPI_Barrier) F(MPI_Bcast) F(MPI_Comm_rank) F(MPI_Comm_size) \
+    F(MPI_Finalize) F(MPI_Get_library_version) F(MPI_Init_thread) F(ompi_mpi_comm_world) F(ompi_mpi_uint64_t)  \
+    F(ompi_mpi_byte) F(ompi_mpi_op_sum)
 DUNE_LAZY_LIBRARY(mpi, MPI_API, DUNE_MPI_FILE, "MPI");
 #define WORLD ((MPI_Comm)(void *)mpi.ompi_mpi_comm_world)
 #define A_U64 ((MPI_Datatype)(void *)mpi.ompi_mpi_uint64_t)
 #define A_BYTE ((MPI_Datatype)(void *)mpi.ompi_mpi_byte)
+#define A_SUM ((MPI_Op)(void *)mpi.ompi_mpi_op_sum)
 #define CALL(f) mpi.f
 
 static int load(struct dune_diag *d)
@@ -28,6 +30,7 @@ static int load(struct dune_diag *d)
 #define WORLD MPI_COMM_WORLD
 #define A_U64 MPI_UINT64_T
 #define A_BYTE MPI_BYTE
+#define A_SUM MPI_SUM
 #define CALL(f) f
 
 static int load(struct dune_diag *d)
@@ -77,6 +80,21 @@ static void gather(const void *mine, size_t len, uint8_t **all, size_t *offset)
     dune_mem_free(each);
 }
 
+static void sum(uint64_t *v, size_t n)
+{
+    enum { NUMBERS = COPIED / sizeof(uint64_t) };
+    uint64_t *others = malloc(COPIED); /* not an array that may be closed to the kernel */
+
+    for (size_t at = 0; at < n; at += NUMBERS) {
+        size_t len = DUNE_MIN(n - at, (size_t)NUMBERS);
+
+        memcpy(others, v + at, len * sizeof(*v));
+        CALL(MPI_Allreduce)(MPI_IN_PLACE, others, (int)len, A_U64, A_SUM, WORLD);
+        memcpy(v + at, others, len * sizeof(*v));
+    }
+    free(others);
+}
+
 static void barrier(void)
 {
     CALL(MPI_Barrier)(WORLD);
@@ -92,7 +110,7 @@ static void finish(void)
     CALL(MPI_Finalize)();
 }
 
-static const struct dune_ranks_ops mpi_ops = {gather, barrier, stop_all, finish};
+static const struct dune_ranks_ops mpi_ops = {gather, sum, barrier, stop_all, finish};
 
 int cli_ranks_join(struct dune_diag *d)
 {

@@ -114,36 +114,84 @@ static void read_alone(void *ctx, size_t i)
     struct xt_file *f = &((struct extraction *)ctx)->file[i];
 
     if (f->n_shards <= 1)
-        dune_xt_read(f);
+        dune_xt_read(f); /* files in parts have more */
 }
 
 #define SHARD_BYTES (UINT64_C(8) << 20) /* below, starting threads costs more than it brings */
 
 static void put_file(void *ctx, size_t i, struct dune_buf *out)
 {
-    dune_xt_put(&((struct extraction *)ctx)->file[i], out);
+    const struct xt_file *f = &((struct extraction *)ctx)->file[i];
+
+    if (!f->n_parts)
+        dune_xt_put(f, out);
 }
 
 static bool take_file(void *ctx, size_t i, const uint8_t *data, size_t len)
 {
-    return dune_xt_take(&((struct extraction *)ctx)->file[i], data, len);
+    struct xt_file *f = &((struct extraction *)ctx)->file[i];
+
+    return f->n_parts ? len == 0 : dune_xt_take(f, data, len);
+}
+
+static void nothing(void *ctx, size_t i)
+{
+    (void)ctx;
+    (void)i;
+}
+
+static void put_part(void *ctx, size_t i, struct dune_buf *out)
+{
+    (void)i;
+    dune_xt_put_part(ctx, out);
+}
+
+static bool take_part(void *ctx, size_t i, const uint8_t *data, size_t len)
+{
+    return dune_xt_take_part(ctx, (unsigned)i, data, len);
+}
+
+/* A file that all processes read, each for the flows of its shards. */
+static int read_together(struct xt_file *f, unsigned threads, struct dune_diag *d)
+{
+    static const struct dune_ranks_work work = {nothing, put_part, take_part};
+    int rc;
+
+    f->n_parts = DUNE_MIN(dune_ranks_n(), (unsigned)XT_MAX_SHARDS);
+    f->part = dune_ranks_me();
+    f->n_shards = f->n_parts * DUNE_MAX(DUNE_MIN(threads, XT_MAX_SHARDS / f->n_parts), 1u);
+    dune_xt_read(f);
+    rc = dune_ranks_for(1, f->n_parts, &work, f, d);
+    dune_xt_join(f);
+    return rc;
+}
+
+/* Dealing out whole files leaves processes idle where one file is more than a process's share. */
+static bool is_shared(const struct xt_file *f, uint64_t total, uint64_t least)
+{
+    return dune_ranks_n() > 1 && f->file_bytes >= least && f->file_bytes > total / dune_ranks_n();
 }
 
 static int read_files(struct extraction *x, struct dune_diag *d)
 {
     static const struct dune_ranks_work work = {read_alone, put_file, take_file};
 
-    uint64_t least = x->opts->shard_bytes ? x->opts->shard_bytes : SHARD_BYTES;
+    uint64_t least = x->opts->shard_bytes ? x->opts->shard_bytes : SHARD_BYTES, total = 0;
     unsigned threads = x->opts->threads ? x->opts->threads : dune_n_cpus();
+    int rc = 0;
 
-    for (size_t i = 0; i < x->n; i++) {
+    for (size_t i = 0; i < x->n; i++)
+        total += x->file[i].file_bytes;
+    for (size_t i = 0; i < x->n && rc == 0; i++) {
         struct xt_file *f = &x->file[i];
 
         f->n_shards = f->file_bytes >= least ? DUNE_MIN(threads, (unsigned)XT_MAX_SHARDS) : 1;
-        if (f->n_shards > 1 && i % dune_ranks_n() == dune_ranks_me())
+        if (is_shared(f, total, least))
+            rc = read_together(f, threads, d);
+        else if (f->n_shards > 1 && i % dune_ranks_n() == dune_ranks_me())
             dune_xt_read(f);
     }
-    return dune_ranks_for(threads, x->n, &work, x, d);
+    return rc ? rc : dune_ranks_for(threads, x->n, &work, x, d);
 }
 
 /* The first file in order that failed, whichever was noticed first. */
@@ -162,20 +210,8 @@ static void add_reports(const struct extraction *x, struct dune_extract_report *
 {
     memset(sum, 0, sizeof(*sum));
     for (size_t i = 0; i < x->n; i++) {
-        const struct dune_extract_report *r = &x->file[i].report;
-
-        sum->packets += r->packets;
-        sum->bytes += r->bytes;
-        for (int k = 0; k < DUNE_N_REASONS; k++)
-            sum->by_reason[k] += r->by_reason[k];
-        sum->labelled += r->labelled;
-        sum->unlabelled += r->unlabelled;
-        sum->conflicts += r->conflicts;
-        sum->flow_label_changes += r->flow_label_changes;
-        sum->snapped += r->snapped;
-        sum->backwards += r->backwards;
+        dune_xt_add_report(sum, &x->file[i].report);
         sum->flows += x->file[i].n_flows;
-        sum->unlabelled_flows += r->unlabelled_flows;
     }
 }
 

@@ -15,6 +15,9 @@
  * the result does not depend on the number of shards: at the end all flows are put in order of their
  * first packet. A file alone on one thread is one shard and its rounds are one short chunk.
  *
+ * Shards can also be those of several processes: each reads the whole file, and drops the packets of
+ * the others' shards before it looks for their labels and flows.
+ *
  * The hot loop keeps 24 bytes per packet, not a row of features: registers are computed once, when the
  * number of rows is known, by the one function that defines them.
  */
@@ -93,10 +96,13 @@ struct xt_file {
     bool keep_unlabelled;
     struct dune_progress *progress;
     uint64_t file_bytes;
-    unsigned n_shards; /* also the threads of the file */
+    unsigned n_shards;
+    unsigned part, n_parts; /* of several processes that read the file this one has the shards part, part + n_parts, ...;
+                               n_parts 0: all */
     /* found */
     int rc;
     struct dune_diag d;
+    unsigned failed; /* the part whose error this is */
     struct dune_extract_report report;
     struct xt_shard *shard; /* [n_shards] */
     uint64_t n_flows, n_rows;
@@ -112,13 +118,24 @@ static inline const struct xt_flow *xt_flow_at(const struct xt_file *f, uint64_t
     return &(*s)->flows.data[(uint32_t)at];
 }
 
+static inline bool xt_is_mine(const struct xt_file *f, unsigned shard)
+{
+    return !f->n_parts || shard % f->n_parts == f->part;
+}
+
 /* packets.c: reads the file; f->rc and f->d say how it went. */
 void dune_xt_read(struct xt_file *f);
+/* A file that was read in parts, once the parts of the others are there. */
+void dune_xt_join(struct xt_file *f);
 void dune_xt_fini(struct xt_file *f);
 
 /* extract_share.c: a file that was read, as bytes and back. false: not what put has written. */
 void dune_xt_put(const struct xt_file *f, struct dune_buf *out);
 bool dune_xt_take(struct xt_file *f, const uint8_t *data, size_t len);
+/* The same for the part of a file that this process has read, and for that of another one. */
+void dune_xt_put_part(const struct xt_file *f, struct dune_buf *out);
+bool dune_xt_take_part(struct xt_file *f, unsigned part, const uint8_t *data, size_t len);
+void dune_xt_add_report(struct dune_extract_report *sum, const struct dune_extract_report *r);
 
 /* flowtrack.c */
 void dune_xt_shard_init(struct xt_shard *s, const struct xt_file *f);

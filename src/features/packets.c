@@ -171,6 +171,8 @@ static void parse_chunk(void *ctx, size_t k)
         to->index = g->first_index + k * XT_CHUNK + i;
         to->capture = raw[i].capture;
         to->hash = dune_xt_hash(&to->p.key);
+        if (g->f->n_parts && !xt_is_mine(g->f, dune_xt_shard_of(to->hash, g->f->n_shards)))
+            continue;
         q[c->n++] = (struct dune_label_query){.frame = raw[i].data, .p = &to->p, .ts_ns = raw[i].ts_ns};
     }
     label(g, e, q, c);
@@ -235,7 +237,7 @@ static int check_pieces(const struct reading *g, struct dune_diag *d)
 
 static int read_all(struct reading *g, struct dune_diag *d)
 {
-    unsigned threads = g->f->n_shards;
+    unsigned shards = g->f->n_shards, threads = g->f->n_parts ? DUNE_MAX(shards / g->f->n_parts, 1u) : shards;
     int more = 1, rc = 0;
 
     while (rc == 0 && more == 1) {
@@ -244,7 +246,7 @@ static int read_all(struct reading *g, struct dune_diag *d)
             return dune_diag_set(d, DUNE_E_INTERRUPTED, g->f->path, "interrupted");
         g->n_chunks = (g->n_raw + XT_CHUNK - 1) / XT_CHUNK;
         dune_parallel_for(threads, g->n_chunks, parse_chunk, g);
-        dune_parallel_for(threads, threads, track_shard, g);
+        dune_parallel_for(threads, shards, track_shard, g);
         add_counters(g);
         rc = shard_error(g->f, d);
     }
@@ -280,12 +282,30 @@ static void put_in_order(struct xt_file *f)
         DUNE_VEC_FREE(&f->shard[s].born);
 }
 
+/* What all processes that read the file have counted alike, the first one tells. */
+static void leave_counts(struct dune_extract_report *rep)
+{
+    rep->packets = rep->bytes = rep->snapped = rep->backwards = 0;
+    memset(rep->by_reason, 0, sizeof(rep->by_reason));
+}
+
+void dune_xt_join(struct xt_file *f)
+{
+    if (f->rc == 0)
+        put_in_order(f);
+}
+
 void dune_xt_read(struct xt_file *f)
 {
     struct reading *g = DUNE_NEW(struct reading);
 
     f->n_shards = f->n_shards ? f->n_shards : 1;
+    f->failed = f->part;
     f->shard = DUNE_NEW_N(struct xt_shard, f->n_shards);
+    if (f->n_parts && f->part >= f->n_parts) { /* more processes than shards */
+        dune_mem_free(g);
+        return;
+    }
     for (unsigned s = 0; s < f->n_shards; s++)
         dune_xt_shard_init(&f->shard[s], f);
     g->f = f;
@@ -304,7 +324,10 @@ void dune_xt_read(struct xt_file *f)
         f->report.flow_label_changes += f->shard[s].label_changes;
         f->report.unlabelled_flows += f->shard[s].unlabelled_flows;
     }
-    put_in_order(f);
+    if (!f->n_parts)
+        put_in_order(f);
+    else if (f->part)
+        leave_counts(&f->report);
     dune_reader_close(g->r);
     dune_mem_free(g->raw);
     dune_mem_free(g->entry);

@@ -76,7 +76,7 @@ struct dune_bin_hist *dune_bin_hist_split(struct dune_bin_hist *h, const struct 
 {
     struct dune_bin_hist *s = dune_bin_hist_like(h, job);
 
-    dune_bin_hist_add(s, job, small, n, NULL);
+    dune_bin_hist_count(s, job, small, n, NULL);
     dune_bin_hist_subtract(h, s);
     return s;
 }
@@ -188,14 +188,14 @@ static void gather(const struct dune_bin_hist *h, const struct dune_grow_job *jo
 
 /* A block of rows at a time, so that their codes are read from memory once for all columns. */
 void dune_bin_hist_add(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_item *item,
-                       size_t n, uint16_t *gathered)
+                       size_t n, uint16_t *gathered, size_t ld)
 {
     for (size_t i = 0; i < n; i += BLOCK) {
         size_t len = DUNE_MIN(n - i, (size_t)BLOCK);
 
         if (gathered) {
-            gather(h, job, item + i, len, n - i, gathered + i, n);
-            add_block(h, job, item + i, len, gathered + i, n);
+            gather(h, job, item + i, len, n - i, gathered + i, ld);
+            add_block(h, job, item + i, len, gathered + i, ld);
         } else {
             add_block(h, job, item + i, len, NULL, 0);
         }

@@ -25,8 +25,13 @@ void dune_bin_hist_fini(struct dune_bin_hist *h);
 /* An empty one for other rows of the same columns and classes; a minus b, where b's rows are some of a's. */
 struct dune_bin_hist *dune_bin_hist_like(const struct dune_bin_hist *h, const struct dune_grow_job *job);
 void dune_bin_hist_subtract(struct dune_bin_hist *a, const struct dune_bin_hist *b);
-/* Adds rows, whose local classes are set. Not NULL: their codes are left in gathered[n_cols][n]. */
+/* Adds rows, whose local classes are set. Not NULL: their codes are left in gathered[n_cols][ld], n of each ld. */
 void dune_bin_hist_add(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_item *item,
-                       size_t n, uint16_t *gathered);
+                       size_t n, uint16_t *gathered, size_t ld);
+/* hist_share.c: the same for all rows of a node and a histogram without any, by the threads and processes of the job. */
+void dune_bin_hist_count(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_item *item, size_t n,
+                         uint16_t *gathered);
+/* Whether each process counts only a part of n rows, and so reads the codes of that part only. */
+bool dune_bin_hist_dealt(const struct dune_grow_job *job, size_t n);
 
 #endif

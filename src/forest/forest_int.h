@@ -65,6 +65,7 @@ struct dune_tuning {
     uint32_t max_bins; /* per column, 256 */
     uint32_t few_rows; /* nodes of up to so many rows are sorted instead of binned, at most 64 */
     uint32_t near_bytes; /* codes of so many bytes are read where they are, 256 KiB */
+    uint32_t split_rows; /* nodes of so many rows are counted by several threads or processes, 65536 */
     bool plain;        /* neither: sort values only */
 };
 int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
@@ -118,6 +119,9 @@ struct dune_grow_job {
     const struct dune_grown *from; /* NULL, or the growth on more columns that this one repeats */
     int32_t column_of[64];          /* from: column of it -> column here, -1: gone */
     struct dune_grown_tree *note;   /* NULL, or where to leave how this tree grew */
+    unsigned threads; /* that count the rows of large nodes; 0: one */
+    bool together;    /* all processes grow this very tree now, and each counts a part of the rows of large nodes */
+    bool *stopped;    /* together: somebody was interrupted, and all know it */
 };
 /* The value behind a code. */
 static inline uint32_t dune_value(const struct dune_grow_job *job, uint32_t col, uint32_t row)

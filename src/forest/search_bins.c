@@ -538,8 +538,8 @@ static struct dune_bin_hist *histograms(struct dune_bin_search *s, const struct 
     h = &s->fresh;
     dune_bin_hist_plan(h, s->job, p, col, n);
     set_local(s, p, h);
-    s->n_gathered = h->n_cols <= s->room ? h->n_cols : 0;
-    dune_bin_hist_add(h, s->job, p->item, p->n, s->n_gathered ? s->gathered : NULL);
+    s->n_gathered = h->n_cols <= s->room && !dune_bin_hist_dealt(s->job, p->n) ? h->n_cols : 0;
+    dune_bin_hist_count(h, s->job, p->item, p->n, s->n_gathered ? s->gathered : NULL);
     if (p->kept && dune_bin_hist_pays(h, p->n, p->n_tree)) { /* hands them over, begins new ones */
         *p->kept = dune_mem_alloc(1, sizeof(*h));
         **p->kept = *h;

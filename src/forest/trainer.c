@@ -31,6 +31,8 @@ int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t
         tr->tune.few_rows = DUNE_FEW_ROWS;
     if (!tr->tune.near_bytes)
         tr->tune.near_bytes = 256 * 1024;
+    if (!tr->tune.split_rows)
+        tr->tune.split_rows = 65536;
     dune_codes_make(&tr->codes, t, tune->max_bins ? tune->max_bins : 256, threads);
     *out = tr;
     return 0;
@@ -61,6 +63,8 @@ struct fit {
     size_t n_used;
     struct dune_grown *kept; /* NULL: nobody wants it */
     bool shared;             /* trees are dealt out to all processes */
+    bool together;           /* the tree that is grown now is grown by all of them */
+    bool stopped;            /* together: one of them was interrupted */
     _Atomic int rc;
 };
 
@@ -164,6 +168,8 @@ static void grow_tree(void *ctx, size_t i)
     if (atomic_load(&fit->rc))
         return;
     job.tree = i;
+    job.together = fit->together;
+    job.stopped = &fit->stopped;
     if (fit->kept)
         job.note = &fit->kept->tree[i];
     if (fit->cfg.bootstrap && !job.from) {
@@ -226,22 +232,55 @@ static bool take_tree(void *ctx, size_t i, const uint8_t *data, size_t len)
     return true;
 }
 
+/* One tree, each process counting a part of the rows of its large nodes. All end it with the same result. */
+static void grow_together(struct fit *fit, uint32_t i)
+{
+    uint64_t failed;
+    int ok = 0;
+
+    fit->together = true;
+    grow_tree(fit, i);
+    fit->together = false;
+    failed = fit->rc != 0;
+    dune_ranks_sum(&failed, 1);
+    if (failed)
+        atomic_compare_exchange_strong(&fit->rc, &ok, DUNE_E_INTERRUPTED);
+}
+
+/*
+ * Trees are dealt out whole as long as there is one for every process; of the last ones, if they are few, all grow one after
+ * the other. Threads without a tree of their own help to count.
+ */
+static void grow_shared(struct fit *fit, uint32_t n)
+{
+    static const struct dune_ranks_work work = {grow_tree, put_tree, take_tree};
+    uint32_t n_ranks = dune_ranks_n(), last = n_ranks > 1 && n % n_ranks <= n_ranks / 2 ? n % n_ranks : 0;
+    unsigned threads = fit->cfg.threads ? fit->cfg.threads : dune_n_cpus(), mine = (n - last + n_ranks - 1) / n_ranks;
+    struct dune_diag ignored = {0};
+    int ok = 0, rc;
+
+    if (fit->job.n_rows < fit->job.tune.split_rows)
+        last = 0;
+    fit->job.threads = DUNE_MAX(threads / DUNE_MAX(mine, 1u), 1u);
+    rc = dune_ranks_for(threads, n - last, &work, fit, &ignored);
+    if (rc)
+        atomic_compare_exchange_strong(&fit->rc, &ok, rc);
+    fit->job.threads = threads;
+    for (uint32_t i = n - last; i < n && !fit->rc; i++)
+        grow_together(fit, i);
+}
+
 /* Without any random draw all trees are the same one. */
 static void grow_all(struct fit *fit)
 {
-    static const struct dune_ranks_work work = {grow_tree, put_tree, take_tree};
-    struct dune_diag ignored = {0};
-    int ok = 0, rc = 0;
-
     struct dune_forest *f = fit->f;
     uint32_t own = fit->cfg.bootstrap || fit->cfg.sqrt_features ? f->n_trees : 1;
 
+    fit->job.threads = DUNE_MAX(fit->cfg.threads / own, 1u); /* 0: whoever calls has other work for them */
     if (fit->shared)
-        rc = dune_ranks_for(fit->cfg.threads, own, &work, fit, &ignored);
+        grow_shared(fit, own);
     else
         dune_parallel_for(fit->cfg.threads, own, grow_tree, fit);
-    if (rc)
-        atomic_compare_exchange_strong(&fit->rc, &ok, rc);
     for (uint32_t i = own; i < f->n_trees && !fit->rc; i++)
         copy_tree(&f->tree[i], &f->tree[0], f->tree[0].n_nodes, f->n_classes);
 }

@@ -435,6 +435,12 @@ static bool open_node(struct grow *g, struct pending *p)
     return p->cut.feat >= 0;
 }
 
+/* Processes that grow a tree together must leave it together. */
+static bool is_stopped(const struct grow *g)
+{
+    return g->job->together ? *g->job->stopped : dune_interrupted();
+}
+
 static int grow_best_first(struct grow *g, struct pending *root)
 {
     struct pending p, child[2];
@@ -443,7 +449,7 @@ static int grow_best_first(struct grow *g, struct pending *root)
     if (open_node(g, root))
         heap_push(g, root);
     while (g->open.len && leaves < g->job->cfg->max_leaves) {
-        if (dune_interrupted())
+        if (is_stopped(g))
             return DUNE_E_INTERRUPTED;
         heap_pop(g, &p);
         if (++leaves == g->job->cfg->max_leaves) { /* nobody asks the last children */
@@ -470,7 +476,7 @@ static int grow_depth_first(struct grow *g, struct pending *root)
     if (open_node(g, root))
         DUNE_VEC_PUSH(&g->open, *root);
     while (g->open.len) {
-        if (dune_interrupted())
+        if (is_stopped(g))
             return DUNE_E_INTERRUPTED;
         p = g->open.data[--g->open.len];
         split(g, &p, child);

@@ -49,6 +49,24 @@ check "plan with soft labels" same soft plan "$R" --budget leaves_sum=6,features
     --seed 12 -o @ --choice @.notes
 check "and its notes" cmp "$T/soft.1.notes" "$T/soft.2.notes"
 check "which have soft labels" grep -q '"step": "soft labels"' "$T/soft.2.notes"
+# Captures and nodes that are large enough for all processes to work on one of them at the same time.
+"$D" synth -q -o "$T/large" --flows 40000 --train-captures 1 --test-captures 1 2>/dev/null
+check "one capture, every process some of its flows" same one.dset extract "$T/large/train" -l "$T/large/labels.csv" -o @
+check "and one that is not alone" same two.dset extract "$T/large" "$T/tr/train" -l "$T/large/labels.csv" --unlabelled rest -o @
+check "one tree, every process some of its rows" same tree train "$T/one.dset.1" --leaves 60 -o @
+check "and the odd one of three" same trees train "$T/one.dset.1" --trees 3 --sqrt --bootstrap --leaves 60 -o @
+for n in 3 5; do
+    check "the capture with $n processes" timeout 300 mpirun -n $n "$D" extract -q "$T/large/train" -l "$T/large/labels.csv" \
+        -o "$T/one.$n" --threads $n
+    check "the same bytes" cmp "$T/one.dset.1" "$T/one.$n"
+done
+check "the tree with 3" timeout 300 mpirun -n 3 "$D" train -q "$T/one.dset.1" --leaves 60 -o "$T/tree.3"
+check "the same bytes again" cmp "$T/tree.1" "$T/tree.3"
+head -c 9000000 "$(ls -S "$T"/large/train/* | head -n 1)" >"$T/cut.pcap"
+"$D" extract -q "$T/cut.pcap" -l "$T/large/labels.csv" -o "$T/cut1.dset" >"$T/out1" 2>"$T/err1"
+echo $? >>"$T/err1"
+timeout 300 $M "$D" extract -q "$T/cut.pcap" -l "$T/large/labels.csv" -o "$T/cut2.dset" >"$T/out" 2>"$T/err"
+check "a capture that ends too early: what one process says" grep -qF "$(head -n 1 "$T/err1")" "$T/err"
 "$D" train -q "$R" --trees 5 -o "$T/f.json" >/dev/null 2>&1
 "$D" analyze -q "$T/f.json" "$R" -o "$T/W.csv" --scores "$T/s.csv" >/dev/null 2>&1
 "$D" partition -q --importance "$T/W.csv" --scores "$T/s.csv" --blocks 2 -o "$T/b.json" >/dev/null 2>&1

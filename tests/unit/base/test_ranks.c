@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/ranks.h"
+#include "dune/forest.h"
 #include "testing.h"
 
 enum { N_RANKS = 3, N_ITEMS = 17 };
@@ -59,6 +60,24 @@ static void gather(const void *mine, size_t len, uint8_t **all, size_t *offset)
     dune_buf_fini(&out);
 }
 
+static void sum(uint64_t *v, size_t n)
+{
+    size_t offset[N_RANKS + 1];
+    uint8_t *all;
+
+    gather(v, n * sizeof(*v), &all, offset);
+    for (size_t i = 0; i < n; i++) {
+        v[i] = 0;
+        for (unsigned r = 0; r < N_RANKS; r++) {
+            uint64_t one;
+
+            memcpy(&one, all + offset[r] + i * sizeof(one), sizeof(one));
+            v[i] += one;
+        }
+    }
+    dune_mem_free(all);
+}
+
 static void nothing(void)
 {
 }
@@ -68,7 +87,7 @@ static void ignore(int status)
     (void)status;
 }
 
-static const struct dune_ranks_ops ops = {gather, nothing, ignore, nothing};
+static const struct dune_ranks_ops ops = {gather, sum, nothing, ignore, nothing};
 
 struct squares {
     uint64_t value[N_ITEMS];
@@ -120,8 +139,61 @@ static void test_alone(void **state)
     assert_all(&s);
     assert_int_equal(s.done_here, N_ITEMS);
     dune_ranks_barrier();
+    dune_ranks_sum(s.value, N_ITEMS);
+    assert_all(&s);
     dune_ranks_abort(0);
     assert_true(dune_ranks_cpus() >= 1);
+}
+
+static bool sums_are_right(unsigned me)
+{
+    uint64_t v[4] = {me, 1, UINT64_C(1) << 60, 0};
+
+    dune_ranks_sum(v, 4);
+    return v[0] == 3 && v[1] == 3 && v[2] == UINT64_C(3) << 60 && v[3] == 0;
+}
+
+/* A forest that is trained by all, on enough rows that the last trees are grown by all together, is that of one process. */
+static bool trees_are_the_same(void)
+{
+    enum { ROWS = 70000, COLS = 3 };
+    uint8_t feat[COLS] = {0, 1, 2};
+    uint32_t *col[COLS];
+    struct dune_table t = {.n_rows = ROWS, .n_cols = COLS, .n_classes = 5, .feat = feat, .col = col};
+    struct dune_train_cfg cfg = {.n_trees = 4, .max_leaves = 30, .bootstrap = true, .seed = 1, .threads = 2};
+    struct dune_forest *f[2] = {0};
+    struct dune_rng r;
+    struct dune_diag d = {0};
+    bool same;
+
+    dune_rng_init(&r, 5, 0, 0, 0);
+    t.cls = dune_mem_alloc(ROWS, sizeof(*t.cls));
+    t.w = dune_mem_alloc(ROWS, sizeof(*t.w));
+    for (int c = 0; c < COLS; c++)
+        col[c] = dune_mem_alloc(ROWS, sizeof(**col));
+    for (size_t i = 0; i < ROWS; i++) {
+        for (int c = 0; c < COLS; c++)
+            col[c][i] = (uint32_t)dune_rng_below(&r, c ? 3000 : 20000000);
+        t.cls[i] = (uint16_t)((col[0][i] / 4000000 + col[1][i] / 900 + dune_rng_below(&r, 2)) % 5);
+        t.w[i] = 1 + i % 3;
+    }
+    same = dune_forest_train(&f[0], &t, &cfg, &d) == 0;
+    dune_ranks_set(0, 1, NULL);
+    same = same && dune_forest_train(&f[1], &t, &cfg, &d) == 0;
+    dune_ranks_set(self, N_RANKS, &ops);
+    for (uint32_t i = 0; same && i < cfg.n_trees; i++) {
+        const struct dune_tree *a = &f[0]->tree[i], *b = &f[1]->tree[i];
+
+        same = a->n_nodes == b->n_nodes && a->n_nodes == 59 && memcmp(a->node, b->node, a->n_nodes * sizeof(*a->node)) == 0 &&
+               memcmp(a->hist, b->hist, (size_t)a->n_nodes * 5 * sizeof(*a->hist)) == 0;
+    }
+    dune_forest_free(f[0]);
+    dune_forest_free(f[1]);
+    for (int c = 0; c < COLS; c++)
+        dune_mem_free(col[c]);
+    dune_mem_free(t.cls);
+    dune_mem_free(t.w);
+    return same;
 }
 
 /* What every process does: all results, a third of the work; then a result that nobody can read. */
@@ -137,6 +209,7 @@ static int one_rank(unsigned me)
     for (size_t i = 0; i < N_ITEMS; i++)
         ok = ok && s.value[i] == i * i + 1;
     ok = ok && dune_ranks_for(1, 0, &work, &s, &d) == 0;
+    ok = ok && sums_are_right(me) && trees_are_the_same();
     s.bad = true;
     ok = ok && dune_ranks_for(1, N_ITEMS, &work, &s, &d) == DUNE_E_INTERNAL && d.msg[0];
     dune_ranks_finish();

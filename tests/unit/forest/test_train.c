@@ -334,7 +334,8 @@ static void test_threads(void **state)
 static void test_tunings(void **state)
 {
     static const struct dune_tuning tune[] = {{.plain = true}, {0}, {.max_bins = 7}, {.max_bins = 60, .few_rows = 1},
-                                                {.near_bytes = 1}, {.max_bins = 60, .few_rows = 2, .near_bytes = 1}};
+                                                {.near_bytes = 1}, {.max_bins = 60, .few_rows = 2, .near_bytes = 1},
+                                                {.split_rows = 70, .few_rows = 8}};
     struct dune_rng r;
     struct dune_diag d = {0};
 
@@ -351,6 +352,7 @@ static void test_tunings(void **state)
         for (size_t i = 0; i < DUNE_ARRAY_LEN(tune); i++) {
             struct dune_trainer *tr;
 
+            cfg.threads = tune[i].split_rows ? 5 * cfg.n_trees : 1; /* threads without a tree help to count rows */
             assert_ok(dune_trainer_new_tuned(&tr, &t, 1, &tune[i], &d), d);
             assert_ok(dune_trainer_fit(tr, &f[i], NULL, 0, NULL, 0, &cfg, &d), d);
             dune_trainer_free(tr);
