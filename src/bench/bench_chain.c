@@ -146,17 +146,37 @@ static uint64_t arrived_at(const struct chain *c)
     return dune_net_dev(c->end[1 + 2 * DEVICES], DUNE_NET_DEV_RX_PACKETS);
 }
 
+/*
+ * The source stays on one CPU: queues of a veth hold 256 frames, are emptied on the CPU that filled them, and when the
+ * sender moves on to another CPU in between, what it sends from there overruns them.
+ */
+static void stay_here(cpu_set_t *before)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    if (sched_getaffinity(0, sizeof(*before), before) != 0)
+        CPU_ZERO(before);
+    else
+        (void)!sched_setaffinity(0, sizeof(one), &one);
+}
+
 /* Packets per second that came out at the far end; *lost: share of those sent that did not. */
 static int run_chain(struct chain *c, uint32_t n, double *mpps, double *lost, struct dune_diag *d)
 {
     uint64_t before = arrived_at(c), begin, end, got;
+    cpu_set_t cpus;
     int rc;
 
     atomic_store(&c->stop, false);
     c->served = pthread_create(&c->server, NULL, serve, c) == 0;
+    stay_here(&cpus);
     begin = dune_now_ns();
     rc = dune_xdp_source_send(c->source, n, d);
     end = dune_now_ns();
+    if (CPU_COUNT(&cpus))
+        (void)!sched_setaffinity(0, sizeof(cpus), &cpus);
     usleep(2000);
     atomic_store(&c->stop, true);
     if (c->served)

@@ -161,13 +161,14 @@ static void make_rows(struct dune_table *t, uint32_t s)
     }
 }
 
-static int train(struct dune_submodel *sm, uint32_t s, uint32_t leaves, struct dune_diag *d)
+static int train(struct dune_submodel *sm, uint32_t s, uint32_t leaves, uint32_t depth, struct dune_diag *d)
 {
     uint32_t *col[N_FEATS];
     uint8_t feat[N_FEATS], to_plan[OWN + 1];
     struct dune_table t = {.n_rows = (size_t)TRAIN_FLOWS * LOAD_POINT, .n_cols = N_FEATS, .n_classes = OWN + 1,
                            .feat = feat, .col = col};
-    const struct dune_train_cfg cfg = {.n_trees = 3, .max_leaves = leaves, .bootstrap = true, .seed = 1 + s, .threads = 1};
+    const struct dune_train_cfg cfg = {.n_trees = 3, .max_leaves = leaves, .max_depth = depth,
+                                       .bootstrap = true, .seed = 1 + s, .threads = 1};
     struct dune_forest *f = NULL;
     int rc;
 
@@ -196,7 +197,7 @@ static int by_value(const void *a, const void *b)
     return *(const uint8_t *)a - *(const uint8_t *)b;
 }
 
-static int add_submodel(struct dune_plan *p, uint32_t s, uint32_t leaves, struct dune_diag *d)
+static int add_submodel(struct dune_plan *p, uint32_t s, uint32_t leaves, uint32_t depth, struct dune_diag *d)
 {
     struct dune_submodel *sm = &p->sub[s];
 
@@ -209,11 +210,17 @@ static int add_submodel(struct dune_plan *p, uint32_t s, uint32_t leaves, struct
     for (uint32_t c = 0; c < OWN; c++)
         sm->cls[c] = (uint8_t)(1 + (c + s * 3) % LOAD_CLASSES);
     qsort(sm->cls, OWN, 1, by_value);
-    return train(sm, s, leaves, d);
+    return train(sm, s, leaves, depth, d);
 }
 
 int bench_load_plan(struct dune_plan **out, uint32_t n_sub, uint32_t n_devices, uint32_t leaves,
                     enum dune_hash_kind hash, struct dune_diag *d)
+{
+    return bench_load_plan_deep(out, n_sub, n_devices, leaves, 0, hash, d);
+}
+
+int bench_load_plan_deep(struct dune_plan **out, uint32_t n_sub, uint32_t n_devices, uint32_t leaves, uint32_t depth,
+                         enum dune_hash_kind hash, struct dune_diag *d)
 {
     struct dune_plan *p = dune_plan_new();
     int rc = 0;
@@ -234,7 +241,7 @@ int bench_load_plan(struct dune_plan **out, uint32_t n_sub, uint32_t n_devices, 
     p->n_submodels = n_sub;
     p->sub = DUNE_NEW_N(struct dune_submodel, n_sub + 1);
     for (uint32_t s = 0; s < n_sub && rc == 0; s++)
-        rc = add_submodel(p, s, leaves, d);
+        rc = add_submodel(p, s, leaves, depth, d);
     if (rc == 0 && n_sub)
         rc = dune_plan_verify(p, d);
     if (rc)

@@ -44,5 +44,8 @@ void bench_frames_fini(struct bench_frames *f);
  * over 8 features, trained on such packets. */
 int bench_load_plan(struct dune_plan **out, uint32_t n_sub, uint32_t n_devices, uint32_t leaves,
                     enum dune_hash_kind hash, struct dune_diag *d) DUNE_MUST_USE;
+/* The same with trees of at most so many steps; 0: as deep as their leaves make them. */
+int bench_load_plan_deep(struct dune_plan **out, uint32_t n_sub, uint32_t n_devices, uint32_t leaves, uint32_t depth,
+                         enum dune_hash_kind hash, struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

@@ -75,6 +75,35 @@ DUNE_CORE_INLINE uint32_t dune_core_count_votes(const uint32_t *leaf, uint32_t n
     return best;
 }
 
+/* dune_core_count_votes for three leaves. */
+DUNE_CORE_INLINE uint32_t dune_core_count_three(uint32_t l0, uint32_t l1, uint32_t l2, uint32_t shift, uint32_t only,
+                                                uint32_t *conf)
+{
+    uint32_t a = dune_core_named(l0, shift, only), b = dune_core_named(l1, shift, only),
+             c = dune_core_named(l2, shift, only), best, sum = 0;
+
+    if (a != 0 && (b != c || b == 0 || a == b))
+        best = a;
+    else
+        best = b != 0 ? b : c;
+    sum += a == best ? l0 >> (shift + 8) & 0xff : 0;
+    sum += b == best ? l1 >> (shift + 8) & 0xff : 0;
+    sum += c == best ? l2 >> (shift + 8) & 0xff : 0;
+    *conf = best == 0 ? 0 : sum > 255 ? 255 : sum;
+    return best;
+}
+
+/* dune_core_vote for three leaves, which then need no memory; one that abstains is 0. */
+DUNE_CORE_INLINE uint32_t dune_core_vote_three(uint32_t l0, uint32_t l1, uint32_t l2)
+{
+    uint32_t conf, cls = dune_core_count_three(l0, l1, l2, 0, 0, &conf);
+
+    if (cls != DUNE_CORE_OTHER)
+        return DUNE_CORE_ANSWER(cls, conf, cls != 0);
+    cls = dune_core_count_three(l0, l1, l2, 16, DUNE_CORE_OTHER, &conf);
+    return DUNE_CORE_ANSWER(cls, conf, 0);
+}
+
 /* The answer of a forest from the payloads of the leaves its trees reached. */
 DUNE_CORE_INLINE uint32_t dune_core_vote(const uint32_t *leaf, uint32_t n)
 {

@@ -23,8 +23,7 @@ static __always_inline void fresh_shim(struct xdp_pass *p, struct xdp_counts *n,
 {
     p->has_shim = 1;
     p->generation = generation;
-    p->shim = (struct dune_core_shim){.flags = p->in_kind == XDP_EDGE ? DUNE_CORE_SETTLED : 0};
-    p->arrived = p->shim;
+    p->shim = p->arrived = (struct dune_core_shim){.flags = p->in_kind == XDP_EDGE ? DUNE_CORE_SETTLED : 0};
     n->shim_added++;
 }
 
@@ -121,13 +120,26 @@ static __always_inline enum next receive(struct xdp_md *ctx, struct xdp_pass *p,
 
 /* --- step 2 ------------------------------------------------------------------------------------------------ */
 
+/* Live: the clock is read once, and only for packets that need it. */
+static __always_inline void take_time(struct xdp_pass *p)
+{
+    if (p->timed)
+        return;
+    p->now = bpf_ktime_get_ns() >> 10;
+    p->timed = 1;
+}
+
 /* Section 8: does the older generation still have this flow? Parsed by its own plan. */
 static __always_inline bool still_older(struct xdp_md *ctx, struct xdp_pass *p, const struct xdp_settings *s,
                                         uint32_t old)
 {
-    struct xdp_plan *plan = get_plan(old);
+    struct xdp_plan *plan;
 
-    if (!s->held[old] || p->now > s->drain_until || !plan || parse(ctx, old) != XDP_OK)
+    if (!s->held[old])
+        return false;
+    take_time(p);
+    plan = get_plan(old);
+    if (p->now > s->drain_until || !plan || parse(ctx, old) != XDP_OK)
         return false;
     if (plan->filters && !matches_filter(old))
         return false;
@@ -168,7 +180,7 @@ static __always_inline enum next not_inferable(struct xdp_pass *p, struct xdp_co
 }
 
 static __always_inline enum next admit(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_settings *s,
-                                       struct xdp_counts *n)
+                                       struct xdp_counts *n, struct xdp_plan **to)
 {
     struct xdp_plan *plan;
     uint32_t reason;
@@ -178,7 +190,7 @@ static __always_inline enum next admit(struct xdp_md *ctx, struct xdp_pass *p, s
     if (!p->has_shim)
         p->key.gen = choose_generation(ctx, p, s);
     p->gen_ok = 1;
-    plan = get_plan(p->key.gen);
+    *to = plan = get_plan(p->key.gen);
     if (!plan)
         return refuse(p, XDP_FATE_GENERATION_MISSING, &n->generation_missing);
     reason = parse_here(ctx, p, s, plan);
@@ -204,6 +216,7 @@ static __always_inline enum next known(struct xdp_pass *p, struct xdp_settings *
 
     if ((p->shim.flags & done) == done)
         return refuse(p, XDP_FATE_PASSED_SETTLED, &n->passed_settled);
+    take_time(p);
     if (!s->rules_on[p->key.gen & 1] || !find_rule(p->key.gen, 1))
         return NEXT;
     p->became_final = 1;
@@ -228,12 +241,11 @@ static __always_inline bool acts(const struct xdp_plan *plan, const struct dune_
 }
 
 /* False: dropped. */
-static __always_inline bool act(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_counts *n)
+static __always_inline bool act(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_counts *n, const struct xdp_plan *plan)
 {
-    struct xdp_plan *plan = get_plan(p->key.gen);
     uint32_t cls;
 
-    if (!plan || !plan->acts)
+    if (!plan->acts)
         return true;
     cls = claimed(&p->shim);
     if (plan->last_device && plan->action[cls] == XDP_MARK) {
@@ -259,7 +271,7 @@ static __always_inline void dress(struct xdp_md *ctx, struct xdp_pass *p, struct
     if (!p->has_shim)
         return;
     if (p->out_kind == XDP_CHAIN) {
-        if (write_shim(ctx) == 0) {
+        if (p->shim_at ? overwrite_shim(ctx, p) == 0 : write_shim(ctx) == 0) {
             n->shim_kept++;
             return;
         }
@@ -412,13 +424,14 @@ static __always_inline void note_latency(const struct xdp_pass *p, struct xdp_co
 }
 
 static __always_inline int leave(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_settings *s,
-                                 struct xdp_counts *n, enum next next)
+                                 struct xdp_counts *n, const struct xdp_plan *plan, enum next next)
 {
     int rc = XDP_DROP;
 
     if (next == GONE) {
         p->dropped = 1;
-    } else if (p->has_shim && p->gen_ok && p->reason == XDP_OK && !act(ctx, p, n)) {
+    } else if (p->has_shim && p->gen_ok && p->reason == XDP_OK && plan &&
+               !act(ctx, p, n, plan)) {
         p->dropped = 1;
         n->dropped_action++;
     } else {
@@ -429,7 +442,7 @@ static __always_inline int leave(struct xdp_md *ctx, struct xdp_pass *p, struct 
     if (testing) {
         write_trace(p);
     } else {
-        if (p->started)
+        if (p->started && (!tracing || n->in % XDP_LATENCY_EVERY == 1))
             note_latency(p, n);
         if (tracing)
             write_event();
@@ -446,6 +459,7 @@ static __always_inline bool begin_test(struct xdp_md *ctx, struct xdp_pass *p)
     if ((uint8_t *)(m + 1) > (uint8_t *)(long)ctx->data)
         return false;
     p->now = m->tick;
+    p->timed = 1;
     p->in_kind = m->in_kind;
     p->out_kind = m->out_kind;
     p->cut = m->cut;
@@ -467,14 +481,17 @@ static __always_inline bool begin_live(struct xdp_md *ctx, struct xdp_pass *p, c
                                        struct xdp_counts *n)
 {
     const struct xdp_port *port = find_port(s, ctx->ingress_ifindex);
-    uint64_t ns = bpf_ktime_get_ns();
 
     if (!port) {
         n->no_port++;
         return false;
     }
-    p->now = ns >> 10;
-    p->started = n->in % XDP_LATENCY_EVERY == 0 ? ns : 0;
+    p->started = 0;
+    if (tracing || n->in % XDP_LATENCY_EVERY == 0) {
+        p->started = bpf_ktime_get_ns();
+        p->now = p->started >> 10;
+        p->timed = 1;
+    }
     p->in_kind = port->in_kind;
     p->out_kind = port->out_kind;
     p->out = port->out;
@@ -489,7 +506,9 @@ static __always_inline bool begin(struct xdp_md *ctx, struct xdp_pass *p, const 
     enum { FROM = offsetof(struct xdp_pass, shim), TO = offsetof(struct xdp_pass, l3_off) };
 
     _Static_assert(FROM % 8 == 0 && TO % 8 == 0, "a few stores of 8 bytes");
-    __builtin_memset((uint8_t *)p + FROM, 0, TO - FROM);
+    /* as words: through a byte pointer the compiler knows no alignment and stores byte by byte */
+    for (uint32_t i = FROM / 8; i < TO / 8; i++)
+        ((dune_core_u64 *)(void *)p)[i] = 0;
     p->key.gen = 0;
     p->steer_port = p->mirror_port = XDP_NO_PORT;
     if (counting)
@@ -513,7 +532,7 @@ static __always_inline int device(struct xdp_md *ctx)
     struct xdp_pass *p = get_pass();
     struct xdp_settings *s = get_settings();
     struct xdp_counts *n = get_counts();
-    struct xdp_plan *plan;
+    struct xdp_plan *plan = (void *)0;
     enum next next;
 
     if (!p || !s || !n || !begin(ctx, p, s, n))
@@ -525,13 +544,12 @@ static __always_inline int device(struct xdp_md *ctx)
     n->in++;
     next = receive(ctx, p, s, n);
     if (next == NEXT)
-        next = admit(ctx, p, s, n);
+        next = admit(ctx, p, s, n, &plan);
     if (next == NEXT)
         next = known(p, s, n);
-    plan = get_plan(p->key.gen);
     if (next == NEXT && plan)
         infer(p, plan, n, p->key.gen);
-    return leave(ctx, p, s, n, next);
+    return leave(ctx, p, s, n, plan, next);
 }
 
 SEC("xdp.frags")
@@ -621,7 +639,8 @@ static __always_inline bool next_frame(struct xdp_md *ctx)
     f = bpf_map_lookup_elem(&bench_frames, &at);
     if (!f || d + sizeof(*f) > end)
         return false;
-    __builtin_memcpy(d, f, sizeof(*f));
+    for (uint32_t i = 0; i < sizeof(f->word) / 8; i++) /* by words: a card does not write byte by byte either */
+        ((dune_core_u64 *)(void *)d)[i] = f->word[i];
     return true;
 }
 

@@ -30,13 +30,8 @@ const volatile uint32_t arena_mask; /* bytes of one generation - 64 */
 /* CRC-32C and CRC-32 of a byte with k bytes behind it. */
 const volatile uint32_t crc_table[2][16][256];
 
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __type(key, uint32_t);
-    __type(value, struct xdp_settings);
-} settings SEC(".maps");
+/* Reached by its address, without a look-up. */
+struct xdp_settings settings SEC(XDP_SETTINGS_MAP);
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -63,15 +58,7 @@ struct { /* the host sets the size of a value */
     __uint(value_size, 2 * XDP_ARENA_SLACK);
 } arena SEC(".maps");
 
-struct xdp_locks {
-    uint64_t word[XDP_LOCKS * 8]; /* one per line */
-};
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, uint32_t);
-    __type(value, struct xdp_locks);
-} locks SEC(".maps");
+uint64_t lock_words[XDP_LOCKS * 8] __attribute__((aligned(64))); /* one per line */
 
 struct { /* the host sets the number of entries */
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -122,11 +109,17 @@ struct { /* not read: updating it lets the host wait until no packet is under wa
     __array(values, struct {
         __uint(type, BPF_MAP_TYPE_ARRAY);
         __uint(max_entries, 1);
-        __uint(map_flags, BPF_F_MMAPABLE);
         __type(key, uint32_t);
-        __type(value, struct xdp_settings);
+        __type(value, uint32_t);
     });
 } grace SEC(".maps");
+
+struct { /* what is put into grace */
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, uint32_t);
+    __type(value, uint32_t);
+} nothing SEC(".maps");
 
 struct { /* filled in test runs only */
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -178,9 +171,7 @@ MIRROR_MAP(mirror3);
 
 static __always_inline struct xdp_settings *get_settings(void)
 {
-    uint32_t zero = 0;
-
-    return bpf_map_lookup_elem(&settings, &zero);
+    return &settings;
 }
 
 static __always_inline struct xdp_pass *get_pass(void)
@@ -228,10 +219,15 @@ static __always_inline struct xdp_trace *get_trace(void)
     return bpf_map_lookup_elem(&traces, &zero);
 }
 
+static __always_inline uint8_t *get_arena(uint32_t gen)
+{
+    return bpf_map_lookup_elem(&arena, &gen);
+}
+
 /* The slot at an offset of the arena, or what lies in its slack. */
 static __always_inline struct dune_core_slot *get_slot(uint32_t gen, uint32_t at)
 {
-    uint8_t *base = bpf_map_lookup_elem(&arena, &gen);
+    uint8_t *base = get_arena(gen);
 
     return base ? (struct dune_core_slot *)(void *)(base + (at & arena_mask)) : (void *)0;
 }

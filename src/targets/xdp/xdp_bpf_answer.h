@@ -20,7 +20,7 @@ static __always_inline const struct dune_core_node *get_nodes(uint32_t gen)
  * A leaf goes to itself, so walks may go on when they have arrived; every STEPS steps is a look whether all have, because
  * a forest's deepest leaf lies far below most others.
  */
-enum { STEPS = 8 };
+enum { STEPS = 4 };
 
 /* What a node compares; 0: it is a leaf. */
 static __always_inline uint32_t feat_of(const struct dune_core_node *node, uint32_t at)
@@ -88,9 +88,9 @@ static __always_inline void walk_four(struct xdp_pass *p, const struct xdp_sub *
     p->leaf[t + 3] = arrive(dr, node, d);
 }
 
-/* Most forests have three. */
-static __always_inline void walk_three(struct xdp_pass *p, const struct xdp_sub *sub, const struct dune_core_node *node,
-                                       struct xdp_drift *dr)
+/* Most forests have three. What they say. */
+static __always_inline uint32_t walk_three(struct xdp_pass *p, const struct xdp_sub *sub, const struct dune_core_node *node,
+                                           struct xdp_drift *dr)
 {
     uint32_t a = DUNE_CORE_IDX(sub->root[0], DUNE_CORE_NODE_MASK), b = DUNE_CORE_IDX(sub->root[1], DUNE_CORE_NODE_MASK),
              c = DUNE_CORE_IDX(sub->root[2], DUNE_CORE_NODE_MASK);
@@ -105,9 +105,7 @@ static __always_inline void walk_three(struct xdp_pass *p, const struct xdp_sub 
         if ((feat_of(node, a) | feat_of(node, b) | feat_of(node, c)) == 0)
             break;
     }
-    p->leaf[0] = arrive(dr, node, a);
-    p->leaf[1] = arrive(dr, node, b);
-    p->leaf[2] = arrive(dr, node, c);
+    return dune_core_vote_three(arrive(dr, node, a), arrive(dr, node, b), arrive(dr, node, c));
 }
 
 /* Trees t to t + 3 of sub-model k, for forests of more than four. */
@@ -219,10 +217,8 @@ static __always_inline uint32_t ask_forest(struct xdp_pass *p, const struct xdp_
         walk_one(p, sub, node, dr);
         return dune_core_vote(p->leaf, 1);
     }
-    if (sub->n_trees <= 3) {
-        walk_three(p, sub, node, dr);
-        return dune_core_vote(p->leaf, 3);
-    }
+    if (sub->n_trees <= 3)
+        return walk_three(p, sub, node, dr);
     if (sub->n_trees > 8)
         clear_leaves();
     walk_four(p, sub, node, dr, 0);
@@ -292,12 +288,9 @@ static __always_inline uint32_t kind_of(const struct xdp_sub *sub, uint32_t coun
     return open || kind == XDP_KIND_FL ? kind : XDP_KIND_NONE;
 }
 
-static __always_inline dune_core_u32 *stored_answer(const struct xdp_pass *p, const struct xdp_plan *plan,
-                                                    uint32_t gen, uint32_t k)
+static __always_inline dune_core_u32 *stored_answer(struct dune_core_slot *s, const struct xdp_plan *plan, uint32_t k)
 {
-    struct dune_core_slot *s = get_slot(gen, p->slot_at);
-
-    return s ? dune_core_at32(s, plan->layout.stored + 4 * k) : (void *)0;
+    return dune_core_at32(s, plan->layout.stored + 4 * k);
 }
 
 static __always_inline void trace_answer(struct xdp_pass *p, const struct xdp_sub *sub, uint32_t k, uint32_t kind,
@@ -326,8 +319,8 @@ __attribute__((noinline)) int ask(uint32_t gen, uint32_t k, uint32_t kind)
     struct xdp_pass *p = get_pass();
     struct xdp_plan *plan = get_plan(gen);
     struct xdp_counts *n = get_counts();
+    struct dune_core_slot *s;
     struct xdp_sub *sub;
-    dune_core_u32 *stored;
     uint32_t a;
 
     if (!p || !plan || !n)
@@ -341,24 +334,23 @@ __attribute__((noinline)) int ask(uint32_t gen, uint32_t k, uint32_t kind)
         return (int)a;
     }
     n->answers_fl++;
-    stored = stored_answer(p, plan, gen, k);
-    if (stored)
-        *stored = a;
+    s = get_slot(gen, p->slot_at);
+    if (s)
+        *stored_answer(s, plan, k) = a;
     return (int)a;
 }
 
+/* s: the flow's slot, or NULL. */
 static __always_inline void answer(struct xdp_pass *p, struct xdp_plan *plan, struct xdp_counts *n, uint32_t gen,
-                                   uint32_t k)
+                                   uint32_t k, struct dune_core_slot *s)
 {
     struct xdp_sub *sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
     bool open = !(p->shim.flags & DUNE_CORE_FINAL);
     uint32_t kind = kind_of(sub, p->count, open), a = 0;
 
     if (kind == XDP_KIND_STORED) {
-        dune_core_u32 *stored = stored_answer(p, plan, gen, k);
-
         n->answers_stored++;
-        a = stored ? *stored : 0;
+        a = s ? *stored_answer(s, plan, k) : 0;
     } else if (kind != XDP_KIND_NONE) {
         a = (uint32_t)ask(gen, k, kind);
     }
@@ -385,7 +377,7 @@ __attribute__((noinline)) int answer_next(uint32_t gen, uint32_t k)
     struct xdp_counts *n = get_counts();
 
     if (p && plan && n)
-        answer(p, plan, n, gen, k);
+        answer(p, plan, n, gen, k, p->has_slot ? get_slot(gen, p->slot_at) : (void *)0);
     return 0;
 }
 
@@ -450,16 +442,12 @@ static __always_inline bool emit_digest(const struct xdp_pass *p)
 }
 
 /* Once per slot, and again after a second while nobody answered. */
-static __always_inline bool digest_is_due(const struct xdp_pass *p, const struct xdp_plan *plan, uint32_t gen)
+static __always_inline bool digest_is_due(const struct xdp_pass *p, const struct xdp_plan *plan, struct dune_core_slot *s)
 {
     const uint8_t done = DUNE_CORE_FINAL | DUNE_CORE_SETTLED;
-    struct dune_core_slot *s;
     dune_core_u64 *tick;
 
-    if (!p->has_slot || !p->became_final || (p->shim.flags & done) != done || !plan->digests)
-        return false;
-    s = get_slot(gen, p->slot_at);
-    if (!s)
+    if (!s || !p->became_final || (p->shim.flags & done) != done || !plan->digests)
         return false;
     tick = dune_core_at64(s, plan->layout.digest_tick);
     return !(*dune_core_at(s, plan->layout.flags) & DUNE_CORE_DIGEST_SENT) ||
@@ -501,6 +489,7 @@ __attribute__((noinline)) int send_digest(uint32_t gen)
 /* Steps 4 to 8 for a packet with a shim that is not known. */
 static __always_inline void infer(struct xdp_pass *p, struct xdp_plan *plan, struct xdp_counts *n, uint32_t gen)
 {
+    struct dune_core_slot *slot = (void *)0;
     bool got = false;
 
     p->fate = XDP_FATE_INFERRED;
@@ -511,7 +500,7 @@ static __always_inline void infer(struct xdp_pass *p, struct xdp_plan *plan, str
         hash_here(p, plan);
         got = !locked || lock(p->index);
         if (got) {
-            take_slot(p, plan, n, gen);
+            slot = take_slot(p, plan, n, gen);
         } else {
             p->shim.flags |= DUNE_CORE_COLLISION;
             p->outcome = XDP_SLOT_COLLISION;
@@ -520,10 +509,10 @@ static __always_inline void infer(struct xdp_pass *p, struct xdp_plan *plan, str
         }
     }
     if (plan->n_sub)
-        answer(p, plan, n, gen, 0);
+        answer(p, plan, n, gen, 0, slot);
     for (uint32_t k = 1; k < XDP_MAX_SUBS && k < plan->n_sub; k++)
         answer_next(gen, k);
-    if (digest_is_due(p, plan, gen))
+    if (digest_is_due(p, plan, slot))
         send_digest(gen);
     if (tracing)
         p->serial = __sync_fetch_and_add(&event_serial, 1);

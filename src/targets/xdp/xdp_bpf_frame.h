@@ -93,25 +93,11 @@ static __always_inline int open_gap(struct xdp_md *ctx, uint32_t at, uint16_t *o
     return 0;
 }
 
-/* Writes the packet's shim: in place of the one that came in, or as a fresh one. */
-__attribute__((noinline)) int write_shim(struct xdp_md *ctx)
+/* Writes the packet's shim in place of the one that came in. */
+static __always_inline int overwrite_shim(struct xdp_md *ctx, const struct xdp_pass *p)
 {
-    struct xdp_pass *p = get_pass();
-    struct xdp_settings *s = get_settings();
-    uint16_t type = 0;
-    uint32_t at;
-    uint8_t *d, *end;
+    uint8_t *d = (uint8_t *)(long)ctx->data + (p->shim_at & 31), *end = (uint8_t *)(long)ctx->data_end;
 
-    if (!p || !s)
-        return -1;
-    at = p->shim_at;
-    if (!at) {
-        at = p->l2_len;
-        if (open_gap(ctx, at, &type, (uint16_t)s->shim_ethertype))
-            return -1;
-    }
-    d = (uint8_t *)(long)ctx->data + (at & 31);
-    end = (uint8_t *)(long)ctx->data_end;
     if (d + SHIM_BYTES > end)
         return -1;
     d[0] = (uint8_t)(SHIM_VERSION << 5 | (p->shim.flags & 0x1f));
@@ -120,10 +106,29 @@ __attribute__((noinline)) int write_shim(struct xdp_md *ctx)
     d[3] = p->shim.conf;
     d[4] = (uint8_t)(p->generation >> 8);
     d[5] = (uint8_t)p->generation;
-    if (!p->shim_at) {
-        *(uint16_t *)(void *)(d + 6) = type;
-        p->ethertype = bpf_ntohs(type);
-    }
+    return 0;
+}
+
+/* Writes the packet's shim as a fresh one. */
+__attribute__((noinline)) int write_shim(struct xdp_md *ctx)
+{
+    struct xdp_pass *p = get_pass();
+    struct xdp_settings *s = get_settings();
+    uint16_t type = 0;
+    uint8_t *d, *end;
+
+    if (!p || open_gap(ctx, p->l2_len, &type, (uint16_t)s->shim_ethertype))
+        return -1;
+    d = (uint8_t *)(long)ctx->data + (p->l2_len & 31);
+    end = (uint8_t *)(long)ctx->data_end;
+    if (d + SHIM_BYTES > end)
+        return -1;
+    p->shim_at = p->l2_len;
+    if (overwrite_shim(ctx, p))
+        return -1;
+    p->shim_at = 0;
+    *(uint16_t *)(void *)(d + 6) = type;
+    p->ethertype = bpf_ntohs(type);
     return 0;
 }
 

@@ -73,10 +73,7 @@ enum { LOCK_TRIES = 1 << 20 };
 
 static __always_inline uint64_t *lock_word(uint32_t at)
 {
-    uint32_t zero = 0;
-    struct xdp_locks *l = bpf_map_lookup_elem(&locks, &zero);
-
-    return l ? &l->word[(at & (XDP_LOCKS - 1)) * 8] : (void *)0;
+    return &lock_words[(at & (XDP_LOCKS - 1)) * 8];
 }
 
 struct spin {
@@ -89,8 +86,6 @@ static long spin_once(uint32_t i, void *ctx)
     uint64_t *w = lock_word(s->at);
 
     (void)i;
-    if (!w)
-        return 1;
     if (*(volatile uint64_t *)w != 0 || __sync_lock_test_and_set(w, 1) != 0)
         return 0;
     s->got = 1;
@@ -100,11 +95,8 @@ static long spin_once(uint32_t i, void *ctx)
 static __always_inline bool lock(uint32_t at)
 {
     struct spin s = {at, 0};
-    uint64_t *w = lock_word(at);
 
-    if (!w)
-        return false;
-    if (__sync_lock_test_and_set(w, 1) == 0)
+    if (__sync_lock_test_and_set(lock_word(at), 1) == 0)
         return true;
     bpf_loop(LOCK_TRIES, spin_once, &s, 0);
     return s.got;
@@ -114,8 +106,6 @@ static __always_inline void unlock(uint32_t at)
 {
     uint64_t *w = lock_word(at);
 
-    if (!w)
-        return;
     if (ordered) {
         asm volatile("" ::: "memory");
         *(volatile uint64_t *)w = 0;
@@ -126,26 +116,6 @@ static __always_inline void unlock(uint32_t at)
 
 /* --- slots --------------------------------------------------------------------------------------------------- */
 
-/* Where a live slot of the flow is: offset + 1, or 0. */
-static __always_inline uint32_t live_slot(const struct xdp_pass *p, const struct xdp_plan *plan, uint32_t gen,
-                                          uint32_t *way)
-{
-    uint32_t at = p->index * plan->bucket_bytes;
-
-    for (uint32_t w = 0; w < 8 && w < plan->ways; w++) {
-        struct dune_core_slot *s = get_slot(gen, at);
-
-        if (!s)
-            return 0;
-        if (s->id == p->id && !dune_core_expired(p->now, s->last, plan->timeout)) {
-            *way = w;
-            return at + 1;
-        }
-        at += plan->slot_bytes;
-    }
-    return 0;
-}
-
 /* May another flow take it? Only SYN without ACK was seen of a half-open one. */
 static __always_inline bool may_be_taken(struct dune_core_slot *s, const struct xdp_plan *plan, uint64_t now)
 {
@@ -155,35 +125,47 @@ static __always_inline bool may_be_taken(struct dune_core_slot *s, const struct 
            dune_core_expired(now, s->last, plan->syn_timeout);
 }
 
-/* The first way that is empty or may be taken. */
-static __always_inline uint32_t free_slot(struct xdp_pass *p, const struct xdp_plan *plan, uint32_t gen)
+/*
+ * The flow's slot: the way that is live with its id, else the first that is empty or may be taken. One look at every
+ * way, and none behind an empty one: ways fill in order and none becomes empty again. NULL: no room.
+ */
+static __always_inline struct dune_core_slot *find_slot(struct xdp_pass *p, const struct xdp_plan *plan, uint8_t *base)
 {
-    uint32_t at = p->index * plan->bucket_bytes;
+    uint32_t at = p->index * plan->bucket_bytes, free_at = 0, free_way = 0, outcome = XDP_SLOT_COLLISION;
 
     for (uint32_t w = 0; w < 8 && w < plan->ways; w++) {
-        struct dune_core_slot *s = get_slot(gen, at);
+        struct dune_core_slot *s = (struct dune_core_slot *)(void *)(base + (at & arena_mask));
 
-        if (!s)
-            return 0;
-        if (s->id == 0 || may_be_taken(s, plan, p->now)) {
+        if (s->id == p->id && !dune_core_expired(p->now, s->last, plan->timeout)) {
+            p->outcome = XDP_SLOT_HIT;
             p->way = (uint8_t)w;
-            p->outcome = s->id == 0 ? XDP_SLOT_NEW : XDP_SLOT_EXPIRED;
-            return at + 1;
+            p->slot_at = at;
+            return s;
         }
+        if (outcome == XDP_SLOT_COLLISION && (s->id == 0 || may_be_taken(s, plan, p->now))) {
+            outcome = s->id == 0 ? XDP_SLOT_NEW : XDP_SLOT_EXPIRED;
+            free_at = at;
+            free_way = w;
+        }
+        if (s->id == 0)
+            break;
         at += plan->slot_bytes;
     }
-    return 0;
+    p->outcome = (uint8_t)outcome;
+    if (outcome == XDP_SLOT_COLLISION)
+        return (void *)0;
+    p->way = (uint8_t)free_way;
+    p->slot_at = free_at;
+    return (struct dune_core_slot *)(void *)(base + (free_at & arena_mask));
 }
 
-static __always_inline void reset_slot(const struct xdp_pass *p, const struct xdp_plan *plan, uint32_t at)
+static __always_inline void reset_slot(const struct xdp_pass *p, const struct xdp_plan *plan, struct dune_core_slot *s)
 {
-    uint64_t *word = (uint64_t *)(void *)get_slot(p->key.gen, at);
+    uint64_t *word = (uint64_t *)(void *)s;
 
-    if (!word)
-        return;
-    for (uint32_t i = 0; i < DUNE_CORE_SLOT_MAX / 8 && i < plan->slot_bytes / 8; i++)
-        word[i] = 0;
-    ((struct dune_core_slot *)(void *)word)->id = p->id;
+    for (uint32_t i = 0; i < DUNE_CORE_SLOT_MAX / 64 && i < plan->slot_bytes / 64; i++, word += 8)
+        word[0] = word[1] = word[2] = word[3] = word[4] = word[5] = word[6] = word[7] = 0;
+    s->id = p->id;
 }
 
 /* Does a live slot of the parsed packet exist at position gen? Changes nothing. */
@@ -191,12 +173,20 @@ __attribute__((noinline)) int has_live_slot(uint32_t gen)
 {
     struct xdp_pass *p = get_pass();
     struct xdp_plan *plan = get_plan(gen);
-    uint32_t way;
+    uint32_t at;
 
     if (!p || !plan || !plan->keeps_state)
         return 0;
     hash_flow(gen);
-    return live_slot(p, plan, gen, &way) != 0;
+    at = p->index * plan->bucket_bytes;
+    for (uint32_t w = 0; w < 8 && w < plan->ways; w++) {
+        struct dune_core_slot *s = get_slot(gen, at);
+
+        if (s && s->id == p->id && !dune_core_expired(p->now, s->last, plan->timeout))
+            return 1;
+        at += plan->slot_bytes;
+    }
+    return 0;
 }
 
 static __always_inline void count_slot(struct xdp_counts *n, uint32_t outcome)
@@ -211,37 +201,26 @@ static __always_inline void count_slot(struct xdp_counts *n, uint32_t outcome)
         n->collisions++;
 }
 
-/* Steps 4 and 5, under the lock of the bucket. */
-static __always_inline void take_slot(struct xdp_pass *p, const struct xdp_plan *plan, struct xdp_counts *n,
-                                      uint32_t gen)
+/* Steps 4 and 5, under the lock of the bucket. The slot, or NULL: there is none. */
+static __always_inline struct dune_core_slot *take_slot(struct xdp_pass *p, const struct xdp_plan *plan,
+                                                        struct xdp_counts *n, uint32_t gen)
 {
-    struct dune_core_slot *s;
-    uint32_t at, way = 0;
+    uint8_t *base = get_arena(gen);
+    struct dune_core_slot *s = base ? find_slot(p, plan, base) : (void *)0;
 
-    at = live_slot(p, plan, gen, &way);
-    if (at) {
-        p->outcome = XDP_SLOT_HIT;
-        p->way = (uint8_t)way;
-    } else {
-        p->outcome = XDP_SLOT_COLLISION;
-        at = free_slot(p, plan, gen);
-        if (at)
-            reset_slot(p, plan, at - 1);
-    }
     count_slot(n, p->outcome);
-    if (!at) {
+    if (!s) {
         p->shim.flags |= DUNE_CORE_COLLISION;
-        return;
+        return s;
     }
-    p->slot_at = at - 1;
+    if (p->outcome != XDP_SLOT_HIT)
+        reset_slot(p, plan, s);
     p->has_slot = 1;
-    s = get_slot(gen, p->slot_at);
-    if (!s)
-        return;
     dune_core_update(s, &plan->layout, &p->pkt, p->now);
     p->count = s->count;
     if (dune_core_is_half_open(s, &plan->layout) && !(p->shim.flags & DUNE_CORE_FINAL))
         p->shim.flags &= (uint8_t)~DUNE_CORE_SETTLED;
+    return s;
 }
 
 #endif

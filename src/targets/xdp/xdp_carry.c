@@ -49,7 +49,7 @@ void dune_xdp_note_replaced(struct dune_xdp *x, int prog_fd)
         return;
     info.nr_map_ids = DUNE_MIN(info.nr_map_ids, (uint32_t)MAPS_MAX);
     r.counts = find_map(id, info.nr_map_ids, "counts", sizeof(struct xdp_counts), &counts_id);
-    r.settings = find_map(id, info.nr_map_ids, "settings", sizeof(struct xdp_settings), &ignored);
+    r.settings = find_map(id, info.nr_map_ids, XDP_SETTINGS_MAP, sizeof(struct xdp_settings), &ignored);
     if (r.counts >= 0 && r.settings >= 0 && counts_id != x->old.counts_id) {
         dune_xdp_forget_replaced(x);
         r.counts_id = counts_id;

@@ -23,7 +23,7 @@ static void publish(uint32_t *word, uint32_t v)
 void dune_xdp_wait_for_packets(struct dune_xdp *x)
 {
     uint32_t zero = 0;
-    int fd = bpf_map__fd(x->skel->maps.settings);
+    int fd = bpf_map__fd(x->skel->maps.nothing);
 
     bpf_map_update_elem(bpf_map__fd(x->skel->maps.grace), &zero, &fd, BPF_ANY);
 }

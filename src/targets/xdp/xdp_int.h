@@ -50,7 +50,7 @@ struct dune_xdp {
     bool testing;
     uint32_t bench; /* frames of the benchmark; 0: none */
     uint64_t capacity; /* bytes of one generation in the arena */
-    struct xdp_settings *settings; /* mapped */
+    struct xdp_settings *settings; /* the skeleton's */
     struct xdp_trace *traces;      /* mapped */
     uint8_t *arena;                /* mapped */
     size_t arena_step;             /* from one generation to the other */

@@ -89,10 +89,9 @@ static size_t page_up(size_t bytes)
 
 static int map_all(struct dune_xdp *x, struct dune_diag *d)
 {
-    int rc = map_value((void **)&x->settings, x->skel->maps.settings, page_up(sizeof(*x->settings)), d);
+    int rc = map_value((void **)&x->traces, x->skel->maps.traces, page_up(sizeof(*x->traces)), d);
 
-    if (rc == 0)
-        rc = map_value((void **)&x->traces, x->skel->maps.traces, page_up(sizeof(*x->traces)), d);
+    x->settings = &x->skel->data_settings->settings;
     if (rc == 0)
         rc = map_value((void **)&x->arena, x->skel->maps.arena, page_up(XDP_GENS * x->arena_step), d);
     if (rc == 0 && x->n_drift)
@@ -284,8 +283,6 @@ void dune_xdp_close(struct dune_xdp *x, enum dune_xdp_end end)
         return;
     dune_xdp_end_ports(x, end);
     dune_xdp_forget_replaced(x);
-    if (x->settings)
-        munmap(x->settings, page_up(sizeof(*x->settings)));
     if (x->traces)
         munmap(x->traces, page_up(sizeof(*x->traces)));
     if (x->arena)

@@ -2,7 +2,7 @@
 /*
  * What the XDP program and its host agree on: the values of its maps. Plain C for both.
  *
- *   settings   one entry; written by the host while packets pass
+ *   settings   written by the host while packets pass
  *   plans      per generation: everything compiled from a plan but the nodes
  *   nodes      per generation: the trees of all sub-models of the device, indices absolute
  *   arena      per generation: slots x ways, as the layout of the plan says; mapped by the host
@@ -57,6 +57,7 @@ enum { /* in the order of enum dune_reason */
 };
 enum { XDP_FORWARD, XDP_MARK, XDP_STEER, XDP_DROP_CLASS, XDP_MIRROR };
 #define XDP_NO_PORT UINT32_MAX
+#define XDP_SETTINGS_MAP ".data.settings" /* of at most 15 characters, for the kernel */
 
 /* --- counters -------------------------------------------------------------------------------------------- */
 struct xdp_counts { /* the members of struct dune_counters, in its order */
@@ -237,6 +238,7 @@ struct xdp_pass {
     uint8_t dropped, mirrored, cut, way;
     uint8_t plain, to_host, has_slot, drift_side;
     uint32_t count, n_answers;
+    uint64_t timed;       /* now is known */
     uint32_t l3_off;      /* in the frame as it is now */
     uint32_t index, id;   /* of the hash */
     uint32_t slot_at;     /* byte offset in the arena */

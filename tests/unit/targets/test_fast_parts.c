@@ -204,9 +204,28 @@ static void test_layout(void **state)
     (void)state;
 }
 
+/* The vote of three leaves in registers is that of three in memory. */
+static void test_vote_of_three(void **state)
+{
+    static const uint8_t cls[] = {0, 1, 2, 3, DUNE_CORE_OTHER};
+    struct dune_rng r;
+
+    dune_rng_init(&r, 7, 0, 0, 0);
+    for (int i = 0; i < 200000; i++) {
+        uint32_t leaf[3];
+
+        for (int t = 0; t < 3; t++)
+            leaf[t] = cls[dune_rng_below(&r, 5)] | (uint32_t)dune_rng_below(&r, 256) << 8 |
+                      (uint32_t)cls[dune_rng_below(&r, 4)] << 16 | (uint32_t)dune_rng_below(&r, 256) << 24;
+        assert_int_equal(dune_core_vote_three(leaf[0], leaf[1], leaf[2]), dune_core_vote(leaf, 3));
+    }
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_vote_of_three),
         cmocka_unit_test(test_hashes),
         cmocka_unit_test(test_hash_many),
         cmocka_unit_test(test_quick_parser),
