@@ -90,7 +90,8 @@ static void put_escaped(struct dune_buf *b, unsigned char c)
     if (c == '\n') {
         text[1] = 'n';
     } else if (c != '"' && c != '\\') {
-        memcpy(text + 1, "u00", 3);
+        text[1] = 'u';
+        text[2] = text[3] = '0';
         text[4] = hex[c >> 4];
         text[5] = hex[c & 15];
         len = 6;

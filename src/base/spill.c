@@ -290,15 +290,17 @@ static bool is_open(const struct region *r, size_t at)
 static void close_oldest(void)
 {
     struct chunk c = spill.queue[spill.first];
+    const struct region *r;
 
     spill.first = (spill.first + 1) % MAX_OPEN;
     spill.n_queue--;
-    if (!c.p)
+    r = c.p ? holder(c.p) : NULL;
+    if (!r)
         return;
     (void)mprotect(c.p, c.len, PROT_NONE);
     (void)madvise(c.p, c.len, MADV_DONTNEED);
     spill.open_bytes -= c.len;
-    mark(holder(c.p), (size_t)(c.p - holder(c.p)->p), false);
+    mark(r, (size_t)(c.p - r->p), false);
 }
 
 /* What all open chunks may hold together, now that the heap is what it is. The reserve is for its growth in between. */

@@ -41,6 +41,8 @@ static double middle_mean(double *v, size_t n)
     size_t cut = n / 5;
     double sum = 0;
 
+    if (n == 0)
+        return 0;
     qsort(v, n, sizeof(*v), by_value);
     for (size_t i = cut; i < n - cut; i++)
         sum += v[i];
@@ -262,7 +264,7 @@ static int measure_latency(struct bench *b, const char *who, uint32_t n_sub, enu
             DUNE_VEC_PUSH(&v, (double)(dune_now_ns() - start));
         }
     }
-    if (rc == 0) {
+    if (rc == 0 && v.len) {
         qsort(v.data, v.len, sizeof(*v.data), by_value);
         bench_add(b, title, who, "ns, p50", BENCH_LOWER, quantile(v.data, v.len, 0.5));
         bench_add(b, title, who, "ns, p99", BENCH_LOWER, quantile(v.data, v.len, 0.99));

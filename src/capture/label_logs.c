@@ -185,7 +185,7 @@ static int zeek_header(struct log *g, char *line)
 {
     char *field[MAX_COLUMNS];
 
-    if (strncmp(line, "#separator", 10) == 0 && strcmp(line + 10, " \\x09") != 0)
+    if (strncmp(line, "#separator", 10) == 0 && strcmp(line, "#separator \\x09") != 0)
         return BAD_LINE(g, "columns are not separated by tabs");
     if (strncmp(line, "#fields\t", 8) == 0) {
         size_t n = split_blanks(field, split_tabs(line + 8, field));

@@ -283,7 +283,7 @@ static inline int seek_packet(struct dune_reader *r, struct block *b, struct dun
 int pcapng_start(struct dune_reader *r, struct dune_diag *d)
 {
     struct dune_record rec;
-    struct block b;
+    struct block b = {0};
     int rc = seek_packet(r, &b, d);
 
     if (rc == 1)
@@ -293,7 +293,7 @@ int pcapng_start(struct dune_reader *r, struct dune_diag *d)
 
 int pcapng_next(struct dune_reader *r, struct dune_record *rec, struct dune_diag *d)
 {
-    struct block b;
+    struct block b = {0};
     int rc = seek_packet(r, &b, d);
 
     if (rc != 1)

@@ -45,7 +45,7 @@ static bool has_captures(const struct cli_ctx *ctx)
 {
     const char *dot = ctx->n_args ? strrchr(ctx->args[0], '.') : NULL;
 
-    return ctx->n_args && (!dot || (strcmp(dot, ".yaml") && strcmp(dot, ".yml") && strcmp(dot, ".json")));
+    return ctx->n_args && (!dot || (strcmp(dot, ".yaml") != 0 && strcmp(dot, ".yml") != 0 && strcmp(dot, ".json") != 0));
 }
 
 /* They are training captures, and the first one names the experiment. */

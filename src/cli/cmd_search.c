@@ -143,7 +143,7 @@ static void print_text(struct cli_ctx *ctx, const struct dune_submodel_set *s)
         cli_table_cell(&t, "%u", e->chosen.n_feats);
         cli_table_cell(&t, "%u", e->chosen.blocks);
         cli_table_cell(&t, "%llu", (unsigned long long)e->n_points);
-        cli_table_cell(&t, "%llu", (unsigned long long)(e->skipped + e->skipped_profile));
+        cli_table_cell(&t, "%llu", (unsigned long long)e->skipped + e->skipped_profile);
         cli_table_cell(&t, "%s", names.data);
         dune_buf_fini(&names);
     }

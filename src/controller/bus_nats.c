@@ -181,16 +181,16 @@ static int why_not(struct nats_bus *b, const char *key, uint64_t expected, natsS
 {
     char what[100];
     struct dune_buf text = {0};
-    struct dune_diag ignored = {0};
+    struct dune_diag ignored = {0}, why = {0};
     uint64_t now = 0;
     int rc;
 
     snprintf(what, sizeof(what), "writing %.80s", key);
-    rc = fail(NULL, s, what);
+    rc = fail(&why, s, what); /* before the next call changes what the library says of its last one */
     if (get(&b->base, key, &text, &now, &ignored) == 0 && now != expected)
         rc = 1;
-    else
-        rc = fail(d, s, what);
+    else if (d && !d->code)
+        *d = why;
     dune_buf_fini(&text);
     return rc;
 }

@@ -47,7 +47,9 @@ void dune_ctl_digests_step(struct dune_controller *c)
     struct dune_ctl_msg *m;
 
     drop_old(c);
-    m = c->n_waiting ? DUNE_NEW(struct dune_ctl_msg) : NULL;
+    if (!c->n_waiting)
+        return;
+    m = DUNE_NEW(struct dune_ctl_msg);
     for (uint32_t done = 0; c->n_waiting && done < CTL_STEP_DIGESTS; done += 1 + m->n_digests) {
         struct ctl_waiting w = next_waiting(c);
         struct dune_diag d = {0};

@@ -487,10 +487,10 @@ int dune_controller_set_bare(struct dune_controller *c, const char *device, bool
     struct ctl_device *dev = dune_ctl_find_device(c, device);
     int rc = need_lease(c, d);
 
-    if (rc == 0 && !dev)
-        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "there is no device %.64s", device);
     if (rc)
         return rc;
+    if (!dev)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "there is no device %.64s", device);
     dev->bare = bare;
     return dune_ctl_state_save(c, d);
 }
@@ -500,12 +500,12 @@ int dune_controller_set_position(struct dune_controller *c, const char *device, 
     struct ctl_device *dev = dune_ctl_find_device(c, device);
     int rc = need_lease(c, d);
 
-    if (rc == 0 && !dev)
-        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "there is no device %.64s", device);
-    if (rc == 0 && position >= DUNE_MAX_DEVICES)
-        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "positions are 1 to %d", DUNE_MAX_DEVICES);
     if (rc)
         return rc;
+    if (!dev)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "there is no device %.64s", device);
+    if (position >= DUNE_MAX_DEVICES)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "positions are 1 to %d", DUNE_MAX_DEVICES);
     dev->position = position;
     return dune_ctl_state_save(c, d);
 }

@@ -130,15 +130,15 @@ static int open_file(struct dune_feed *f, bool whole, struct dune_diag *d)
 int dune_feed_open(struct dune_feed **out, const char *spec, bool whole, struct dune_diag *d)
 {
     bool csv = strncmp(spec, "csv:", 4) == 0;
-    const char *path = strchr(spec, ':');
+    size_t kind = csv ? 4 : strncmp(spec, "json:", 5) == 0 ? 5 : 0;
     struct dune_feed *f;
     int rc;
 
-    if ((!csv && strncmp(spec, "json:", 5) != 0) || !path[1])
+    if (!kind || !spec[kind])
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "a feed is json:FILE or csv:FILE, not \"%.100s\"", spec);
     f = DUNE_NEW(struct dune_feed);
     f->csv = csv;
-    f->path = dune_mem_strdup(path + 1);
+    f->path = dune_mem_strdup(spec + kind);
     rc = open_file(f, whole, d);
     if (rc) {
         dune_mem_free(f->path);

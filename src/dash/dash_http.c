@@ -423,7 +423,7 @@ static int open_socket(const char *host, uint16_t port, int *fd, struct dune_dia
 
 static char *url_of(int fd)
 {
-    struct sockaddr_storage at;
+    struct sockaddr_storage at = {0};
     socklen_t len = sizeof(at);
     char host[64], port[16];
 

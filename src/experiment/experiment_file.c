@@ -68,7 +68,7 @@ static int read_number(const struct ctx *c, const struct dune_yaml *y, uint64_t 
 
 static int read_u32(const struct ctx *c, const struct dune_yaml *y, uint32_t max, uint32_t *out)
 {
-    uint64_t v;
+    uint64_t v = 0;
     int rc = read_number(c, y, max, &v);
 
     if (rc == 0)
@@ -114,7 +114,7 @@ static int read_data(const struct ctx *c, const struct dune_yaml *y)
 static int read_budget(const struct ctx *c, const struct dune_yaml *y)
 {
     struct dune_diag inner = {0};
-    uint64_t v;
+    uint64_t v = 0;
 
     if (y->kind == DUNE_YAML_SCALAR) {
         if (dune_budget_parse(y->text, &c->e->budget, &inner) != 0)
@@ -224,7 +224,7 @@ static int read_key(const struct ctx *c, const struct dune_yaml *y)
     if (strcmp(y->key, "max_n") == 0)
         return read_u32(c, y, 15, &e->max_n);
     if (strcmp(y->key, "model") == 0)
-        return read_text(c, y, &e->model, y->kind == DUNE_YAML_SCALAR && !strchr(y->text, ':') && strcmp(y->text, "xgboost"));
+        return read_text(c, y, &e->model, y->kind == DUNE_YAML_SCALAR && !strchr(y->text, ':') && strcmp(y->text, "xgboost") != 0);
     if (strcmp(y->key, "distill") == 0)
         return read_distil(c, y);
     if (strcmp(y->key, "seed") == 0)

@@ -34,7 +34,7 @@ static int plan_key(const struct job *j, const struct dune_run_solution *s, char
     const struct dune_solution_ops *ops = s->ops;
     const struct dune_experiment *e = j->r->e;
     const char *model = ops == &dune_solution_dune_paper || ops == &dune_solution_dune ? e->model : NULL;
-    const char *file = model && strcmp(model, "xgboost") ? dune_model_file(model) : NULL;
+    const char *file = model && strcmp(model, "xgboost") != 0 ? dune_model_file(model) : NULL;
     struct dune_run_key k;
     int rc;
 

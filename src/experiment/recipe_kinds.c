@@ -110,7 +110,7 @@ static const char *const cic_classes[] = {
 /* The last directory of a path below the recipe's; false: there is none. */
 static bool last_dir(const char *path, char *out, size_t out_bytes)
 {
-    const char *base = dune_path_base(path), *from = base;
+    const char *base = dune_path_base(path), *from;
 
     if (base == path)
         return false;

@@ -62,7 +62,7 @@ static int find_columns(const struct line *head, const char *const *want, size_t
 int recipe_append_columns(FILE *out, const char *path, const char *const *want, size_t n, struct dune_diag *d)
 {
     struct line *l = DUNE_NEW(struct line);
-    size_t at[MAX_COLUMNS];
+    size_t at[MAX_COLUMNS] = {0};
     uint64_t number = 2;
     struct dune_map m;
     int rc = dune_map_open(&m, path, d);

@@ -120,7 +120,7 @@ int dune_run_source_parse(struct dune_run_source **out, const char *file, const 
 int dune_run_source_read(struct dune_run_source **out, const char *dir, struct dune_diag *d)
 {
     char *path = dune_mem_printf("%s/inputs.json", dir), *text = NULL;
-    size_t len;
+    size_t len = 0;
     int rc;
 
     *out = NULL;

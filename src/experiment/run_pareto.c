@@ -11,7 +11,7 @@
 static int key_of(const struct dune_run *r, dune_feature_mask features, char out[33], struct dune_diag *d)
 {
     const struct dune_experiment *e = r->e;
-    const char *file = e->model && strcmp(e->model, "xgboost") ? dune_model_file(e->model) : NULL;
+    const char *file = e->model && strcmp(e->model, "xgboost") != 0 ? dune_model_file(e->model) : NULL;
     struct dune_run_key k;
     int rc;
 

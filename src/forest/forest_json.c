@@ -383,7 +383,7 @@ static int read_head(struct reader *r, json_t *root)
     int rc;
 
     at(r, "%s", "");
-    if (!json_is_object(root) || !format || strcmp(format, FORMAT))
+    if (!json_is_object(root) || !format || strcmp(format, FORMAT) != 0)
         return BAD(r, "this is not a forest: \"format\" should be \"%s\"", FORMAT);
     at(r, ".version");
     if (!read_uint(json_object_get(root, "version"), INT32_MAX, &n) ||

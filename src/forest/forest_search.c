@@ -124,7 +124,7 @@ static void take_line(struct search *s, char *const *field)
     int i, j;
 
     mask = strtoull(field[3], &end, 16);
-    if (strcmp(field[0], s->key) || !dune_parse_u64(field[1], &n) || !dune_parse_u64(field[2], &k) || *end ||
+    if (strcmp(field[0], s->key) != 0 || !dune_parse_u64(field[1], &n) || !dune_parse_u64(field[2], &k) || *end ||
         !dune_parse_u64(field[4], &depth) || !dune_parse_u64(field[5], &trees) ||
         !dune_parse_double(field[6], &f1))
         return;

@@ -65,7 +65,8 @@ static int read_objective(struct reader *r, const json_t *learner)
     double base, n_class = 0;
 
     snprintf(r->place, sizeof(r->place), "learner");
-    if (!name || (strcmp(name, "multi:softprob") && strcmp(name, "multi:softmax") && strcmp(name, "binary:logistic")))
+    if (!name || (strcmp(name, "multi:softprob") != 0 && strcmp(name, "multi:softmax") != 0 &&
+                  strcmp(name, "binary:logistic") != 0))
         return BAD(r, "the objective \"%.40s\" is no classifier that can be read: multi:softprob, multi:softmax or "
                    "binary:logistic", name ? name : "");
     if (!number_text(json_object_get(param, "base_score"), &base) ||
@@ -243,7 +244,7 @@ static int read_trees(struct reader *r, const json_t *learner)
     int rc = 0;
 
     snprintf(r->place, sizeof(r->place), "learner.gradient_booster");
-    if (!name || strcmp(name, "gbtree"))
+    if (!name || strcmp(name, "gbtree") != 0)
         return BAD(r, "the booster \"%.20s\" cannot be read, only gbtree", name ? name : "");
     if (n == 0 || json_array_size(info) != n)
         return BAD(r, "no trees, or not one entry of tree_info for each");

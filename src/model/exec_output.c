@@ -138,7 +138,7 @@ static int read_npy(struct reading *g, const uint8_t *data, size_t len)
         return BAD_LINE(g, 0, "the output is a NumPy array with too few or too many bytes");
     for (size_t i = 0; i < rows * cols; i++) {
         const uint8_t *at = data + 10 + head_len + i * bytes;
-        double v8;
+        double v8 = 0;
 
         memcpy(bytes == 8 ? (void *)&v8 : (void *)&g->p[i], at, bytes);
         if (bytes == 8)

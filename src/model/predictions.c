@@ -54,7 +54,7 @@ static void make_room(struct dune_model_predictions *x)
 
 static int read_header(struct dune_model_predictions *x, struct dune_csv *c, struct dune_diag *d)
 {
-    if (c->n_fields < 4 || strcmp(c->field[0], "flow") || strcmp(c->field[1], "packet"))
+    if (c->n_fields < 4 || strcmp(c->field[0], "flow") != 0 || strcmp(c->field[1], "packet") != 0)
         return BAD_LINE(c, d, "no predictions: the header must be flow,packet and the names of 2 classes or more");
     if (c->n_fields - 2 > MAX_CLASSES)
         return BAD_LINE(c, d, "more than %d classes", MAX_CLASSES);

@@ -312,7 +312,7 @@ static int read_layers(struct reader *t, const struct dune_yaml *v, struct dune_
 static int read_root(struct reader *t, const struct dune_yaml *root, struct dune_topology **out)
 {
     static const char *const known[] = {"devices", "links", "fat_tree", "layers", "random"};
-    const struct dune_yaml *v[DUNE_ARRAY_LEN(known)];
+    const struct dune_yaml *v[DUNE_ARRAY_LEN(known)] = {NULL};
     int rc;
 
     if (root->kind != DUNE_YAML_MAP)

@@ -132,9 +132,10 @@ static void copy_submodel(struct dune_submodel *to, const struct dune_submodel *
 
 struct dune_plan *dune_plan_clone(const struct dune_plan *p)
 {
-    struct dune_plan *c = dup_array(p, 1, sizeof(*p));
+    struct dune_plan *c = DUNE_NEW(struct dune_plan);
     struct dune_provenance *v = &c->provenance;
 
+    *c = *p;
     c->name = dup_string(p->name);
     c->cls = dup_array(p->cls, p->n_classes, sizeof(*p->cls));
     for (uint32_t i = 0; c->cls && i < p->n_classes; i++)

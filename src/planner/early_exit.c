@@ -127,7 +127,7 @@ static int measure_base(struct saver *v, struct dune_diag *d)
 static int try_level(struct saver *v, unsigned early_exit, struct dune_chain_spec *next, uint64_t *visits,
                      double *gain, struct dune_diag *d)
 {
-    unsigned order[DUNE_MAX_BLOCKS];
+    unsigned order[DUNE_MAX_BLOCKS] = {0};
     int rc = 0;
 
     count_exits(v, early_exit);

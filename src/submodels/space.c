@@ -201,11 +201,15 @@ static void *twice(const void *from, size_t n, size_t size)
 int dune_space_prepare_soft(struct dune_space *s, unsigned n, enum dune_mode mode, struct dune_diag *d)
 {
     int rc = dune_space_prepare(s, n, mode, d);
-    struct dune_space_view *v = rc ? NULL : s->view[n][mode];
-    const struct dune_table *t = v ? &v->table : NULL;
+    struct dune_space_view *v;
+    const struct dune_table *t;
 
-    if (rc || v->soft_trainer)
+    if (rc)
         return rc;
+    v = s->view[n][mode];
+    t = &v->table;
+    if (v->soft_trainer)
+        return 0;
     v->twice = (struct dune_table){.n_rows = 2 * t->n_rows, .n_cols = t->n_cols, .n_classes = t->n_classes};
     v->twice.feat = dune_mem_alloc(t->n_cols, sizeof(*t->feat));
     memcpy(v->twice.feat, t->feat, t->n_cols * sizeof(*t->feat));

@@ -29,7 +29,7 @@ def sources(build, words):
         path = os.path.relpath(os.path.join(c["directory"], c["file"]), ROOT)
         if not path.startswith("src/") or path in seen or (words and not any(w in path for w in words)):
             continue
-        args = [a for a in shlex.split(c["command"])[1:] if re.match(r"-(I|D|U|isystem|std=|pthread|O\d)", a)]
+        args = [a for a in shlex.split(c["command"])[1:] if re.match(r"-(I|D|U|m|isystem|std=|pthread|O\d)", a)]
         seen[path] = (path, c["directory"], args)
     return sorted(seen.values())
 
@@ -46,6 +46,11 @@ def suppressions():
     return out
 
 
+def with_known(path, args):
+    """All but the sources of what it declares."""
+    return args if path in ("src/base/diag.c", "src/base/mem.c") else [*args, "-include", os.path.join(HERE, "known.h")]
+
+
 def command(tool, path, args):
     full = os.path.join(ROOT, path)
     if tool == "cppcheck":
@@ -60,9 +65,11 @@ def command(tool, path, args):
 
 def look(tool, version, build, item, quiet):
     path, folder, args = item
+    args = args if tool == "cppcheck" else with_known(path, args)
     cmd = command(tool, path, args)
     text = subprocess.run(["gcc", "-E", "-P", *args, os.path.join(ROOT, path)], cwd=folder, capture_output=True).stdout
-    settings = open(os.path.join(ROOT, ".clang-tidy"), "rb").read() + open(os.path.join(HERE, "suppress.txt"), "rb").read()
+    settings = open(os.path.join(ROOT, ".clang-tidy"), "rb").read() if tool == "tidy" else b""
+    settings += repr(sorted(q for q in quiet if q[0] == tool and (q[2] == path or not q[2].endswith(".c")))).encode()
     source = open(os.path.join(ROOT, path), "rb").read()
     key = hashlib.sha256(version + " ".join(cmd).encode() + settings + text + source).hexdigest()
     mark = os.path.join(build, "lint", tool + "-" + key)
