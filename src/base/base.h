@@ -188,6 +188,10 @@ bool dune_parse_double(const char *s, double *out); /* finite only */
 /* Appends a field, quoted where needed. */
 void dune_csv_put(struct dune_buf *b, const char *s);
 
+/* --- sort_long.c --------------------------------------------------------------------------------- */
+/* qsort for long lists: with room of dune_mem_alloc, which --memory bounds. Give it an order without ties. */
+void dune_sort(void *base, size_t n, size_t size, int (*cmp)(const void *, const void *));
+
 /* --- pool.c: run fn(ctx, i) for i in [0, n) on up to n_threads threads ------------------------- */
 typedef void (*dune_job_fn)(void *ctx, size_t i);
 /* Results must go to places indexed by i, so that they do not depend on the thread count. */

@@ -32,7 +32,7 @@ static size_t total_bytes(size_t n, size_t elem_bytes)
 void *dune_mem_alloc(size_t n, size_t elem_bytes)
 {
     size_t total = total_bytes(n, elem_bytes);
-    void *p = dune_spill_on() ? dune_spill_alloc(total) : NULL;
+    void *p = dune_spill_on() ? dune_spill_alloc(total, false) : NULL;
 
     p = p ? p : malloc(total);
     if (!p)
@@ -60,7 +60,7 @@ void *dune_mem_alloc_big(size_t n, size_t elem_bytes)
 void *dune_mem_zalloc(size_t n, size_t elem_bytes)
 {
     size_t total = total_bytes(n, elem_bytes);
-    void *p = dune_spill_on() ? dune_spill_alloc(total) : NULL;
+    void *p = dune_spill_on() ? dune_spill_alloc(total, true) : NULL;
 
     p = p ? p : calloc(1, total);
     if (!p)
@@ -72,7 +72,7 @@ void *dune_mem_zalloc(size_t n, size_t elem_bytes)
 static void *spill_realloc(void *p, size_t total)
 {
     size_t was = dune_spill_size(p);
-    void *q = dune_spill_alloc(total);
+    void *q = dune_spill_alloc(total, false);
 
     if (!was && !q)
         return NULL;

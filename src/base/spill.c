@@ -15,7 +15,8 @@ enum {
     MAX_REGIONS = 16384,
     LEAST = 1 << 17,       /* smaller arrays stay in the heap */
     LEAST_CHUNK = 1 << 16,
-    MAX_OPEN = 2048,       /* chunks: more than fit, whatever the bound */
+    MAX_OPEN = 4096,       /* chunks: more than fit, whatever the bound; the last of an array may be small */
+    MAX_SPARE = 64,        /* files kept for later arrays: making one costs more than filling it */
     MIN_OPEN = 64,         /* so that every thread has what one instruction touches */
     MEASURE_EVERY = 8,     /* chunks opened */
     RESERVE = 4 << 20,     /* libraries and heap may grow that much between two faults */
@@ -25,10 +26,11 @@ struct region {
     uint8_t *p;
     size_t bytes, mapped;
     uint8_t *open; /* one bit per chunk */
-    bool own;      /* else somebody else's mapping, to read */
+    unsigned n_open;
+    bool own; /* else somebody else's mapping, to read */
 };
 struct chunk {
-    uint8_t *p; /* NULL: its region is gone */
+    uint8_t *p;
     size_t len;
 };
 
@@ -48,6 +50,11 @@ static struct {
     struct chunk queue[MAX_OPEN]; /* a ring */
     unsigned first, n_queue;
     uint64_t open_bytes;
+    struct spare { /* closed mappings of arrays that are gone, oldest first */
+        uint8_t *p;
+        size_t mapped;
+    } spare[MAX_SPARE];
+    unsigned n_spare;
     uint64_t room; /* for all open chunks together, as last measured */
 } spill = {.lock = PTHREAD_MUTEX_INITIALIZER, .statm = -1};
 
@@ -116,7 +123,7 @@ static bool add(uint8_t *p, size_t bytes, size_t mapped, bool own)
         unsigned at = upper(p);
 
         memmove(&spill.region[at + 1], &spill.region[at], (spill.n - at) * sizeof(*spill.region));
-        spill.region[at] = (struct region){p, bytes, mapped, open, own};
+        spill.region[at] = (struct region){p, bytes, mapped, open, 0, own};
         spill.n++;
         spill.bytes += own ? mapped : 0;
         ok = true;
@@ -127,16 +134,20 @@ static bool add(uint8_t *p, size_t bytes, size_t mapped, bool own)
     return ok;
 }
 
+/* Their places in the queue are given up, too: many short-lived arrays would fill it. */
 static void forget_chunks(const struct region *r)
 {
-    for (unsigned i = 0; i < spill.n_queue; i++) {
-        struct chunk *c = &spill.queue[(spill.first + i) % MAX_OPEN];
+    unsigned kept = 0;
 
-        if (c->p && c->p >= r->p && c->p < r->p + r->mapped) {
-            spill.open_bytes -= c->len;
-            c->p = NULL;
-        }
+    for (unsigned i = 0; i < spill.n_queue && r->n_open; i++) {
+        const struct chunk c = spill.queue[(spill.first + i) % MAX_OPEN];
+
+        if (c.p >= r->p && c.p < r->p + r->mapped)
+            spill.open_bytes -= c.len;
+        else
+            spill.queue[(spill.first + kept++) % MAX_OPEN] = c;
     }
+    spill.n_queue = r->n_open ? kept : spill.n_queue;
 }
 
 /* Takes the region out; p NULL when there is none. */
@@ -177,23 +188,64 @@ static int make_file(size_t bytes)
     return fd;
 }
 
-void *dune_spill_alloc(size_t bytes)
+/* A closed mapping of that many bytes, or somewhat more, whose file holds what the array before had; NULL: none. */
+static uint8_t *take_spare(size_t *mapped)
+{
+    uint8_t *p = NULL;
+
+    pthread_mutex_lock(&spill.lock);
+    for (unsigned i = spill.n_spare; i-- > 0 && !p;)
+        if (spill.spare[i].mapped >= *mapped && spill.spare[i].mapped <= *mapped + *mapped / 4) {
+            p = spill.spare[i].p;
+            *mapped = spill.spare[i].mapped;
+            spill.n_spare--;
+            memmove(&spill.spare[i], &spill.spare[i + 1], (spill.n_spare - i) * sizeof(*spill.spare));
+        }
+    pthread_mutex_unlock(&spill.lock);
+    return p;
+}
+
+/* Keeps the mapping of an array that is gone; the oldest of those kept makes room. */
+static void keep_spare(uint8_t *p, size_t mapped)
+{
+    struct spare gone = {0};
+
+    if (mprotect(p, mapped, PROT_NONE) != 0 || madvise(p, mapped, MADV_DONTNEED) != 0) {
+        munmap(p, mapped);
+        return;
+    }
+    pthread_mutex_lock(&spill.lock);
+    if (spill.n_spare == MAX_SPARE) {
+        gone = spill.spare[0];
+        memmove(&spill.spare[0], &spill.spare[1], --spill.n_spare * sizeof(*spill.spare));
+    }
+    spill.spare[spill.n_spare++] = (struct spare){p, mapped};
+    pthread_mutex_unlock(&spill.lock);
+    if (gone.p)
+        munmap(gone.p, gone.mapped);
+}
+
+static void *map_file(size_t mapped)
+{
+    int fd = make_file(mapped);
+    void *p = fd < 0 ? MAP_FAILED : mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (fd >= 0)
+        close(fd); /* the mapping keeps the file */
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void *dune_spill_alloc(size_t bytes, bool zero)
 {
     size_t mapped;
     void *p;
-    int fd;
 
     if (!dune_spill_on() || bytes < LEAST || bytes > SIZE_MAX - spill.page)
         return NULL;
     mapped = (bytes + spill.page - 1) / spill.page * spill.page;
-    fd = make_file(mapped);
-    if (fd < 0)
-        return NULL;
-    p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd); /* the mapping keeps the file */
-    if (p == MAP_FAILED)
-        return NULL;
-    if (add(p, bytes, mapped, true))
+    p = zero ? NULL : take_spare(&mapped);
+    p = p ? p : map_file(mapped);
+    if (!p || add(p, bytes, mapped, true))
         return p;
     munmap(p, mapped);
     return NULL;
@@ -228,7 +280,10 @@ bool dune_spill_free(void *p)
     r = take_out(p, true);
     if (!r.p)
         return false;
-    munmap(r.p, r.mapped);
+    if (r.mapped <= spill.limit / MAX_SPARE)
+        keep_spare(r.p, r.mapped);
+    else
+        munmap(r.p, r.mapped);
     return true;
 }
 
@@ -269,7 +324,7 @@ static void resident(uint64_t *all, uint64_t *files)
     *files = v[2] * spill.page;
 }
 
-static void mark(const struct region *r, size_t at, bool open)
+static void mark(struct region *r, size_t at, bool open)
 {
     size_t i = at / spill.chunk;
 
@@ -277,6 +332,7 @@ static void mark(const struct region *r, size_t at, bool open)
         r->open[i / 8] |= (uint8_t)(1u << i % 8);
     else
         r->open[i / 8] &= (uint8_t)~(1u << i % 8);
+    r->n_open += open ? 1 : -1u;
 }
 
 static bool is_open(const struct region *r, size_t at)
@@ -289,12 +345,12 @@ static bool is_open(const struct region *r, size_t at)
 /* The file, or the page cache, keeps the content. Closed first: nobody may touch it in between. */
 static void close_oldest(void)
 {
-    struct chunk c = spill.queue[spill.first];
-    const struct region *r;
+    const struct chunk c = spill.queue[spill.first];
+    struct region *r;
 
     spill.first = (spill.first + 1) % MAX_OPEN;
     spill.n_queue--;
-    r = c.p ? holder(c.p) : NULL;
+    r = holder(c.p);
     if (!r)
         return;
     (void)mprotect(c.p, c.len, PROT_NONE);

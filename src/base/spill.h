@@ -31,8 +31,8 @@ int dune_bytes_parse(const char *text, uint64_t *out, struct dune_diag *d) DUNE_
 /* fwrite of what may be such an array. Short when a write fails, like fwrite. */
 size_t dune_spill_fwrite(const void *data, size_t len, FILE *f);
 
-/* For mem.c and fsutil.c. NULL: too small, or no room for more files; then memory is used. Zeroed. */
-void *dune_spill_alloc(size_t bytes);
+/* For mem.c and fsutil.c. NULL: too small, or no room for more files; then memory is used. */
+void *dune_spill_alloc(size_t bytes, bool zero);
 bool dune_spill_free(void *p);                /* false: not one of these */
 size_t dune_spill_size(const void *p);        /* 0: not one of these */
 void dune_spill_add_map(void *p, size_t len); /* a mapping to read, which may be closed */

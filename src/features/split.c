@@ -196,7 +196,7 @@ static void cut_captures(struct plan *p, const struct cut *cut, uint32_t cls)
             DUNE_VEC_PUSH(&v, item);
     }
     if (v.len) {
-        qsort(v.data, v.len, sizeof(*v.data), earlier);
+        dune_sort(v.data, v.len, sizeof(*v.data), earlier);
         cut_items(cut, cls, &v, true, p->capture_part);
     }
     DUNE_VEC_FREE(&v);
@@ -213,7 +213,7 @@ static void cut_flows(const struct plan *p, const struct cut *cut, uint32_t cls,
             DUNE_VEC_PUSH(&v, item);
     }
     if (v.len) {
-        qsort(v.data, v.len, sizeof(*v.data), earlier);
+        dune_sort(v.data, v.len, sizeof(*v.data), earlier);
         cut_items(cut, cls, &v, false, part);
     }
     DUNE_VEC_FREE(&v);

@@ -6,18 +6,25 @@
  *   table  |..a....b.......c...d......e..|      items: rows of the table
  *   near   |abcde|                              items: rows of this copy, global: where they came from
  */
+#include "base/spill.h"
 #include "forest/forest_int.h"
 
 #include <string.h>
 
-enum { SPARSE = 16 };
+enum {
+    SPARSE = 16,
+    SPARSE_FILES = 2,      /* under --memory the codes are in files, and reading a few here and there opens all of them */
+    LEAST_FILE = 1 << 17,  /* and smaller copies would stay in the heap */
+};
 
 bool dune_near_pays(const struct dune_near *from, size_t n, const struct dune_grow_job *job)
 {
-    size_t rows = from ? from->n : job->n_rows;
+    size_t rows = from ? from->n : job->n_rows, bytes = job->codes.stride * sizeof(uint16_t);
 
+    if (dune_spill_on())
+        return n <= rows / SPARSE_FILES && n * bytes >= LEAST_FILE;
     return n > job->tune.few_rows && n <= rows / SPARSE &&
-           rows * job->codes.stride * sizeof(uint16_t) > job->tune.near_bytes;
+           rows * bytes > job->tune.near_bytes;
 }
 
 struct dune_near *dune_near_new(const struct dune_near *from, const uint16_t *table, const struct dune_grow_job *job,

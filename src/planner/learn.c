@@ -33,7 +33,7 @@ static struct place *make_places(const struct dune_search *s)
     for (uint32_t k = 0; k < sp->n_flows; k++)
         p[k] = (struct place){.flow = k, .cls = sp->ds->flow_class[sp->flow[k]],
                               .key = dune_mix64(s->cfg->seed, sp->ds->flow_capture[sp->flow[k]])};
-    qsort(p, sp->n_flows, sizeof(*p), by_place);
+    dune_sort(p, sp->n_flows, sizeof(*p), by_place);
     return p;
 }
 

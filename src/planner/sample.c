@@ -83,7 +83,7 @@ int dune_search_sample(struct dune_search *s, const struct dune_dataset *ds, uns
 
     s->n_train = n;
     if (use) {
-        qsort(flow, n, sizeof(*flow), by_draw);
+        dune_sort(flow, n, sizeof(*flow), by_draw);
         take(flow, n, (double)wanted / (double)rows, use, weight);
     }
     dune_mem_free(flow);

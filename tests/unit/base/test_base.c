@@ -199,7 +199,46 @@ static void test_parallel_for(void **state)
         assert_int_equal(out[i], i * i);
 }
 
+struct pair {
+    uint32_t key, order;
+};
+
+static int by_pair(const void *a, const void *b)
+{
+    const struct pair *x = a, *y = b;
+
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+static void test_sort(void **state)
+{
+    (void)state;
+    static const size_t size[] = {0, 1, 2, 3, 100, 2047, 2048, 2049, 4097, 50000};
+    struct dune_rng r;
+
+    dune_rng_init(&r, 3, 0, 0, 0);
+    for (size_t k = 0; k < DUNE_ARRAY_LEN(size) * 3; k++) {
+        size_t n = size[k / 3];
+        struct pair *a = dune_mem_alloc(n, sizeof(*a)), *b = dune_mem_alloc(n, sizeof(*b));
+
+        for (size_t i = 0; i < n; i++)
+            a[i] = (struct pair){(uint32_t)(k % 3 == 0 ? dune_rng_below(&r, 10) : k % 3 == 1 ? i : dune_rng_u64(&r)),
+                                 (uint32_t)i};
+        if (n)
+            memcpy(b, a, n * sizeof(*a));
+        dune_sort(a, n, sizeof(*a), by_pair);
+        qsort(b, n, sizeof(*b), by_pair);
+        if (n)
+            assert_memory_equal(a, b, n * sizeof(*a));
+        dune_mem_free(a);
+        dune_mem_free(b);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_sort),
     cmocka_unit_test(test_hashes),        cmocka_unit_test(test_rng_is_keyed),
     cmocka_unit_test(test_csv_quotes_crlf_bom), cmocka_unit_test(test_json_writer),
     cmocka_unit_test(test_atomic_write),  cmocka_unit_test(test_write_special),  cmocka_unit_test(test_parallel_for),

@@ -33,7 +33,7 @@ static void test_off(void **state)
     void *p = dune_mem_alloc(BIG, 1);
 
     assert_false(dune_spill_on());
-    assert_null(dune_spill_alloc(BIG));
+    assert_null(dune_spill_alloc(BIG, true));
     assert_int_equal(dune_spill_size(p), 0);
     dune_mem_free(p);
     assert_int_equal(dune_spill_start(1000, NULL, &d), DUNE_E_USAGE);
@@ -92,6 +92,32 @@ static void check_threads(void)
         dune_mem_free(r.a[k]);
     }
     assert_true(dune_spill_opened() > opened);
+}
+
+/* Arrays that come and go take their chunks along: one that fits stays open while they do. */
+static void check_short_lived(void)
+{
+    enum { WORDS = 1 << 20, SHORT = 40000 };
+    uint32_t *stays = dune_mem_alloc(WORDS, 4), *p;
+    uint64_t opened, sum = 0;
+
+    fill(stays, WORDS, 1);
+    opened = dune_spill_opened();
+    for (uint32_t k = 0; k < 5000; k++) {
+        p = dune_mem_alloc(SHORT, 4);
+        p[0] = p[SHORT - 1] = k;
+        sum += p[0] + stays[k * 200];
+        dune_mem_free(p);
+    }
+    assert_true(sum > 0);
+    opened = dune_spill_opened() - opened;
+    if (opened > 2 * 5000 + 200)
+        fail_msg("%llu chunks were opened", (unsigned long long)opened);
+    dune_mem_free(stays);
+    p = dune_mem_zalloc(SHORT, 4); /* not what an array before has left */
+    for (size_t i = 0; i < SHORT; i++)
+        assert_int_equal(p[i], 0);
+    dune_mem_free(p);
 }
 
 /* The kernel sees no closed part: what is written goes in pieces. */
@@ -161,6 +187,7 @@ static void test_on(void **state)
         dune_mem_free(a[k]);
     check_threads();
     check_write();
+    check_short_lived();
     check_bound();
     assert_int_equal(dune_spill_bytes(), 0);
 }
