@@ -6,6 +6,7 @@ set -eu
 dunectl=$1
 data=${MESON_INSTALL_DESTDIR_PREFIX:?run by meson install}/$2
 mkdir -p "$data/man/man1" "$data/bash-completion/completions"
+"$dunectl" man >"$data/man/man1/dunectl.1"
 for command in $("$dunectl" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
     "$dunectl" man "$command" >"$data/man/man1/dunectl-$command.1"
 done

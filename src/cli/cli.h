@@ -166,6 +166,7 @@ bool cli_choice(const char *choices, unsigned i, char *out, size_t out_bytes);
 void cli_help_all(struct dune_buf *out);
 void cli_help_command(struct dune_buf *out, const struct cli_command *cmd);
 void cli_man_command(struct dune_buf *out, const struct cli_command *cmd);
+void cli_man_all(struct dune_buf *out);
 
 #define CLI_COMMAND(name, group, summary) extern const struct cli_command cmd_##name;
 #define CLI_PLANNED(name, group, summary)

@@ -198,6 +198,38 @@ static void roff_options(struct dune_buf *b, const char *title, const struct cli
     dune_buf_fini(&text);
 }
 
+static void roff_exit_status(struct dune_buf *b)
+{
+    dune_buf_puts(b, ".SH EXIT STATUS\n0 done, 1 a bug, 2 wrong usage, 3 bad input, 4 does not fit, 5 the "
+                     "machine, 130 interrupted.\n");
+}
+
+void cli_man_all(struct dune_buf *b)
+{
+    dune_buf_puts(b, ".TH DUNECTL 1 \"\" \"dune\"\n.SH NAME\ndunectl \\- splits one traffic classifier over a row of "
+                     "programmable devices\n.SH SYNOPSIS\n.B dunectl\nCOMMAND [ARGUMENTS] [OPTIONS]\n.SH DESCRIPTION\n"
+                     "From labelled captures to a classifier that runs inside the network: a large model is broken into "
+                     "sub\\-models, each of which fits one device; packets meet one after another, and what the devices know "
+                     "is combined on the way. Each command has a page of its own.\n.SH COMMANDS\n");
+    for (size_t g = 0; g < CLI_N_GROUPS; g++) {
+        bool titled = false;
+
+        for (size_t i = 0; i < cli_n_entries; i++) {
+            if (cli_entries[i].group != g || !cli_entries[i].cmd)
+                continue;
+            if (!titled)
+                dune_buf_printf(b, ".SS %s\n", cli_group_titles[g]);
+            titled = true;
+            dune_buf_printf(b, ".TP\n.BR dunectl\\-%s (1)\n", cli_entries[i].name);
+            roff_text(b, cli_entries[i].summary);
+            dune_buf_puts(b, "\n");
+        }
+    }
+    roff_options(b, "COMMON OPTIONS", cli_common, cli_n_common);
+    roff_exit_status(b);
+    dune_buf_puts(b, ".SH EXAMPLES\n.nf\ndunectl demo \\-o DIR\ndunectl help plan\ndunectl doctor\n.fi\n");
+}
+
 void cli_man_command(struct dune_buf *b, const struct cli_command *c)
 {
     struct dune_buf usage = {0};
@@ -220,7 +252,6 @@ void cli_man_command(struct dune_buf *b, const struct cli_command *c)
         roff_text(b, c->examples);
         dune_buf_puts(b, ".fi\n");
     }
-    dune_buf_puts(b, ".SH EXIT STATUS\n0 done, 1 a bug, 2 wrong usage, 3 bad input, 4 does not fit, 5 the "
-                     "machine, 130 interrupted.\n");
+    roff_exit_status(b);
     dune_buf_fini(&usage);
 }

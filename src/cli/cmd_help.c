@@ -35,12 +35,15 @@ const struct cli_command cmd_help = {
 static int run_man(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct dune_buf b = {0};
-    const struct cli_command *c = cli_find(ctx->args[0], d);
+    const struct cli_command *c = ctx->n_args ? cli_find(ctx->args[0], d) : NULL;
 
     (void)config;
-    if (!c)
+    if (ctx->n_args && !c)
         return d->code;
-    cli_man_command(&b, c);
+    if (c)
+        cli_man_command(&b, c);
+    else
+        cli_man_all(&b);
     cli_out(ctx, "%s", b.data);
     dune_buf_fini(&b);
     return 0;
@@ -48,12 +51,11 @@ static int run_man(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 
 const struct cli_command cmd_man = {
     .name = "man",
-    .summary = "the manual page of a command",
-    .args = "COMMAND",
-    .min_args = 1,
+    .summary = "the manual page of a command, or of dunectl",
+    .args = "[COMMAND]",
     .max_args = 1,
     .description = "Prints the page in roff, made from the same table as --help.\n",
-    .examples = "dunectl man doctor | man -l -\n",
+    .examples = "dunectl man | man -l -\ndunectl man doctor | man -l -\n",
     .run = run_man,
 };
 

@@ -24,14 +24,19 @@ expect 2 "given twice" "$D" version --seed 1 --seed 2
 expect 2 "not a choice" "$D" version --effort quik
 has "lists the choices" err 'one of quick\|default\|full'
 expect 2 "one argument too many" "$D" version x
-expect 2 "an argument is missing" "$D" man
+expect 2 "an argument is missing" "$D" completion
 expect 0 "short, joined and = forms" "$D" version -qj2 --seed=3 --effort=quick --json
 expect 0 "common options before the command" "$D" --json version
 has "are obeyed" out '"compiler"'
 expect 0 "-- ends the options" "$D" help -- version
 expect 2 "after -- dashes are arguments" "$D" help -- --version
 
+expect 0 "man without a command" "$D" man
+has "is the page of dunectl" out '^\.TH DUNECTL 1 '
+cp "$T/out" "$T/dunectl.1"
+cat "$T/out" >>"$T/all.roff"
 for c in $("$D" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
+    has "which names $c" "$T/dunectl.1" "^\.BR dunectl..$c .1.$"
     expect 0 "$c --help" "$D" "$c" --help
     has "$c: usage" out "^Usage: dunectl $c"
     expect 0 "man $c" "$D" man "$c"

@@ -14,6 +14,9 @@ expect 0 "setup --list build" env PATH="$T/bin:$PATH" "$run" setup --list build
 check "names no other group" sh -c "! grep -q '^test ' '$T/out'"
 expect 0 "setup --list peers" env PATH="$T/bin:$PATH" "$run" setup --list peers
 has "names what the benchmarks compare with" out '^peers  r-cran-ranger '
+expect 0 "setup --list lint coverage valgrind deb" env PATH="$T/bin:$PATH" "$run" setup --list lint coverage valgrind deb
+has "names what reads coverage" out '^coverage gcovr '
+has "and what looks at packages" out '^deb    lintian '
 printf '#!/bin/sh\necho ii\n' >"$T/bin/dpkg-query" # has every package
 expect 0 "setup on a complete machine" env PATH="$T/bin:$PATH" "$run" setup
 has "does nothing" out '^run: all packages are installed$'
@@ -22,7 +25,10 @@ has "says so" out '^nothing is missing'
 expect 2 "unknown command" "$run" biuld
 expect 2 "unknown group" "$run" setup biuld
 expect 2 "unknown option of test" "$run" test --some
+has "names its options" err 'test takes --all or --valgrind'
 expect 0 "help" "$run" help
+has "lists coverage" out '^  coverage '
+has "and valgrind" out 'test \[--all | --valgrind\]'
 
 # demo: OUT=, DATA=, LABELS= and live anywhere among the options of dunectl demo
 mkdir -p "$T/front/build"
