@@ -40,6 +40,10 @@ struct dune_diag {
     char msg[512];    /* one sentence that helps */
 };
 
+/* Formats "file:line: place: message" into out (always terminated). */
+void dune_diag_format(const struct dune_diag *d, char *out, uint32_t out_bytes);
+
+/* --- of the sources; the shared library does not export what follows ------------------------------ */
 /* Fills *d (may be NULL) if it is still empty and returns code. */
 int dune_diag_set(struct dune_diag *d, int code, const char *file, const char *fmt, ...)
     DUNE_PRINTF(4, 5);
@@ -49,8 +53,6 @@ int dune_diag_set_offset(struct dune_diag *d, int code, const char *file, uint64
                          const char *fmt, ...) DUNE_PRINTF(5, 6);
 int dune_diag_set_place(struct dune_diag *d, int code, const char *file, const char *place,
                         const char *fmt, ...) DUNE_PRINTF(5, 6);
-/* Formats "file:line: place: message" into out (always terminated). */
-void dune_diag_format(const struct dune_diag *d, char *out, uint32_t out_bytes);
 /* Exit status of the design (0, 1, 2, 3, 4, 5; 130 when interrupted). */
 int dune_err_exit_code(int code);
 

@@ -18,7 +18,8 @@ enum {
     MAX_OPEN = 4096,       /* chunks: more than fit, whatever the bound; the last of an array may be small */
     MAX_SPARE = 64,        /* files kept for later arrays: making one costs more than filling it */
     MIN_OPEN = 64,         /* so that every thread has what one instruction touches */
-    MEASURE_EVERY = 8,     /* chunks opened */
+    MEASURE_EVERY = 8,     /* times chunks are opened */
+    AHEAD = 8,             /* chunks opened or closed at once where neighbours follow each other */
     RESERVE = 4 << 20,     /* libraries and heap may grow that much between two faults */
 };
 
@@ -342,21 +343,36 @@ static bool is_open(const struct region *r, size_t at)
     return r->open[i / 8] >> i % 8 & 1;
 }
 
+/* The chunk behind c in its region, if that is the next one in the queue: both are closed with one call. */
+static bool take_next(struct chunk *c, struct region *r)
+{
+    const struct chunk *next = &spill.queue[spill.first];
+
+    if (!spill.n_queue || next->p != c->p + c->len || next->p >= r->p + r->mapped)
+        return false;
+    mark(r, (size_t)(next->p - r->p), false);
+    c->len += next->len;
+    spill.first = (spill.first + 1) % MAX_OPEN;
+    spill.n_queue--;
+    return true;
+}
+
 /* The file, or the page cache, keeps the content. Closed first: nobody may touch it in between. */
 static void close_oldest(void)
 {
-    const struct chunk c = spill.queue[spill.first];
-    struct region *r;
+    struct chunk c = spill.queue[spill.first];
+    struct region *r = holder(c.p);
 
     spill.first = (spill.first + 1) % MAX_OPEN;
     spill.n_queue--;
-    r = holder(c.p);
     if (!r)
         return;
+    mark(r, (size_t)(c.p - r->p), false);
+    for (int more = 1; more < AHEAD && spill.n_queue > MIN_OPEN && take_next(&c, r); more++)
+        continue;
     (void)mprotect(c.p, c.len, PROT_NONE);
     (void)madvise(c.p, c.len, MADV_DONTNEED);
     spill.open_bytes -= c.len;
-    mark(r, (size_t)(c.p - r->p), false);
 }
 
 /* What all open chunks may hold together, now that the heap is what it is. The reserve is for its growth in between. */
@@ -374,20 +390,39 @@ static uint64_t room(void)
     return spill.room;
 }
 
+/* How many chunks from `at` on to open: several where the array is read on and on, while there is much room. */
+static size_t n_to_open(const struct region *r, size_t at, uint64_t most)
+{
+    size_t n = 1;
+
+    if (at < spill.chunk || !is_open(r, at - spill.chunk) || most < 4 * AHEAD * (uint64_t)spill.chunk)
+        return 1;
+    while (n < AHEAD && at + n * spill.chunk < r->mapped && !is_open(r, at + n * spill.chunk))
+        n++;
+    return n;
+}
+
 static bool open_chunk(struct region *r, const uint8_t *p)
 {
-    size_t at = (size_t)(p - r->p) / spill.chunk * spill.chunk, len = DUNE_MIN(spill.chunk, r->mapped - at);
+    size_t at = (size_t)(p - r->p) / spill.chunk * spill.chunk, n, len;
     uint64_t most;
 
     if (is_open(r, at)) /* another thread was faster */
         return true;
     most = room();
-    while (spill.n_queue == MAX_OPEN || (spill.n_queue > MIN_OPEN && spill.open_bytes + len > most))
+    n = n_to_open(r, at, most);
+    len = DUNE_MIN(n * spill.chunk, r->mapped - at);
+    while (spill.n_queue + n > MAX_OPEN || (spill.n_queue > MIN_OPEN && spill.open_bytes + len > most))
         close_oldest();
     if (mprotect(r->p + at, len, PROT_READ | (r->own ? PROT_WRITE : 0)) != 0)
         return false;
-    mark(r, at, true);
-    spill.queue[(spill.first + spill.n_queue++) % MAX_OPEN] = (struct chunk){r->p + at, len};
+    for (size_t i = 0; i < n; i++) {
+        size_t from = at + i * spill.chunk;
+
+        mark(r, from, true);
+        spill.queue[(spill.first + spill.n_queue++) % MAX_OPEN] =
+            (struct chunk){r->p + from, DUNE_MIN(spill.chunk, r->mapped - from)};
+    }
     spill.open_bytes += len;
     spill.opened++;
     return true;
