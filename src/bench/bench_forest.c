@@ -24,10 +24,11 @@ static const struct fit_case fit_cases[] = {
 static const struct {
     const char *who, *script, *runner;
     double bar, goal;
+    bool same_forest; /* as many trees as were asked for */
 } peers[] = {
-    {"scikit-learn", "sklearn_forest.py", "/usr/bin/python3", 8, 20},
-    {"XGBoost", "xgboost_forest.py", "/usr/bin/python3", 20, 50},
-    {"ranger", "ranger_forest.R", "Rscript", 5, 8},
+    {"scikit-learn", "sklearn_forest.py", "/usr/bin/python3", 8, 20, true},
+    {"XGBoost", "xgboost_forest.py", "/usr/bin/python3", 20, 50, false},
+    {"ranger", "ranger_forest.R", "Rscript", 5, 8, true},
 };
 
 /* --- our fit, in a process of its own -------------------------------------------------------------- */
@@ -117,7 +118,7 @@ static void run_peer(struct bench *b, const char *title, const char *path, const
         snprintf(number[i], sizeof(number[i]), "%u", v[i]);
         argv[3 + i] = number[i];
     }
-    bench_peer_run(&got, argv, cfg->quick ? 30 : cfg->whole ? 3600 : 120);
+    bench_peer_run(&got, argv, cfg->quick ? 30 : cfg->whole ? 3600 : 300);
     if (got.skip[0]) {
         bench_skip(b, title, peers[p].who, "%s", got.skip);
         return;
@@ -144,14 +145,16 @@ static void fit_goals(struct bench *b, const char *title)
         snprintf(text, sizeof(text), "%s: wall time of %s / ours", title, peers[p].who);
         bench_goal_min(b, text, bench_ratio(b, title, "dune", peers[p].who, "wall s").median, peers[p].bar, peers[p].goal);
         leanest = fmin(leanest, bench_median(b, title, peers[p].who, "MiB"));
-        best_f1 = fmax(best_f1, bench_median(b, title, peers[p].who, "macro F1"));
+        if (peers[p].same_forest)
+            best_f1 = fmax(best_f1, bench_median(b, title, peers[p].who, "macro F1"));
     }
     if (!isfinite(leanest))
         return;
     snprintf(text, sizeof(text), "%s: our peak memory / that of the leanest peer", title);
     bench_goal_max(b, text, bench_median(b, title, "dune", "MiB") / leanest, 1, 0.5);
-    snprintf(text, sizeof(text), "%s: points of macro F1 below the best peer", title);
-    bench_goal_max(b, text, best_f1 - bench_median(b, title, "dune", "macro F1"), 1, 0);
+    snprintf(text, sizeof(text), "%s: points of macro F1 below the best peer with as many trees", title);
+    if (isfinite(best_f1))
+        bench_goal_max(b, text, best_f1 - bench_median(b, title, "dune", "macro F1"), 1, 0);
 }
 
 /*
@@ -195,6 +198,8 @@ static int measure_file(struct bench *b, const char *path, const char *rows, uin
         if (rc == 0)
             fit_goals(b, title);
     }
+    bench_note(b, "wall and CPU are those of the fit alone, memory is that of the whole process at its end; XGBoost grows one tree per "
+                  "class where the others grow one, so its forest is larger and is not in the comparison of macro F1");
     return rc;
 }
 

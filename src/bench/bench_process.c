@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -163,13 +164,27 @@ static void last_line(const struct dune_buf *b, char *out, size_t bytes)
         snprintf(out, bytes, "%.*s", (int)(end - start), start);
 }
 
-static void child_exec(int to, const char *program, const char *const *argv)
+/* What a peer says when it fails. */
+static void read_errors(int errors, char *out, size_t bytes)
+{
+    off_t end = errors < 0 ? 0 : lseek(errors, 0, SEEK_END), from = end > 4096 ? end - 4096 : 0;
+    struct dune_buf b = {0};
+    char text[4096];
+    ssize_t n = end > 0 ? pread(errors, text, sizeof(text), from) : 0;
+
+    if (n > 0)
+        dune_buf_append(&b, text, (size_t)n);
+    last_line(&b, out, bytes);
+    dune_buf_fini(&b);
+}
+
+static void child_exec(int to, int errors, const char *program, const char *const *argv)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     setpgid(0, 0); /* so that what it starts can be ended with it */
     dup2(null, 0);
-    dup2(null, 2);
+    dup2(errors < 0 ? null : errors, 2);
     dup2(to, 1);
     execv(program, (char *const *)(uintptr_t)argv);
     _exit(127);
@@ -188,10 +203,10 @@ static void read_skip(struct bench_peer *out)
 
 void bench_peer_run(struct bench_peer *out, const char *const *argv, unsigned seconds)
 {
-    char program[512];
+    char program[512], why[256];
     struct dune_buf b = {0};
     struct rusage u = {0};
-    int fd[2], status = 0;
+    int fd[2], status = 0, errors = memfd_create("peer-errors", MFD_CLOEXEC);
     uint64_t start = dune_now_ns();
     bool ended;
     pid_t pid;
@@ -199,14 +214,16 @@ void bench_peer_run(struct bench_peer *out, const char *const *argv, unsigned se
     memset(out, 0, sizeof(*out));
     if (!bench_find_program(argv[0], program, sizeof(program))) {
         snprintf(out->skip, sizeof(out->skip), "there is no program %s", argv[0]);
+        close(errors);
         return;
     }
     if (pipe2(fd, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
         snprintf(out->skip, sizeof(out->skip), "cannot start it: %s", strerror(errno));
+        close(errors);
         return;
     }
     if (pid == 0)
-        child_exec(fd[1], program, argv);
+        child_exec(fd[1], errors, program, argv);
     close(fd[1]);
     ended = drain(fd[0], &b, seconds ? start + seconds * UINT64_C(1000000000) : 0);
     if (!ended)
@@ -218,10 +235,12 @@ void bench_peer_run(struct bench_peer *out, const char *const *argv, unsigned se
     out->rss_mb = (double)u.ru_maxrss / 1024;
     last_line(&b, out->line, sizeof(out->line));
     dune_buf_fini(&b);
+    read_errors(errors, why, sizeof(why));
+    close(errors);
     if (!ended)
         snprintf(out->skip, sizeof(out->skip), "stopped after %u s", seconds);
     else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        snprintf(out->skip, sizeof(out->skip), "it failed (wait status %d)", status);
+        snprintf(out->skip, sizeof(out->skip), "it failed (wait status %d)%s%.200s", status, why[0] ? ": " : "", why);
     else
         read_skip(out);
 }

@@ -190,7 +190,7 @@ static void test_children(void **state)
 static void test_peers(void **state)
 {
     const char *good[] = {"sh", "-c", "echo noise; echo '{\"wall\": 1.5}'", NULL};
-    const char *bad[] = {"sh", "-c", "exit 3", NULL}, *none[] = {"no-such-program-x", NULL};
+    const char *bad[] = {"sh", "-c", "echo first >&2; echo why >&2; exit 3", NULL}, *none[] = {"no-such-program-x", NULL};
     const char *skips[] = {"sh", "-c", "echo '{\"skip\": \"no library\"}'", NULL}, *slow[] = {"sleep", "30", NULL};
     struct bench_peer p;
 
@@ -200,7 +200,7 @@ static void test_peers(void **state)
     assert_true(bench_peer_number(&p, "wall") == 1.5);
     assert_true(isnan(bench_peer_number(&p, "other")));
     bench_peer_run(&p, bad, 10);
-    assert_non_null(strstr(p.skip, "it failed"));
+    assert_non_null(strstr(p.skip, "it failed (wait status 768): why"));
     bench_peer_run(&p, none, 10);
     assert_non_null(strstr(p.skip, "there is no program"));
     bench_peer_run(&p, skips, 10);
