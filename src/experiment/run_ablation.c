@@ -53,7 +53,7 @@ void dune_run_ablation_json(const struct dune_run *r, struct dune_jsonw *w)
         dune_jsonw_fixed(w, s->train_macro, 6);
         dune_jsonw_key(w, "train_change");
         dune_jsonw_fixed(w, s->train_macro - r->ablation[0].train_macro, 6);
-        if (s->replay) {
+        if (s->replay && r->ablation[0].replay) {
             dune_jsonw_key(w, "flow_macro");
             dune_jsonw_fixed(w, s->replay->flow.f1.macro, 6);
             dune_jsonw_key(w, "flow_change");

@@ -188,7 +188,7 @@ static int read_all(struct reader *r, json_t *root)
     int rc;
 
     if (!json_is_object(root) || !json_string_value(json_object_get(root, "format")) ||
-        strcmp(json_string_value(json_object_get(root, "format")), "dune-sklearn"))
+        strcmp(json_string_value(json_object_get(root, "format")), "dune-sklearn") != 0)
         return BAD(r, "no trees of scikit-learn: \"format\" should be \"dune-sklearn\"");
     rc = dune_format_check_json(&known, root, "version", NULL, r->name, r->d);
     if (rc == 0)
