@@ -50,6 +50,8 @@ int dune_p4_generate_device(const struct dune_plan *p, uint32_t device, enum dun
 uint32_t dune_p4_generations(const struct dune_plan *p, enum dune_p4_arch arch);
 /* The name of a device as a name of files and directories. */
 void dune_p4_device_name(char out[80], const struct dune_plan *p, uint32_t device);
+/* Adds dune_shim.lua, a Wireshark dissector of the plan's shim. */
+void dune_p4_dissector(const struct dune_plan *p, struct dune_p4_files *out);
 /* The file of that name, or NULL. */
 const struct dune_p4_file *dune_p4_file_find(const struct dune_p4_files *f, const char *name);
 /* Writes them below dir; scripts (.sh) become executable. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dune/p4.h"
+#include "targets/xdp/dune_xdp.h"
 
 struct config {
     const char *target, *out, *program, *compiled;
@@ -13,7 +14,7 @@ struct config {
 
 static const struct cli_option options[] = {
     {"target", 't', CLI_STR, offsetof(struct config, target), "NAME", NULL,
-     "p4-v1model or p4-tna", true},
+     "p4-v1model, p4-tna or xdp", true},
     {"output", 'o', CLI_STR, offsetof(struct config, out), "DIR", NULL, "where the files go", true},
     {"for", 0, CLI_STR, offsetof(struct config, program), "PLAN", NULL,
      "entries only, for the p4-v1model programs of this plan", false},
@@ -31,7 +32,7 @@ static int find_target(const char *name, enum dune_p4_arch *arch, struct dune_di
             return 0;
         }
     return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL,
-                         "unknown target architecture \"%s\", there is: p4-v1model, p4-tna", name);
+                         "unknown target architecture \"%s\", there is: p4-v1model, p4-tna, xdp", name);
 }
 
 static void print(struct cli_ctx *ctx, const char *dir, const struct dune_p4_files *f)
@@ -102,20 +103,29 @@ static int compare(struct cli_ctx *ctx, const struct config *cfg, const struct d
     return rc;
 }
 
+/* An XDP device is part of this program: how it starts and what it costs is all there is to write. */
+static int generate_xdp(const struct config *cfg, const struct dune_plan *p, struct dune_p4_files *files, struct dune_diag *d)
+{
+    if (cfg->program || cfg->generations || cfg->compiled)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "--for, --generations and --compiler-report: not for xdp");
+    return dune_xdp_emit(p, files, d);
+}
+
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
     struct dune_p4_files files = {0};
     struct dune_plan *p = NULL;
     enum dune_p4_arch arch = DUNE_P4_V1MODEL;
-    int rc = find_target(cfg->target, &arch, d);
+    bool xdp = strcmp(cfg->target, "xdp") == 0;
+    int rc = xdp ? 0 : find_target(cfg->target, &arch, d);
 
     if (rc == 0 && cfg->generations > 2)
         rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "--generations: want 1 or 2");
     if (rc == 0)
         rc = dune_plan_read(&p, ctx->args[0], d);
     if (rc == 0)
-        rc = generate(cfg, p, arch, &files, d);
+        rc = xdp ? generate_xdp(cfg, p, &files, d) : generate(cfg, p, arch, &files, d);
     if (rc == 0)
         rc = dune_p4_files_write(&files, cfg->out, d);
     if (rc == 0 && cfg->compiled)
@@ -129,7 +139,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 
 const struct cli_command cmd_emit = {
     .name = "emit",
-    .summary = "a plan to P4 sources and entries",
+    .summary = "a plan to P4 sources and entries, or XDP devices",
     .args = "PLAN.json",
     .min_args = 1,
     .max_args = 1,
@@ -139,6 +149,8 @@ const struct cli_command cmd_emit = {
         "Per device of the plan: a P4-16 program, its entries, scripts that compile and start it, and\n"
         "a resource report; once, a Wireshark dissector of the shim. The program depends on shape\n"
         "limits only (features, trees, code-word bits): a retrained model within them is new entries.\n"
+        "xdp: the program is inside dunectl, `dunectl switch --engine xdp` runs it and `dunectl controller` brings the plan;\n"
+        "written are a script that starts the device, a report, and the dissector.\n"
         "--for writes the entries of a retrained model for programs that are there already.\n"
         "p4-tna: a program holds one generation, or two with the plan's slots each; what a pipe cannot hold\n"
         "is refused before anything is written.\n"

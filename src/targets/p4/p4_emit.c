@@ -85,7 +85,7 @@ void dune_p4_device_name(char out[80], const struct dune_plan *p, uint32_t devic
         *out = '_';
 }
 
-static void put_dissector(struct dune_p4_files *out, const struct dune_plan *p)
+void dune_p4_dissector(const struct dune_plan *p, struct dune_p4_files *out)
 {
     struct p4_vars v = {0};
     struct dune_buf b = {0};
@@ -233,7 +233,7 @@ int dune_p4_generate_for(const struct dune_plan *p, enum dune_p4_arch arch, uint
     for (uint32_t i = 0; i < p->n_devices && rc == 0; i++)
         rc = put_device(out, p, i, arch, generations, d);
     if (rc == 0)
-        put_dissector(out, p);
+        dune_p4_dissector(p, out);
     else
         dune_p4_files_fini(out);
     return rc;

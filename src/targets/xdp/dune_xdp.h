@@ -51,6 +51,13 @@ enum dune_xdp_end {
 /* Undoes what attach did, or leaves the minimal program. Accepts NULL. */
 void dune_xdp_close(struct dune_xdp *x, enum dune_xdp_end end);
 
+/*
+ * A script that starts it and a report for every device of a plan, and the dissector of the shim. Needs neither privilege nor
+ * XDP in this build. DUNE_E_INFEASIBLE names device, limit and number when a device cannot hold the plan.
+ */
+struct dune_p4_files;
+int dune_xdp_emit(const struct dune_plan *p, struct dune_p4_files *out, struct dune_diag *d) DUNE_MUST_USE;
+
 /* --- generations, as dune_ref_device_load, _stamp, _unload ---------------------------------------------- */
 /*
  * Holds one more generation of the plan's device `device`. The first one is stamped at once. Errors: DUNE_E_USAGE (held
