@@ -14,7 +14,7 @@
 
 #include "dune/device.h"
 
-#define DUNE_BMV2_CPU_PORT 64 /* digests leave here */
+#define DUNE_BMV2_CPU_PORT 64 /* digests leave here, packets that release slots come in */
 #define DUNE_BMV2_MAX_PORTS 36
 #define DUNE_BMV2_DIGEST_BYTES 58
 
@@ -43,6 +43,7 @@ struct dune_bmv2_cfg {
     bool keep_shim; /* also on packets that leave by an edge port */
     bool back;      /* what comes in at port 1 leaves by port 0 as it is; shims are dropped */
     uint32_t digest_rate, digest_burst; /* as in struct dune_chain_opts */
+    bool test_clock; /* the program was compiled with it */
 };
 struct dune_bmv2; /* opaque */
 /* Starts a switch for programs of p's shape. It holds no generation yet: it forwards, its edges strip shims
@@ -64,6 +65,17 @@ int dune_bmv2_new_capture(struct dune_bmv2 *sw, struct dune_diag *d) DUNE_MUST_U
  * for a generation that is not held. */
 int dune_bmv2_put_rule(struct dune_bmv2 *sw, const struct dune_digest *dg, bool *added,
                        struct dune_diag *d) DUNE_MUST_USE;
+/*
+ * Has the flow's slot of that generation emptied by a packet injected at the CPU port: compare (generation, id) and clear, as
+ * dune_ref_device_release. For a flow whose rule was put: its packets need the slot no more, another flow may have it. The
+ * switch does it when the packet gets there; one that finds no room on the link is not sent, then the slot expires by itself.
+ * DUNE_E_USAGE: nobody listens at the CPU port.
+ */
+int dune_bmv2_release(struct dune_bmv2 *sw, uint16_t generation, const struct dune_flow_key *key,
+                      struct dune_diag *d) DUNE_MUST_USE;
+/* The id in a slot; 0: empty, or the generation is not held. */
+int dune_bmv2_slot_id(struct dune_bmv2 *sw, uint16_t generation, uint32_t index, uint32_t *id,
+                      struct dune_diag *d) DUNE_MUST_USE;
 int dune_bmv2_counters(struct dune_bmv2 *sw, struct dune_counters *out, struct dune_diag *d) DUNE_MUST_USE;
 /* The switch's clock in ticks. */
 int dune_bmv2_now(struct dune_bmv2 *sw, uint64_t *tick, struct dune_diag *d) DUNE_MUST_USE;

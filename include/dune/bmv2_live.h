@@ -12,6 +12,7 @@ struct dune_live_bmv2_cfg {
     struct dune_bmv2_port port[DUNE_BMV2_MAX_PORTS - 1]; /* number 1 towards the end of the chain */
     const char *cpu, *cpu_peer; /* the two ends of the CPU port's link; NULL: no digests */
     bool back, keep_shim, drop_edge_shim;
+    bool release;        /* flows that get a rule give up their slot (dune_bmv2_release); needs cpu */
     uint32_t digest_rate, digest_burst;
 };
 /*

@@ -95,6 +95,9 @@ void dune_ref_device_add_rule(struct dune_ref_device *dev, const struct dune_dig
 
 /* The same in place of the rules the flow has: what a controller says twice changes nothing. */
 void dune_ref_device_put_rule(struct dune_ref_device *dev, const struct dune_digest *dg, uint64_t from);
+/* Empties the slot of a flow that has a rule, if it is still that flow's: compare (generation, id) and clear. Slots expire by
+ * themselves; this only lets another flow have it sooner. Nothing for a generation that is not held. */
+void dune_ref_device_release(struct dune_ref_device *dev, uint16_t generation, const struct dune_flow_key *key);
 
 /* --- registers ------------------------------------------------------------------------------------- */
 /* A slot as another target would hold it. used = false: empty. */

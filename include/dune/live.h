@@ -35,6 +35,7 @@ struct dune_switch_cfg { /* zero: the default */
     bool back;             /* what comes in at out leaves by in[0] as it is; shims are dropped */
     bool fix;              /* MTU and offloads that are wrong are set, and restored at the end */
     const char *trace;     /* file: what became of every packet (dune/trace.h); NULL: none. bmv2 refuses it */
+    bool release_slots;    /* flows that get a rule give up their slot at once instead of letting it expire; bmv2 only */
     bool confine;          /* once set up, refuse system calls that forwarding never needs, for the whole process */
     struct dune_chain_opts opts; /* slots, ways, keep_shim, drop_edge_shim, rules_max, digest_rate */
     void (*note)(void *ctx, const char *text);
@@ -127,6 +128,7 @@ struct dune_testbed_run_cfg { /* zero: the default */
     bool tcpreplay;              /* sent by tcpreplay, one per first device */
     bool strip;                  /* the last device strips; verdicts then come from the digests alone */
     bool no_rules;
+    bool release_slots;          /* as of struct dune_switch_cfg */
     const char *record;          /* capture of what arrived; NULL: none */
     const char *trace;           /* directory for a trace per switch, judged in the end; NULL: none */
     struct dune_chain_opts opts; /* of the switches */

@@ -15,7 +15,7 @@ struct config {
     struct cli_list in, out;
     uint32_t slots, ways, rules_max, digest_rate;
     unsigned edge_shim;
-    bool back, fix, keep_shim, unconfined;
+    bool back, fix, keep_shim, unconfined, release_slots;
 };
 
 static const struct cli_option options[] = {
@@ -38,6 +38,8 @@ static const struct cli_option options[] = {
      "what an edge port does with packets that already carry a shim"},
     {"keep-shim", 0, CLI_FLAG, offsetof(struct config, keep_shim), NULL, NULL,
      "leave the shim on packets at an edge out port (for a sink that reads verdicts)"},
+    {"release-slots", 0, CLI_FLAG, offsetof(struct config, release_slots), NULL, NULL,
+     "bmv2: a flow that gets a rule here gives up its slot (it expires otherwise)"},
     {"unconfined", 0, CLI_FLAG, offsetof(struct config, unconfined), NULL, NULL,
      "keep all privileges and system calls (done by itself for dpdk ports)"},
     {"feed", 0, CLI_STR, offsetof(struct config, feed), "json:FILE|csv:FILE", NULL,
@@ -125,6 +127,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
     struct dune_switch_cfg s = {.name = ctx->args[0], .engine = cfg->engine, .back = cfg->back, .fix = cfg->fix, .trace = cfg->trace,
+                                .release_slots = cfg->release_slots,
                                 .note = note, .note_ctx = ctx};
     struct feeding feeding = {.ctx = ctx, .device = ctx->args[0]};
     struct dune_bus *bus = NULL;
@@ -132,6 +135,8 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 
     if (cfg->in.len < 1 || cfg->in.len > DUNE_SWITCH_PORTS)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "--in is needed, 1 to %d times", DUNE_SWITCH_PORTS);
+    if (cfg->release_slots && strcmp(cfg->engine, "bmv2") != 0)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "--release-slots: only engine bmv2 releases slots");
     s.opts = (struct dune_chain_opts){.slots = cfg->slots, .ways = cfg->ways, .rules_max = cfg->rules_max,
                                       .digest_rate = cfg->digest_rate, .keep_shim = cfg->keep_shim,
                                       .drop_edge_shim = cfg->edge_shim == 1};

@@ -14,7 +14,7 @@ struct config {
     const char *out;
     uint32_t slots, ways, rules_max, train_runs, test_runs;
     unsigned ports;
-    bool top_speed, tcpreplay, strip, no_rules;
+    bool top_speed, tcpreplay, strip, no_rules, release_slots;
 };
 
 static const struct cli_option options[] = {
@@ -39,6 +39,8 @@ static const struct cli_option options[] = {
     {"strip", 0, CLI_FLAG, offsetof(struct config, strip), NULL, NULL,
      "run: the last device strips the shim; then only digests are scored"},
     {"no-rules", 0, CLI_FLAG, offsetof(struct config, no_rules), NULL, NULL, "run: no known-flow rules"},
+    {"release-slots", 0, CLI_FLAG, offsetof(struct config, release_slots), NULL, NULL,
+     "run: a flow that gets a rule gives up its slot; engine bmv2"},
     {"record", 0, CLI_STR, offsetof(struct config, record), "PCAP", NULL, "run: write what arrives at the sink"},
     {"trace", 0, CLI_STR, offsetof(struct config, trace), "DIR", NULL,
      "run: a trace of every packet per switch, judged by the reference; exit 1 when a verdict differs"},
@@ -170,7 +172,7 @@ static int run_testbed(struct cli_ctx *ctx, const struct config *cfg, const stru
     struct dune_testbed_run_cfg r = {.engine = cfg->target ? cfg->target : cfg->engine,
                                      .ports = cfg->ports ? "af_xdp" : "af_packet", .seconds = cfg->seconds, .speed = cfg->speed,
                                      .pps = cfg->pps, .top_speed = cfg->top_speed, .tcpreplay = cfg->tcpreplay,
-                                     .strip = cfg->strip, .no_rules = cfg->no_rules, .record = cfg->record, .trace = cfg->trace,
+                                     .strip = cfg->strip, .no_rules = cfg->no_rules, .release_slots = cfg->release_slots, .record = cfg->record, .trace = cfg->trace,
                                      .opts = {.slots = cfg->slots, .ways = cfg->ways, .rules_max = cfg->rules_max},
                                      .dunectl = "/proc/self/exe", .note = note, .note_ctx = ctx, .tick = on_tick,
                                      .tick_ctx = ctx};
@@ -180,8 +182,12 @@ static int run_testbed(struct cli_ctx *ctx, const struct config *cfg, const stru
     const struct dune_labels_opts lo = {.gateway_mac = cfg->gateway, .field = cfg->label_field};
     struct dune_ndpi_report report;
     struct dune_paths paths = {0};
-    int rc = dune_plan_read(&plan, cfg->plan, d);
+    int rc = 0;
 
+    if (cfg->release_slots && strcmp(r.engine, "bmv2") != 0)
+        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "--release-slots: only engine bmv2 releases slots");
+    if (rc == 0)
+        rc = dune_plan_read(&plan, cfg->plan, d);
     if (rc == 0)
         rc = add_pcaps(cfg, &paths, d);
     if (rc == 0 && cfg->labels)

@@ -135,11 +135,13 @@ static void put_rule(struct dune_live *l, const struct dune_digest *dg, uint64_t
     struct live_bmv2 *b = bmv2_of(l);
     struct dune_digest local = *dg;
     struct dune_diag d = {0};
-    bool added;
+    bool added = false;
 
     (void)from; /* it is past when it arrives here */
     local.tick -= DUNE_MIN(local.tick, b->offset);
     if (b->sw && dune_bmv2_put_rule(b->sw, &local, &added, &d))
+        b->failures++;
+    else if (added && b->cfg.release && dune_bmv2_release(b->sw, dg->generation, &dg->key, &d))
         b->failures++;
 }
 

@@ -346,6 +346,8 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
         return rc;
     if (cfg->trace && cfg->engine && strcmp(cfg->engine, "bmv2") == 0)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "bmv2 writes no trace of packets");
+    if (cfg->release_slots && (!cfg->engine || strcmp(cfg->engine, "bmv2") != 0))
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "only engine bmv2 releases slots");
     if (cfg->engine && strcmp(cfg->engine, "bmv2") == 0)
         return dune_live_switch_bmv2(cfg, bus, d);
     if (cfg->engine && strcmp(cfg->engine, "xdp") == 0)

@@ -71,6 +71,8 @@ static int start_switch(struct tb *t, uint32_t i, struct dune_diag *d)
     argv[a++] = name;
     argv[a++] = "--bus", argv[a++] = bus;
     argv[a++] = "--engine", argv[a++] = t->run->engine ? t->run->engine : "reference";
+    if (t->run->release_slots)
+        argv[a++] = "--release-slots";
     for (uint32_t k = 0; k < n_in; k++) {
         size_t len = strlen(route);
 

@@ -28,7 +28,7 @@ check "no flow is preloaded" sh -c "! grep -q 'rules_v' '$T/v1/s1/s1.cli.txt'"
 check "a collision leaves the slot alone" sh -c "grep -A2 'if (meta.fate == F_OPEN && meta.slot == S_COLLISION)' '$N' | grep -q v_collision"
 
 expect 4 "an unknown architecture" "$D" emit "$P" --target p4-psa -o "$T/x"
-has "is named" err 'unknown target architecture "p4-psa", there is: p4-v1model, p4-tna'
+has "is named" err 'unknown target architecture "p4-psa", there is: p4-v1model, p4-tna, xdp'
 expect 2 "no target" "$D" emit "$P" -o "$T/x"
 expect 4 "a plan for another profile" "$D" emit "$ROOT/tests/golden/plan/seven_nodes.json" --target p4-v1model -o "$T/x"
 has "names device and limit" err 'device s1: flow_state.hash is siphash'
@@ -155,6 +155,32 @@ else
     skip "p4c-bm2-ss compiles it" "p4c-bm2-ss is not installed"
 fi
 
+# XDP devices: the program is inside dunectl, the files say how it starts and what it costs.
+X=$ROOT/docs/examples/p4/three/plan.json
+expect 0 "XDP" "$D" emit "$X" --target xdp -o "$T/xdp"
+has "lists its files" out 'xdp/s2/start\.sh$'
+check "every device, and the dissector" sh -c "[ \"\$(cd '$T/xdp' && echo *)\" = 'dune_shim.lua s1 s2 s3' ]"
+has "a report beside the published accounting" "$T/xdp/s1/report.txt" '^tree nodes  *[0-9]+ of 65536$'
+has "with it" "$T/xdp/s1/report.txt" '^published accounting [0-9]+ of 288 blocks'
+check "scripts are shell" sh -n "$T/xdp/s2/start.sh"
+cat >"$T/say" <<'END'
+#!/bin/sh
+echo "$@"
+END
+chmod +x "$T/say"
+expect 0 "start the first device" env DUNECTL="$T/say" "$T/xdp/s1/start.sh" eth0 eth1
+has "with edge and chain ports" out '^switch s1 --engine xdp --in edge:eth0 --out chain:eth1 --bus unix:/run/dune/bus$'
+expect 0 "start the last one" env DUNECTL="$T/say" "$T/xdp/s3/start.sh" a b nats://h:1 --fix
+has "the other way round, with more options" out '^switch s3 --engine xdp --in chain:a --out edge:b --bus nats://h:1 --fix$'
+expect 2 "a start without interfaces" env DUNECTL="$T/say" "$T/xdp/s1/start.sh"
+sed 's/"slots": 65536/"slots": 16777216/' "$P" >"$T/big.json"
+expect 4 "more slots than there is room for" "$D" emit "$T/big.json" --target xdp -o "$T/x"
+has "are refused with device and numbers" err 'device s1: [0-9]+ bytes of slots, an XDP device has room for 268435456'
+expect 2 "no generations to choose" "$D" emit "$X" --target xdp --generations 1 -o "$T/x"
+expect 2 "no programs to fit" "$D" emit "$X" --target xdp --for "$X" -o "$T/x"
+expect 3 "no plan" "$D" emit "$T/none.json" --target xdp -o "$T/x"
+check "a refusal writes nothing" test ! -e "$T/x"
+
 # A retrained model in the programs of another plan.
 sed 's/"n": 3/"n": 4/' "$P" >"$T/later.json"
 expect 0 "entries of a retrained model" "$D" emit "$T/later.json" --target p4-v1model --for "$P" -o "$T/later"
@@ -164,6 +190,15 @@ sed 's/"max_vlan": 2/"max_vlan": 1/' "$P" >"$T/narrow.json"
 expect 4 "other parser limits" "$D" emit "$T/narrow.json" --target p4-v1model --for "$P" -o "$T/x"
 has "are refused" err 'device s1: parser limits, slots, claim rule'
 expect 2 "not for TNA" "$D" emit "$T/tna.json" --target p4-tna --for "$T/tna.json" -o "$T/x"
+
+# Slots are released by the program for bmv2 only.
+expect 2 "no other engine releases slots" "$D" switch s1 --in edge:x --out chain:y --engine fast --release-slots
+has "and says so" err 'only engine bmv2 releases slots'
+printf 'name: row\nlevels: [1]\n' >"$T/row.yaml"
+expect 2 "nor in a testbed" "$D" testbed run "$T/row.yaml" --plan "$P" --pcap "$T" --release-slots
+has "which says so" err 'only engine bmv2 releases slots'
+check "the program for bmv2 does: the CPU port is the agent's" grep -q 'arrive.release_in 64 =>' "$T/v1/s1/s1.cli.txt"
+check "compares the id before it clears" sh -c "grep -A1 'F_RELEASE && old_id == id' '$T/v1/s1/s1.p4' | grep -q 'slot_id.write(meta.at, 0)'"
 
 # The dissector, on a packet with a shim in front of IPv4.
 if command -v tshark >/dev/null 2>&1 && command -v text2pcap >/dev/null 2>&1; then

@@ -24,8 +24,8 @@ expect 0 "the same on the reference" "$D" testbed run "$T/row.yaml" --plan "$PLA
     --labels "$T/tr/labels.csv" --pps 400 --json --quiet
 check "claims as many packets" sh -c "[ \"\$(grep '\"claimed\"' '$T/out')\" = \"\$(grep '\"claimed\"' '$T/bmv2.json')\" ]"
 check "nothing is left" sh -c "! ip netns list | grep -q '^$N\\.' && ! pgrep -f '[d]une-testbed.$N' >/dev/null"
-expect 0 "stripped at the end" "$D" testbed run "$T/row.yaml" --target bmv2 --plan "$PLAN" --pcap "$T/tr/test" \
-    --labels "$T/tr/labels.csv" --pps 400 --strip --json --quiet
+expect 0 "stripped at the end, slots released" "$D" testbed run "$T/row.yaml" --target bmv2 --plan "$PLAN" --pcap "$T/tr/test" \
+    --labels "$T/tr/labels.csv" --pps 400 --strip --release-slots --json --quiet
 has "every packet arrives without shim" out '"unknown": 0,'
 sed 's/"hash": "crc"/"hash": "siphash"/' "$PLAN" >"$T/sip.json"
 "$D" testbed run "$T/row.yaml" --target bmv2 --plan "$T/sip.json" --pcap "$T/tr/test" --quiet >"$T/out" 2>"$T/err"

@@ -57,9 +57,10 @@ struct bmv2_chain {
     uint32_t n;
     struct bmv2_device dev[8];
     struct dune_chain_opts opts;
+    bool release; /* flows that get a rule give up their slot there */
     unsigned waiting;
     struct dune_shim last; /* of the last packet, at the end of the chain */
-    uint64_t packets, skipped, digests, hits, settled, inferable;
+    uint64_t packets, skipped, digests, hits, released, settled, inferable;
 };
 
 /* --- namespace and links --------------------------------------------------------------------------------- */
@@ -198,7 +199,8 @@ static inline void bmv2_device_open(struct bmv2_chain *c, uint32_t i)
     char log[128], json[192];
     struct dune_diag d = {0};
     struct dune_bmv2_cfg cfg = {.device = (uint16_t)i, .n_ports = 5, .drop_edge_shim = c->opts.drop_edge_shim,
-                                .digest_rate = c->opts.digest_rate, .digest_burst = c->opts.digest_burst};
+                                .digest_rate = c->opts.digest_rate, .digest_burst = c->opts.digest_burst,
+                                .test_clock = true};
     char port[5][8], digests[8];
     static const uint16_t number[] = {0, 1, DUNE_BMV2_CPU_PORT, 2, 3};
 
@@ -321,6 +323,39 @@ static inline void bmv2_collect_digests(struct bmv2_chain *c, uint32_t i)
     c->digests += x->want.len;
 }
 
+/* What is in the slots of the reference is in those of the switch. */
+static inline bool bmv2_same_slot(struct bmv2_chain *c, uint32_t i, uint32_t index)
+{
+    struct dune_slot_view v;
+    struct dune_diag d = {0};
+    uint32_t id;
+
+    assert_true(dune_ref_device_slot(c->dev[i].ref, c->plan->generation, index, 0, &v));
+    assert_ok(dune_bmv2_slot_id(c->dev[i].sw, c->plan->generation, index, &id, &d), d);
+    return id == (v.used ? v.id : 0);
+}
+
+/* Empties the slot of a flow on both sides. The packet goes another way than those of the traffic: wait until it is there. */
+static inline void bmv2_release(struct bmv2_chain *c, uint32_t i, const struct dune_flow_key *key)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    struct dune_slot_view v;
+    struct dune_diag d = {0};
+    uint32_t index, id;
+    int ms = 0;
+
+    dune_flow_slot(c->plan, c->plan->slots, key, &index, &id);
+    if (!dune_ref_device_slot(c->dev[i].ref, c->plan->generation, index, 0, &v)) /* keeps none */
+        return;
+    c->released += v.used && v.id == id;
+    dune_ref_device_release(c->dev[i].ref, c->plan->generation, key);
+    assert_ok(dune_bmv2_release(c->dev[i].sw, c->plan->generation, key, &d), d);
+    while (!bmv2_same_slot(c, i, index) && ms++ < BMV2_PATIENCE)
+        nanosleep(&pause, NULL);
+    if (ms >= BMV2_PATIENCE)
+        fail_msg("%s: device %u, near packet %llu: slot %u was not released", c->what, i, (unsigned long long)c->packets, index);
+}
+
 /* Digests of all devices to rules of the first (all with rules_everywhere), as the reference chain does. */
 static inline void bmv2_install(struct bmv2_chain *c)
 {
@@ -334,6 +369,8 @@ static inline void bmv2_install(struct bmv2_chain *c)
 
                 dune_ref_device_add_rule(c->dev[to].ref, dg, dg->tick);
                 assert_ok(dune_bmv2_put_rule(c->dev[to].sw, dg, &added, &d), d);
+                if (c->release)
+                    bmv2_release(c, to, &dg->key);
             }
     for (uint32_t i = 0; i < c->n; i++)
         c->dev[i].want.len = c->dev[i].got.len = 0;

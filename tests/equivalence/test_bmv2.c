@@ -276,6 +276,87 @@ static void test_rules(void **state)
     }
 }
 
+/* Another flow with the same index. */
+static struct dune_flow_key neighbour_of(const struct dune_plan *p, const struct dune_flow_key *key)
+{
+    struct dune_flow_key k = *key;
+    uint32_t index, id, want, other;
+
+    dune_flow_slot(p, p->slots, key, &want, &id);
+    do {
+        for (unsigned i = 0; i + 1 < k.len && ++k.bytes[i] == 0; i++)
+            ;
+        dune_flow_slot(p, p->slots, &k, &index, &other);
+    } while (index != want || other == id);
+    return k;
+}
+
+/*
+ * Packets at the CPU port that must empty nothing: of another flow with the same index, of a generation that is not held, none
+ * of the agent at all. The last one empties its slot: the others were there before it.
+ */
+static void release_in_vain(struct bmv2_chain *c, bool ipv6, uint64_t tick)
+{
+    struct kit_packet a = {.src = 77, .dst = 78, .sport = 5000, .dport = 80, .tcp = !ipv6, .ipv6 = ipv6, .ip_len = 900};
+    const struct dune_plan *p = c->plan;
+    struct dune_bmv2 *sw = c->dev[0].sw;
+    struct dune_diag d = {0};
+    struct dune_flow_key other;
+    struct dune_packet found;
+    struct kit_frame f;
+    uint64_t released = c->released;
+    uint32_t index, id, now;
+
+    kit_make(&f, &a);
+    bmv2_packet(c, f.data, f.len, tick);
+    bmv2_flush(c);
+    assert_int_equal(dune_packet_parse(&found, f.data, f.len, &p->parser, 0), DUNE_REASON_OK);
+    dune_flow_slot(p, p->slots, &found.key, &index, &id);
+    other = neighbour_of(p, &found.key);
+    assert_ok(dune_bmv2_release(sw, p->generation, &other, &d), d);
+    assert_ok(dune_bmv2_release(sw, (uint16_t)(p->generation + 1), &found.key, &d), d);
+    assert_int_equal(send(dune_bmv2_digest_fd(sw), "nothing of the agent, nor of anybody who is here", 48, 0), 48);
+    other = neighbour_of(p, &other);
+    if (other.len == found.key.len)
+        assert_ok(dune_bmv2_release(sw, p->generation, &other, &d), d);
+    for (uint32_t s = 0; s < p->slots; s++)
+        assert_true(bmv2_same_slot(c, 0, s));
+    assert_ok(dune_bmv2_slot_id(sw, p->generation, index, &now, &d), d);
+    assert_int_equal(now, id);
+    bmv2_release(c, 0, &found.key);
+    assert_int_equal(c->released, released + 1);
+}
+
+/* Flows with a rule give up their slot: others find it empty, and all else stays as it is. */
+static void test_release(void **state)
+{
+    struct dune_chain_opts o = {.rules = true};
+    struct dune_plan *p = plan_with_actions(2, false);
+    uint64_t collisions[2], got_new[2];
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        struct bmv2_chain c;
+        const struct dune_counters *n;
+
+        bmv2_open(&c, p, &o, k ? "slots released" : "slots that expire");
+        c.release = k;
+        random_packets(&c, 11, 25, 2500, true);
+        bmv2_flush(&c);
+        assert_true(k ? c.released > 20 : c.released == 0);
+        for (int ipv6 = 0; ipv6 < 2 && k; ipv6++)
+            release_in_vain(&c, ipv6, UINT64_C(1) << 40);
+        n = dune_ref_device_counters(c.dev[0].ref);
+        collisions[k] = n->collisions;
+        got_new[k] = n->slot_new;
+        bmv2_close(&c);
+    }
+    printf("# collisions on the first device: %llu, with released slots %llu\n", (unsigned long long)collisions[0],
+           (unsigned long long)collisions[1]);
+    assert_true(collisions[1] < collisions[0] && got_new[1] > got_new[0]);
+    dune_plan_free(p);
+}
+
 static void test_digest_rate(void **state)
 {
     struct dune_chain_opts o = {.digest_rate = 900, .digest_burst = 3};
@@ -492,7 +573,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_own_namespace),
     cmocka_unit_test(test_random_plans), cmocka_unit_test(test_wild_plans), cmocka_unit_test(test_all_features),
     cmocka_unit_test(test_actions),      cmocka_unit_test(test_hostile_shims),
-    cmocka_unit_test(test_rules),        cmocka_unit_test(test_digest_rate),
+    cmocka_unit_test(test_rules),        cmocka_unit_test(test_release),
+    cmocka_unit_test(test_digest_rate),
     cmocka_unit_test(test_generations),  cmocka_unit_test(test_defects),
     cmocka_unit_test(test_aalto),        cmocka_unit_test(test_ustc),
 };

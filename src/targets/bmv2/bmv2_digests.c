@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Digests as frames at the CPU port: 58 bytes, digest_t of the program. */
+/* Frames at the CPU port: digests come out, 58 bytes, digest_t of the program; packets that release slots go in. */
 #include "targets/bmv2/bmv2_int.h"
 
 #include <arpa/inet.h>
@@ -87,4 +87,51 @@ unsigned dune_bmv2_digests(struct dune_bmv2 *sw, dune_digest_fn fn, void *ctx)
 int dune_bmv2_digest_fd(const struct dune_bmv2 *sw)
 {
     return sw->digest_fd;
+}
+
+/* --- releasing slots ---------------------------------------------------------------------------------------- */
+
+static void put(uint8_t *p, uint64_t v, unsigned n)
+{
+    while (n--) {
+        p[n] = (uint8_t)v;
+        v >>= 8;
+    }
+}
+
+/* A packet of the flow with nothing in it, behind a shim that names the generation. Returns its length, 0: the flow is not
+ * TCP or UDP, which has no slot. */
+static size_t release_frame(uint8_t f[128], const struct dune_bmv2 *sw, uint16_t generation, const struct dune_flow_key *key)
+{
+    unsigned n = key->len == 13 ? 4 : 16, l3 = key->len == 13 ? 20 : 40;
+    uint8_t proto = key->bytes[2 * n + 4], *p = f + (sw->test_clock ? 8 : 0), *l4;
+    unsigned l4_len = proto == 6 ? 20 : 8;
+
+    if (proto != 6 && proto != 17)
+        return 0;
+    memset(f, 0, 128);
+    put(p + 12, sw->shim_ethertype, 2);
+    dune_shim_put(p + 14, &(struct dune_shim){.version = DUNE_SHIM_VERSION, .generation = generation, .ethertype = n == 4 ? 0x0800 : 0x86DD});
+    p += 14 + DUNE_SHIM_BYTES;
+    p[0] = n == 4 ? 0x45 : 0x60;
+    put(p + (n == 4 ? 2 : 4), n == 4 ? l3 + l4_len : l4_len, 2);
+    p[n == 4 ? 9 : 6] = proto;
+    memcpy(p + (n == 4 ? 12 : 8), key->bytes, 2 * n);
+    l4 = p + l3;
+    memcpy(l4, key->bytes + 2 * n, 4);
+    if (proto == 6)
+        l4[12] = 5 << 4;
+    else
+        put(l4 + 4, l4_len, 2);
+    return (size_t)(l4 + l4_len - f);
+}
+
+int bmv2_release_send(struct dune_bmv2 *sw, uint16_t generation, const struct dune_flow_key *key, struct dune_diag *d)
+{
+    uint8_t frame[128];
+    size_t len = release_frame(frame, sw, generation, key);
+
+    if (len == 0 || send(sw->digest_fd, frame, len, MSG_DONTWAIT) == (ssize_t)len || errno == EAGAIN || errno == ENOBUFS)
+        return 0;
+    return dune_diag_set(d, DUNE_E_ENV, NULL, "cannot send to the CPU port of the switch: %s", strerror(errno));
 }

@@ -76,6 +76,9 @@ void bmv2_log_line(const char *log, char *out, size_t n);
 /* --- bmv2_digests.c ------------------------------------------------------------------------------------ */
 int bmv2_digests_open(const char *ifname, int *fd, struct dune_diag *d) DUNE_MUST_USE;
 
+int bmv2_release_send(struct dune_bmv2 *sw, uint16_t generation, const struct dune_flow_key *key,
+                      struct dune_diag *d) DUNE_MUST_USE;
+
 /* --- bmv2_rules.c: known-flow rules as entries ---------------------------------------------------------- */
 struct bmv2_rule {
     struct dune_flow_key key;
@@ -111,9 +114,9 @@ struct bmv2_generation {
 struct dune_bmv2 {
     struct bmv2_rpc *rpc;
     pid_t pid;
-    uint16_t device, port;
+    uint16_t device, port, shim_ethertype;
     uint32_t id; /* of the process: see switch_id */
-    bool drop_edge_shim, stateful;
+    bool drop_edge_shim, stateful, test_clock;
     int digest_fd;
     struct p4_shape *shape; /* of the running program */
     char *program; /* text of the running program: what another generation must fit */

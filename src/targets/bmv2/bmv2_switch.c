@@ -139,8 +139,10 @@ static void port_rows(struct p4_entries *e, const struct dune_bmv2_cfg *cfg)
     for (uint32_t i = 0; i < cfg->n_ports; i++) {
         const struct dune_bmv2_port *p = &cfg->port[i];
 
-        if (p->number == DUNE_BMV2_CPU_PORT)
+        if (p->number == DUNE_BMV2_CPU_PORT) {
+            p4_row_port_release(e, p->number);
             continue;
+        }
         p4_row_port_out(e, p->number, p->kind == DUNE_PORT_CHAIN || cfg->keep_shim);
         if (p->number != 1)
             p4_row_port_in(e, p->number, p->kind == DUNE_PORT_CHAIN);
@@ -180,7 +182,8 @@ int dune_bmv2_start(struct dune_bmv2 **out, const struct dune_bmv2_cfg *cfg, con
 
     *sw = (struct dune_bmv2){.device = cfg->device, .digest_fd = -1, .slots = p->slots,
                              .drop_edge_shim = cfg->drop_edge_shim, .digest_rate = cfg->digest_rate,
-                             .digest_burst = cfg->digest_burst, .stateful = s->state};
+                             .digest_burst = cfg->digest_burst, .stateful = s->state, .test_clock = cfg->test_clock,
+                             .shim_ethertype = p->shim_ethertype};
     sw->port = cfg->thrift_port ? cfg->thrift_port : free_port();
     sw->id = switch_id(sw->port);
     sw->shape = s;
@@ -381,6 +384,28 @@ int dune_bmv2_put_rule(struct dune_bmv2 *sw, const struct dune_digest *dg, bool 
 
     *added = false;
     return i < 0 ? 0 : bmv2_rules_put(&sw->rules, sw->rpc, (uint8_t)i, dg, added, d);
+}
+
+int dune_bmv2_release(struct dune_bmv2 *sw, uint16_t generation, const struct dune_flow_key *key, struct dune_diag *d)
+{
+    int i = position(sw, generation);
+
+    if (sw->digest_fd < 0)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "the CPU port of the switch has no other end");
+    return i < 0 || !sw->stateful ? 0 : bmv2_release_send(sw, generation, key, d);
+}
+
+int dune_bmv2_slot_id(struct dune_bmv2 *sw, uint16_t generation, uint32_t index, uint32_t *id, struct dune_diag *d)
+{
+    int i = position(sw, generation), rc;
+    uint64_t value = 0;
+
+    *id = 0;
+    if (i < 0 || !sw->stateful || index >= sw->slots)
+        return 0;
+    rc = bmv2_register_read(sw->rpc, BMV2_PREFIX "flow.slot_id", (uint32_t)i * sw->slots + index, &value, d);
+    *id = (uint32_t)value;
+    return rc;
 }
 
 int dune_bmv2_now(struct dune_bmv2 *sw, uint64_t *tick, struct dune_diag *d)

@@ -131,6 +131,8 @@ void p4_rows_model(struct p4_entries *e, const struct p4_shape *s, uint32_t g);
 void p4_rows_votes(struct p4_entries *e, const struct p4_shape *s);
 void p4_row_port_in(struct p4_entries *e, uint32_t port, bool chain); /* leaves by port 1 */
 void p4_row_port_back(struct p4_entries *e, uint32_t port, uint32_t to);
+enum { P4_CPU_PORT = 64 };
+void p4_row_port_release(struct p4_entries *e, uint32_t port);
 void p4_row_port_out(struct p4_entries *e, uint32_t port, bool chain);
 /* Ports, what is stamped, and the generation in set g of the tables. */
 void p4_rows_device(struct p4_entries *e, const struct p4_shape *s, uint32_t g);

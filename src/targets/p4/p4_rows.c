@@ -316,6 +316,12 @@ void p4_row_port_back(struct p4_entries *e, uint32_t port, uint32_t to)
     p4_value(e, "out_port", 9, to);
 }
 
+void p4_row_port_release(struct p4_entries *e, uint32_t port)
+{
+    p4_begin(e, "release_in", "arrive.ports");
+    p4_exact(e, "port", 9, port);
+}
+
 void p4_row_port_out(struct p4_entries *e, uint32_t port, bool chain)
 {
     p4_begin(e, "port_out", "leave.out_ports");
@@ -323,13 +329,15 @@ void p4_row_port_out(struct p4_entries *e, uint32_t port, bool chain)
     p4_value(e, "chain", 1, chain);
 }
 
-/* Port 0 looks to the start of the chain, port 1 to its end; inner links are chain ports. */
+/* Port 0 looks to the start of the chain, port 1 to its end; inner links are chain ports; the agent is at its own. */
 static void port_rows(struct p4_entries *e, const struct p4_shape *s)
 {
     p4_comment(e, "ports: 0 towards the start of the chain, 1 towards its end; back from there as it is");
     p4_row_port_in(e, 0, s->device != 0);
     p4_row_port_back(e, 1, 0);
     p4_row_port_out(e, 1, s->device + 1 != s->plan->n_devices);
+    p4_comment(e, "the CPU port: packets of the agent that release slots");
+    p4_row_port_release(e, P4_CPU_PORT);
 }
 
 void p4_row_stamp(struct p4_entries *e, uint16_t generation, bool drop_forged, bool draining,

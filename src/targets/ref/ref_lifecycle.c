@@ -251,6 +251,20 @@ void dune_ref_device_put_rule(struct dune_ref_device *dev, const struct dune_dig
     dune_ref_device_add_rule(dev, dg, from);
 }
 
+void dune_ref_device_release(struct dune_ref_device *dev, uint16_t generation, const struct dune_flow_key *key)
+{
+    int i = position(dev, generation);
+    struct ref_flowtab *t = i < 0 ? NULL : &dev->gen[i].tab;
+    uint32_t index, id;
+
+    if (!t || !dev->gen[i].keeps_state)
+        return;
+    dune_flow_slot(dev->gen[i].plan, t->slots, key, &index, &id);
+    for (uint32_t w = 0; w < t->ways; w++)
+        if (t->slot[(size_t)index * t->ways + w].id == id)
+            t->slot[(size_t)index * t->ways + w].id = 0;
+}
+
 bool dune_ref_device_slot(const struct dune_ref_device *dev, uint16_t generation, uint32_t index,
                           uint32_t way, struct dune_slot_view *out)
 {

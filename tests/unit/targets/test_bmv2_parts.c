@@ -176,9 +176,48 @@ static void test_digest(void **state)
     assert_false(dune_bmv2_digest_parse(f, sizeof(f), &dg));
 }
 
+/* The packet that releases a slot is one of the flow, behind a shim with the generation; with the test clock 8 bytes later. */
+static void test_release_frame(void **state)
+{
+    int fd[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fd), 0);
+    for (unsigned kind = 0; kind < 8; kind++) {
+        bool ipv6 = kind & 1, clock = kind & 4;
+        struct dune_bmv2 sw = {.digest_fd = fd[0], .test_clock = clock, .shim_ethertype = 0x88B6};
+        struct dune_flow_key key = {.len = ipv6 ? 37 : 13};
+        struct dune_packet p;
+        struct dune_shim shim;
+        struct dune_diag d = {0};
+        uint8_t f[256], *at = f + (clock ? 8 : 0);
+        ssize_t len;
+
+        for (unsigned i = 0; i < key.len; i++)
+            key.bytes[i] = (uint8_t)(i * 37 + kind + 1);
+        key.bytes[key.len - 1] = kind & 2 ? 6 : 17;
+        assert_ok(bmv2_release_send(&sw, 0x1207, &key, &d), d);
+        len = recv(fd[1], f, sizeof(f), 0) - (clock ? 8 : 0);
+        assert_true(len > 40);
+        assert_int_equal(at[12] << 8 | at[13], 0x88B6);
+        dune_shim_get(&shim, at + 14);
+        assert_int_equal(shim.version, DUNE_SHIM_VERSION);
+        assert_int_equal(shim.generation, 0x1207);
+        memcpy(at + 12, at + 20, 2);
+        memmove(at + 14, at + 22, (size_t)len - 22);
+        assert_int_equal(dune_packet_parse(&p, at, (size_t)len - 8, &dune_parser_limits_default, 0x88B6), DUNE_REASON_OK);
+        assert_true(dune_flow_key_equal(&p.key, &key));
+        key.bytes[key.len - 1] = 1; /* has no slot */
+        assert_ok(bmv2_release_send(&sw, 0x1207, &key, &d), d);
+        assert_int_equal(recv(fd[1], f, sizeof(f), MSG_DONTWAIT), -1);
+    }
+    close(fd[0]);
+    close(fd[1]);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_call),      cmocka_unit_test(test_answers), cmocka_unit_test(test_nonsense),
     cmocka_unit_test(test_exception),
-    cmocka_unit_test(test_no_switch), cmocka_unit_test(test_digest),
+    cmocka_unit_test(test_no_switch), cmocka_unit_test(test_digest),  cmocka_unit_test(test_release_frame),
 };
 RUN_TESTS(tests)

@@ -177,6 +177,29 @@ static struct dune_flow_key key_of(const struct kit_packet *k)
     return p.key;
 }
 
+/* A released slot is empty for whoever comes; one that another flow has, or of another generation, is left alone. */
+static void test_release(void **state)
+{
+    struct dune_chain_opts o = {.slots = 1, .ways = 1};
+    struct dune_plan *p = counting(9, 1000);
+    struct dune_chain *c = kit_open(p, &o);
+    struct dune_ref_device *dev = dune_ref_chain_device(c, 0);
+    struct dune_flow_key a = key_of(&A), b = key_of(&B);
+
+    conf_at(c, &A, 0);
+    conf_at(c, &A, 1);
+    dune_ref_device_release(dev, p->generation, &b);
+    dune_ref_device_release(dev, (uint16_t)(p->generation + 1), &a);
+    assert_int_equal(conf_at(c, &B, 2), 100); /* collision */
+    dune_ref_device_release(dev, p->generation, &a);
+    assert_int_equal(conf_at(c, &B, 3), 1); /* its first packet */
+    assert_int_equal(dune_ref_device_counters(dev)->slot_new, 2);
+    assert_int_equal(conf_at(c, &A, 4), 100);
+    kit_close(c, 1);
+    dune_plan_free(p);
+    (void)state;
+}
+
 static void test_hash(void **state)
 {
     struct dune_plan *p = kit_plan(1, 1);
@@ -748,6 +771,7 @@ int main(void)
         cmocka_unit_test(test_time_backwards),
         cmocka_unit_test(test_wide_clock),
         cmocka_unit_test(test_takeover),
+        cmocka_unit_test(test_release),
         cmocka_unit_test(test_ways_prefer_own_id),
         cmocka_unit_test(test_new_capture),
         cmocka_unit_test(test_hash),

@@ -63,6 +63,7 @@ const bit<8> F_DROPPED_BAD_SHIM = 8;
 const bit<8> F_OPEN = 255; // not decided yet
 const bit<8> F_NO_PORT = 254; // came in where no port is configured
 const bit<8> F_PASSED_BACK = 252; // from the end of the chain to its start, as it is
+const bit<8> F_RELEASE = 251; // from the agent: the flow of this packet has a rule and gives up its slot
 const bit<8> F_AGAIN = 253; // not a flow of the older generation: once more with the newest
 
 // How the packet met its slot.
@@ -229,6 +230,7 @@ struct meta_t {
     bit<1>   shim_fresh;
     bit<1>   drop_forged;
     bit<1>   drop_it;
+    bit<1>   releasing;  // came in from the agent: never sent on, never counted
     @field_list(1, 2)
     bit<64>  now;
 
@@ -751,6 +753,11 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
         meta.fate = F_PASSED_BACK;
         sm.egress_spec = out_port;
     }
+    @id(0x01440F5B)
+    action release_in() { // frames of the device's own agent: see F_RELEASE
+        meta.releasing = 1;
+        meta.chain_in = 1;
+    }
     @id(0x014B782D)
     action no_port() {
         meta.fate = F_NO_PORT;
@@ -758,7 +765,7 @@ control Arrive(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t
     @id(0x023AD7A3)
     table ports {
         key = { meta.port: exact; }
-        actions = { port_in; pass_back; no_port; }
+        actions = { port_in; pass_back; release_in; no_port; }
         size = 512;
         default_action = no_port();
     }
@@ -1122,6 +1129,8 @@ control Known(inout headers_t hdr, inout meta_t meta) {
  *
  *   id 0: empty. Same id and not expired: the flow's. Expired: taken over, all registers start again.
  *   Another id that is not expired: a collision, the slot is left alone and the state is 0.
+ *
+ * The agent's packet (F_RELEASE) empties the slot if it is still that of its flow: compare and clear.
  */
 control FlowState(inout headers_t hdr, inout meta_t meta) {
     register<bit<32>>(ALL_SLOTS) slot_id;
@@ -1156,6 +1165,9 @@ control FlowState(inout headers_t hdr, inout meta_t meta) {
             meta.at = meta.at + SLOTS;
         }
         slot_id.read(old_id, meta.at);
+        if (meta.fate == F_RELEASE && old_id == id) {
+            slot_id.write(meta.at, 0);
+        }
         slot_last.read(last, meta.at);
         if (meta.now > last && meta.now - last > meta.timeout) {
             expired = 1;
@@ -1737,12 +1749,21 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, inout standard_metad
         }
         if (meta.fate == F_OPEN) {
             fields.apply(hdr, meta);
+        }
+        if (meta.releasing == 1) { // with the generation in its shim, or it is nothing of the agent's
+            if (meta.fate == F_OPEN && meta.shim_read == 1) {
+                meta.fate = F_RELEASE;
+            } else {
+                meta.fate = F_NO_PORT;
+            }
+        }
+        if (meta.fate == F_OPEN) {
             filter.apply(hdr, meta);
         }
         if (meta.fate == F_OPEN) {
             known.apply(hdr, meta);
         }
-        if (meta.fate == F_OPEN) {
+        if (meta.fate == F_OPEN || meta.fate == F_RELEASE) {
             flow.apply(hdr, meta);
         }
         if (meta.fate == F_OPEN) {
@@ -1751,7 +1772,7 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, inout standard_metad
             digests.apply(meta);
         }
         if (meta.fate == F_DROPPED_EDGE_SHIM || meta.fate == F_DROPPED_BAD_SHIM ||
-            meta.fate == F_NO_PORT) {
+            meta.fate == F_NO_PORT || meta.fate == F_RELEASE) {
             meta.drop_it = 1;
         } else if (meta.fate != F_AGAIN && meta.fate != F_PASSED_BACK) {
             if (meta.fate == F_PASSED_SETTLED || meta.fate == F_RULE_HIT ||
@@ -1764,7 +1785,9 @@ control DuneIngress(inout headers_t hdr, inout meta_t meta, inout standard_metad
             meta.newest = 1;
             resubmit_preserving_field_list(2);
         } else {
-            count.apply(meta);
+            if (meta.releasing == 0) {
+                count.apply(meta);
+            }
             if (meta.send_digest == 1) {
                 clone_preserving_field_list(CloneType.I2E, CPU_SESSION, 1);
             }
