@@ -219,15 +219,18 @@ static void wait_until(uint64_t ns)
         ;
 }
 
-/* Packets of one leaf that are due, in order. Returns the first one not sent. */
+/*
+ * Packets of one leaf that are due, in order. Returns the first one not sent. A paced packet goes alone, right behind its time
+ * stamp: in a burst the last one would wait for all before it to pass the chain, and that would count as its own time.
+ */
 static size_t send_due(struct tb *t, size_t i, uint64_t now)
 {
     struct dune_frame f[DUNE_IO_BURST_MAX];
     struct live_packet *first = &t->traffic.pkt[i];
-    unsigned n = 0, done = 0, sent;
+    unsigned n = 0, done = 0, sent, most = t->run->top_speed ? DUNE_IO_BURST_MAX : 1;
     struct dune_diag ignored = {0};
 
-    while (n < DUNE_IO_BURST_MAX && i + n < t->traffic.n) {
+    while (n < most && i + n < t->traffic.n) {
         struct live_packet *p = &t->traffic.pkt[i + n];
 
         if (p->leaf != first->leaf || (!t->run->top_speed && t->start_ns + p->at_ns > now))
