@@ -19,12 +19,13 @@
 #ifndef DUNE_CORE_NODE_AT
 #define DUNE_CORE_NODE_AT(i) DUNE_CORE_IDX(i, DUNE_CORE_NODE_MASK)
 #define DUNE_CORE_NODE_FEAT(v) DUNE_CORE_IDX((v)->feat, DUNE_CORE_X_MAX - 1)
+#define DUNE_CORE_VALUE(x, feat) ((x)[feat])
 #endif
 
 DUNE_CORE_INLINE uint32_t dune_core_step(const struct dune_core_node *tree, uint32_t at, const uint32_t *x)
 {
     const struct dune_core_node *v = &tree[DUNE_CORE_NODE_AT(at)];
-    uint32_t value = x[DUNE_CORE_NODE_FEAT(v)];
+    uint32_t value = DUNE_CORE_VALUE(x, DUNE_CORE_NODE_FEAT(v));
     uint64_t difference = (uint64_t)v->threshold - value;
 
     DUNE_CORE_OPAQUE(difference);

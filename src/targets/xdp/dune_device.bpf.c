@@ -23,7 +23,7 @@ static __always_inline void fresh_shim(struct xdp_pass *p, struct xdp_counts *n,
 {
     p->has_shim = 1;
     p->generation = generation;
-    p->shim = p->arrived = (struct dune_core_shim){.flags = p->in_kind == XDP_EDGE ? DUNE_CORE_SETTLED : 0};
+    p->shim_word = p->arrived_word = p->in_kind == XDP_EDGE ? bpf_htonl((uint32_t)DUNE_CORE_SETTLED << 24) : 0;
     n->shim_added++;
 }
 
@@ -68,7 +68,7 @@ static __always_inline enum next bad_shim(struct xdp_md *ctx, struct xdp_pass *p
 {
     uint32_t at = p->shim_at;
 
-    p->shim = (struct dune_core_shim){0};
+    p->shim_word = 0;
     p->generation = p->ethertype = 0;
     p->shim_at = 0;
     n->shim_bad++;
@@ -101,7 +101,7 @@ static __always_inline enum next read_shim(struct xdp_md *ctx, struct xdp_pass *
     if (version != SHIM_VERSION)
         return bad_shim(ctx, p, s, n);
     p->has_shim = 1;
-    p->arrived = p->shim;
+    p->arrived_word = p->shim_word;
     n->shim_read++;
     p->gen_ok = find_generation(p, s);
     return p->gen_ok ? NEXT : refuse(p, XDP_FATE_GENERATION_MISSING, &n->generation_missing);
@@ -210,14 +210,15 @@ static __always_inline enum next admit(struct xdp_md *ctx, struct xdp_pass *p, s
 
 /* --- step 3 ------------------------------------------------------------------------------------------------ */
 
-static __always_inline enum next known(struct xdp_pass *p, struct xdp_settings *s, struct xdp_counts *n)
+static __always_inline enum next known(struct xdp_pass *p, struct xdp_settings *s, struct xdp_counts *n,
+                                       const struct xdp_plan *plan)
 {
     const uint8_t done = DUNE_CORE_FINAL | DUNE_CORE_SETTLED;
 
     if ((p->shim.flags & done) == done)
         return refuse(p, XDP_FATE_PASSED_SETTLED, &n->passed_settled);
     take_time(p);
-    if (!s->rules_on[p->key.gen & 1] || !find_rule(p->key.gen, 1))
+    if (!s->rules_on[p->key.gen & 1] || !plan || !use_rule(p, plan))
         return NEXT;
     p->became_final = 1;
     return refuse(p, XDP_FATE_RULE_HIT, &n->rule_hit);
@@ -546,7 +547,7 @@ static __always_inline int device(struct xdp_md *ctx)
     if (next == NEXT)
         next = admit(ctx, p, s, n, &plan);
     if (next == NEXT)
-        next = known(p, s, n);
+        next = known(p, s, n, plan);
     if (next == NEXT && plan)
         infer(p, plan, n, p->key.gen);
     return leave(ctx, p, s, n, plan, next);

@@ -15,9 +15,10 @@
 #define DUNE_CORE_REG(offset, bytes) ((offset) & (DUNE_CORE_SLOT_MAX - (bytes)))
 #define DUNE_CORE_REG_ANY(offset) ((offset) & (DUNE_CORE_SLOT_MAX - 1))
 /* Steps down a tree need no masks: a child's index is at most 65535 + 1 and there are so many nodes; the low byte of feat
- * (below 64) is within a vector of XDP_X. */
+ * is an offset (xdp_shared.h) within a vector of XDP_X. */
 #define DUNE_CORE_NODE_AT(i) (i)
 #define DUNE_CORE_NODE_FEAT(v) (*(const uint8_t *)(const void *)&(v)->feat)
+#define DUNE_CORE_VALUE(x, feat) (*(const uint32_t *)(const void *)((const uint8_t *)(x) + (feat)))
 
 /* Set by the host before the program is loaded, constants for the verifier: what is off costs nothing. */
 const volatile bool testing;       /* tick, ports and trace from and to the test */

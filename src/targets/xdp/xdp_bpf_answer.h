@@ -20,7 +20,7 @@ static __always_inline const struct dune_core_node *get_nodes(uint32_t gen)
  * A leaf goes to itself, so walks may go on when they have arrived; every STEPS steps is a look whether all have, because
  * a forest's deepest leaf lies far below most others.
  */
-enum { STEPS = 4 };
+enum { STEPS = 5 };
 
 /* What a node compares; 0: it is a leaf. */
 static __always_inline uint32_t feat_of(const struct dune_core_node *node, uint32_t at)

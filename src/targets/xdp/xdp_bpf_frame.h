@@ -139,10 +139,7 @@ static __always_inline int load_shim(struct xdp_md *ctx, struct xdp_pass *p)
 
     if (d + SHIM_BYTES > end)
         return -1;
-    p->shim.flags = d[0] & 0x1f;
-    p->shim.submodel = d[1];
-    p->shim.cls = d[2];
-    p->shim.conf = d[3];
+    p->shim_word = *(dune_core_u32 *)(void *)d & bpf_htonl(0x1fffffff); /* the version is not part of it */
     p->generation = be16(d + 4);
     p->ethertype = be16(d + 6);
     return d[0] >> 5;

@@ -63,6 +63,21 @@ __attribute__((noinline)) int find_rule(uint32_t gen, uint32_t use)
     return (int)hit;
 }
 
+/* The flow's first rule is nearly always the one that hits, and needs no call. */
+static __always_inline bool use_rule(struct xdp_pass *p, const struct xdp_plan *plan)
+{
+    struct xdp_flow_rules *f = bpf_map_lookup_elem(&rules, &p->key);
+    struct xdp_rule *r;
+
+    if (!f)
+        return false;
+    r = &f->rule[0];
+    if (!r->live || dune_core_expired(p->now, r->last_hit, plan->timeout) || p->now < r->from)
+        return find_rule(p->key.gen, 1);
+    take_rule(p, r);
+    return true;
+}
+
 /* --- the lock of a bucket ---------------------------------------------------------------------------------- */
 /*
  * The verifier allows no function calls under a bpf_spin_lock, and a sub-model is a function; so this is a lock

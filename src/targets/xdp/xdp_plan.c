@@ -131,8 +131,10 @@ static int put_tree(struct xdp_compiled *c, struct xdp_sub *o, const struct dune
     if (tr->n_nodes > XDP_MAX_NODES - *at)
         return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "more than %d tree nodes on one device", XDP_MAX_NODES);
     n = dune_core_tree_make(c->node + *at, tr, &depth);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         c->node[*at + i].left = (uint16_t)(c->node[*at + i].left + *at);
+        c->node[*at + i].feat = (uint16_t)(c->node[*at + i].feat * XDP_X_BYTES);
+    }
     if (depth > XDP_MAX_DEPTH)
         return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "a tree is %u steps deep, the XDP program goes %d", depth,
                              XDP_MAX_DEPTH);

@@ -37,7 +37,8 @@ enum {
     XDP_MAX_CPUS = 128,
     XDP_STAMP_ALL = 1024,
     XDP_DRIFT = 16384,       /* counters of what sub-models see; a power of two */
-    XDP_X = 256,             /* entries of a vector: any low byte of a node's feat is one */
+    XDP_X_BYTES = 4,         /* of an entry of a vector: a node's feat is a multiple of it, which saves a shift per step */
+    XDP_X = 66,              /* entries of a vector: any byte is the offset of one */
     XDP_DIGEST_REPEAT = 976562
 };
 enum { XDP_EDGE, XDP_CHAIN };
@@ -227,7 +228,14 @@ struct xdp_pass {
     struct xdp_rule_key key; /* key.gen: position of the packet's generation */
     struct dune_core_packet pkt;
     /* from here to l3_off all zero when a packet comes in; multiples of 8 bytes */
-    struct dune_core_shim shim, arrived;
+    union { /* written as a word, read by bytes; the other way round would wait for the bytes */
+        struct dune_core_shim shim;
+        uint32_t shim_word;
+    };
+    union {
+        struct dune_core_shim arrived;
+        uint32_t arrived_word;
+    };
     uint16_t generation;  /* in the shim */
     uint16_t ethertype;   /* behind the shim that came in */
     uint8_t in_kind, out_kind, has_shim, gen_ok; /* gen_ok: the generation is held */
