@@ -206,6 +206,7 @@ static void read_request(struct dune_json_reader *r, const json_t *root, struct 
         dune_json_fail(r, "a request is an object");
         return;
     }
+    q->answer_to = dune_json_text(r, root, "answer_to", false); /* first: what is wrong with the rest is answered */
     json_object_foreach((json_t *)(uintptr_t)root, key, v)
     {
         bool ok = false;
@@ -216,7 +217,6 @@ static void read_request(struct dune_json_reader *r, const json_t *root, struct 
             dune_json_fail(r, "unknown key %.64s", key);
     }
     q->op = dune_json_text(r, root, "op", false);
-    q->answer_to = dune_json_text(r, root, "answer_to", false);
 #define OPTIONAL(field, key) \
     q->field = json_object_get(root, key) ? dune_json_text(r, root, key, true) : NULL
     OPTIONAL(plan, "plan");
