@@ -13,7 +13,6 @@
 
 enum {
     MAX_REGIONS = 16384,
-    LEAST = 1 << 17,       /* smaller arrays stay in the heap */
     LEAST_CHUNK = 1 << 16,
     MAX_OPEN = 4096,       /* chunks: more than fit, whatever the bound; the last of an array may be small */
     MAX_SPARE = 64,        /* files kept for later arrays: making one costs more than filling it */
@@ -241,7 +240,7 @@ void *dune_spill_alloc(size_t bytes, bool zero)
     size_t mapped;
     void *p;
 
-    if (!dune_spill_on() || bytes < LEAST || bytes > SIZE_MAX - spill.page)
+    if (!dune_spill_on() || bytes < DUNE_SPILL_LEAST || bytes > SIZE_MAX - spill.page)
         return NULL;
     mapped = (bytes + spill.page - 1) / spill.page * spill.page;
     p = zero ? NULL : take_spare(&mapped);

@@ -16,6 +16,8 @@
 
 #include "base/base.h"
 
+enum { DUNE_SPILL_LEAST = 1 << 17 }; /* bytes; smaller arrays stay in the heap */
+
 /* dir: on a disk, not in memory; NULL: $TMPDIR or /var/tmp. Once per process, before work starts. DUNE_E_USAGE below
  * 32 MiB, DUNE_E_ENV when files cannot be made there. */
 int dune_spill_start(uint64_t bytes, const char *dir, struct dune_diag *d) DUNE_MUST_USE;

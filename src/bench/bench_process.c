@@ -168,14 +168,10 @@ static void last_line(const struct dune_buf *b, char *out, size_t bytes)
 static void read_errors(int errors, char *out, size_t bytes)
 {
     off_t end = errors < 0 ? 0 : lseek(errors, 0, SEEK_END), from = end > 4096 ? end - 4096 : 0;
-    struct dune_buf b = {0};
     char text[4096];
     ssize_t n = end > 0 ? pread(errors, text, sizeof(text), from) : 0;
 
-    if (n > 0)
-        dune_buf_append(&b, text, (size_t)n);
-    last_line(&b, out, bytes);
-    dune_buf_fini(&b);
+    last_line(&(struct dune_buf){.data = text, .len = n > 0 ? (size_t)n : 0}, out, bytes);
 }
 
 static void child_exec(int to, int errors, const char *program, const char *const *argv)

@@ -172,7 +172,8 @@ static int run_testbed(struct cli_ctx *ctx, const struct config *cfg, const stru
     struct dune_testbed_run_cfg r = {.engine = cfg->target ? cfg->target : cfg->engine,
                                      .ports = cfg->ports ? "af_xdp" : "af_packet", .seconds = cfg->seconds, .speed = cfg->speed,
                                      .pps = cfg->pps, .top_speed = cfg->top_speed, .tcpreplay = cfg->tcpreplay,
-                                     .strip = cfg->strip, .no_rules = cfg->no_rules, .release_slots = cfg->release_slots, .record = cfg->record, .trace = cfg->trace,
+                                     .strip = cfg->strip, .no_rules = cfg->no_rules,
+                                     .release_slots = cfg->release_slots, .record = cfg->record, .trace = cfg->trace,
                                      .opts = {.slots = cfg->slots, .ways = cfg->ways, .rules_max = cfg->rules_max},
                                      .dunectl = "/proc/self/exe", .note = note, .note_ctx = ctx, .tick = on_tick,
                                      .tick_ctx = ctx};

@@ -134,10 +134,10 @@ static bool take_file(void *ctx, size_t i, const uint8_t *data, size_t len)
     return f->n_parts ? len == 0 : dune_xt_take(f, data, len);
 }
 
-static void nothing(void *ctx, size_t i)
+static void read_part(void *ctx, size_t i)
 {
-    (void)ctx;
     (void)i;
+    dune_xt_read(ctx);
 }
 
 static void put_part(void *ctx, size_t i, struct dune_buf *out)
@@ -154,13 +154,12 @@ static bool take_part(void *ctx, size_t i, const uint8_t *data, size_t len)
 /* A file that all processes read, each for the flows of its shards. */
 static int read_together(struct xt_file *f, unsigned threads, struct dune_diag *d)
 {
-    static const struct dune_ranks_work work = {nothing, put_part, take_part};
+    static const struct dune_ranks_work work = {read_part, put_part, take_part};
     int rc;
 
     f->n_parts = DUNE_MIN(dune_ranks_n(), (unsigned)XT_MAX_SHARDS);
     f->part = dune_ranks_me();
     f->n_shards = f->n_parts * DUNE_MAX(DUNE_MIN(threads, XT_MAX_SHARDS / f->n_parts), 1u);
-    dune_xt_read(f);
     rc = dune_ranks_for(1, f->n_parts, &work, f, d);
     dune_xt_join(f);
     return rc;

@@ -50,18 +50,24 @@ void dune_xt_add_report(struct dune_extract_report *sum, const struct dune_extra
     sum->unlabelled_flows += r->unlabelled_flows;
 }
 
+static void fill_head(struct head *h, const struct xt_file *f)
+{
+    memset(h, 0, sizeof(*h));
+    h->rc = f->rc;
+    h->d = f->d;
+    h->report = f->report;
+    h->n_flows = f->n_flows;
+    h->n_rows = f->n_rows;
+    h->n_shards = f->n_shards;
+    h->ordered = f->order != NULL;
+}
+
 void dune_xt_put(const struct xt_file *f, struct dune_buf *out)
 {
     struct head h;
 
-    memset(&h, 0, sizeof(h));
-    h.rc = f->rc;
-    h.d = f->d;
-    h.report = f->report;
-    h.n_flows = f->n_flows;
-    h.n_rows = f->n_rows;
+    fill_head(&h, f);
     h.n_shards = f->rc ? 0 : f->n_shards;
-    h.ordered = f->order != NULL;
     dune_buf_append(out, &h, sizeof(h));
     for (unsigned s = 0; s < h.n_shards; s++)
         put_shard(f, &f->shard[s], out);
@@ -144,11 +150,7 @@ void dune_xt_put_part(const struct xt_file *f, struct dune_buf *out)
 {
     struct head h;
 
-    memset(&h, 0, sizeof(h));
-    h.rc = f->rc;
-    h.d = f->d;
-    h.report = f->report;
-    h.n_shards = f->n_shards;
+    fill_head(&h, f);
     dune_buf_append(out, &h, sizeof(h));
     for (unsigned s = f->part; s < f->n_shards && !f->rc; s += f->n_parts)
         put_shard(f, &f->shard[s], out);
@@ -162,6 +164,8 @@ bool dune_xt_take_part(struct xt_file *f, unsigned part, const uint8_t *data, si
     get(&b, &h, 1, sizeof(h));
     if (b.bad || h.n_shards != f->n_shards)
         return false;
+    if (!f->shard) /* a process without a part: there are more of them than shards */
+        f->shard = DUNE_NEW_N(struct xt_shard, f->n_shards);
     dune_xt_add_report(&f->report, &h.report);
     if (h.rc && (!f->rc || part < f->failed)) { /* the first part that failed, in all processes */
         f->failed = part;

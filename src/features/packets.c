@@ -302,10 +302,6 @@ void dune_xt_read(struct xt_file *f)
     f->n_shards = f->n_shards ? f->n_shards : 1;
     f->failed = f->part;
     f->shard = DUNE_NEW_N(struct xt_shard, f->n_shards);
-    if (f->n_parts && f->part >= f->n_parts) { /* more processes than shards */
-        dune_mem_free(g);
-        return;
-    }
     for (unsigned s = 0; s < f->n_shards; s++)
         dune_xt_shard_init(&f->shard[s], f);
     g->f = f;

@@ -17,6 +17,16 @@ struct dune_bin_hist {
     size_t room;        /* of data */
 };
 
+/* Whether a bin of a histogram has rows. */
+static inline bool dune_bin_has_rows(const uint64_t *bin, uint32_t stride)
+{
+    uint64_t any = 0;
+
+    for (uint32_t j = 0; j < stride; j++)
+        any |= bin[j];
+    return any != 0;
+}
+
 /* The columns of col that are not in the mask constant, the classes with weight; data all zero. */
 void dune_bin_hist_plan(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_part *p,
                         const uint32_t *col, uint32_t n);

@@ -44,13 +44,8 @@ static void add_part(struct dune_bin_hist *h, const struct dune_bin_hist *part)
 static void mark_all(struct dune_bin_hist *h)
 {
     for (uint32_t c = 0; c < h->n_cols; c++)
-        for (size_t at = h->offset[c], bin = 0; at < h->offset[c + 1]; at += h->stride, bin++) {
-            uint64_t any = 0;
-
-            for (uint32_t j = 0; j < h->stride; j++)
-                any |= h->data[at + j];
-            h->has[(size_t)c * DUNE_BINS + bin] = any != 0;
-        }
+        for (size_t at = h->offset[c], bin = 0; at < h->offset[c + 1]; at += h->stride, bin++)
+            h->has[(size_t)c * DUNE_BINS + bin] = dune_bin_has_rows(h->data + at, h->stride);
 }
 
 /* The sum of all processes; they also agree whether somebody was interrupted. */

@@ -13,16 +13,15 @@
 
 enum {
     SPARSE = 16,
-    SPARSE_FILES = 2,      /* under --memory the codes are in files, and reading a few here and there opens all of them */
-    LEAST_FILE = 1 << 17,  /* and smaller copies would stay in the heap */
+    SPARSE_FILES = 2, /* under --memory the codes are in files, and reading a few here and there opens all of them */
 };
 
 bool dune_near_pays(const struct dune_near *from, size_t n, const struct dune_grow_job *job)
 {
     size_t rows = from ? from->n : job->n_rows, bytes = job->codes.stride * sizeof(uint16_t);
 
-    if (dune_spill_on())
-        return n <= rows / SPARSE_FILES && n * bytes >= LEAST_FILE;
+    if (dune_spill_on()) /* smaller copies would fill the heap */
+        return n <= rows / SPARSE_FILES && n * bytes >= DUNE_SPILL_LEAST;
     return n > job->tune.few_rows && n <= rows / SPARSE &&
            rows * bytes > job->tune.near_bytes;
 }

@@ -109,16 +109,6 @@ static void set_local(struct dune_bin_search *s, const struct dune_part *p, cons
 }
 
 /* Bins without rows are left out; in a difference of histograms the flags are those of the parent. */
-static bool is_empty(const struct column *k, uint32_t bin, uint32_t stride)
-{
-    const uint64_t *h = k->hist + (size_t)bin * stride;
-    uint64_t any = 0;
-
-    for (uint32_t j = 0; j < stride; j++)
-        any |= h[j];
-    return !any;
-}
-
 static void set_column(struct dune_bin_search *s, const struct dune_part *p, const struct dune_bin_hist *h, uint32_t i,
                        bool kept)
 {
@@ -139,7 +129,7 @@ static void set_column(struct dune_bin_search *s, const struct dune_part *p, con
         for (flags = le64toh(flags); flags; flags &= flags - 1) {
             uint32_t bin = b + (uint32_t)__builtin_ctzll(flags) / 8;
 
-            if (!kept || !is_empty(k, bin, s->stride))
+            if (!kept || dune_bin_has_rows(k->hist + (size_t)bin * s->stride, s->stride))
                 k->seen[k->n_seen++] = (uint8_t)bin;
         }
     }

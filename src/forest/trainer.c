@@ -63,8 +63,7 @@ struct fit {
     size_t n_used;
     struct dune_grown *kept; /* NULL: nobody wants it */
     bool shared;             /* trees are dealt out to all processes */
-    bool together;           /* the tree that is grown now is grown by all of them */
-    bool stopped;            /* together: one of them was interrupted */
+    bool stopped;            /* of a tree that all processes grow: one of them was interrupted */
     _Atomic int rc;
 };
 
@@ -168,8 +167,6 @@ static void grow_tree(void *ctx, size_t i)
     if (atomic_load(&fit->rc))
         return;
     job.tree = i;
-    job.together = fit->together;
-    job.stopped = &fit->stopped;
     if (fit->kept)
         job.note = &fit->kept->tree[i];
     if (fit->cfg.bootstrap && !job.from) {
@@ -238,9 +235,10 @@ static void grow_together(struct fit *fit, uint32_t i)
     uint64_t failed;
     int ok = 0;
 
-    fit->together = true;
+    fit->job.together = true;
+    fit->job.stopped = &fit->stopped;
     grow_tree(fit, i);
-    fit->together = false;
+    fit->job.together = false;
     failed = fit->rc != 0;
     dune_ranks_sum(&failed, 1);
     if (failed)
@@ -261,7 +259,7 @@ static void grow_shared(struct fit *fit, uint32_t n)
 
     if (fit->job.n_rows < fit->job.tune.split_rows)
         last = 0;
-    fit->job.threads = DUNE_MAX(threads / DUNE_MAX(mine, 1u), 1u);
+    fit->job.threads = threads / DUNE_MAX(mine, 1u);
     rc = dune_ranks_for(threads, n - last, &work, fit, &ignored);
     if (rc)
         atomic_compare_exchange_strong(&fit->rc, &ok, rc);
@@ -276,11 +274,12 @@ static void grow_all(struct fit *fit)
     struct dune_forest *f = fit->f;
     uint32_t own = fit->cfg.bootstrap || fit->cfg.sqrt_features ? f->n_trees : 1;
 
-    fit->job.threads = DUNE_MAX(fit->cfg.threads / own, 1u); /* 0: whoever calls has other work for them */
-    if (fit->shared)
+    if (fit->shared) {
         grow_shared(fit, own);
-    else
+    } else {
+        fit->job.threads = fit->cfg.threads / own; /* 0: whoever calls has other work for them */
         dune_parallel_for(fit->cfg.threads, own, grow_tree, fit);
+    }
     for (uint32_t i = own; i < f->n_trees && !fit->rc; i++)
         copy_tree(&f->tree[i], &f->tree[0], f->tree[0].n_nodes, f->n_classes);
 }

@@ -44,7 +44,8 @@ static int make_cpu_link(struct bsw *s, struct dune_diag *d)
 static int open_live(struct bsw *s, struct dune_diag *d)
 {
     const struct dune_switch_cfg *cfg = s->cfg;
-    struct dune_live_bmv2_cfg b = {.dir = s->dir, .cpu = s->cpu[0], .cpu_peer = s->cpu[1], .back = cfg->back, .release = cfg->release_slots,
+    struct dune_live_bmv2_cfg b = {.dir = s->dir, .cpu = s->cpu[0], .cpu_peer = s->cpu[1], .back = cfg->back,
+                                   .release = cfg->release_slots,
                                    .keep_shim = cfg->opts.keep_shim, .drop_edge_shim = cfg->opts.drop_edge_shim,
                                    .digest_rate = cfg->opts.digest_rate, .digest_burst = cfg->opts.digest_burst};
 

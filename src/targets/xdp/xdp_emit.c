@@ -3,20 +3,10 @@
  * What an XDP device of a plan is made of, as files: how it is started and what it costs. The program itself is inside
  * dunectl, the plan reaches it by the controller: there is no source and there are no entries to write.
  */
-#include "dune/p4.h"
+#include "targets/p4/p4_int.h"
 #include "targets/xdp/xdp_int.h"
 
 #include <string.h>
-
-#define STATE_MOST ((uint64_t)256 << 20) /* as dune_xdp_hold takes */
-
-static void add(struct dune_p4_files *out, struct dune_buf *b, const char *device, const char *name)
-{
-    struct dune_p4_file one = {.name = dune_mem_printf("%s/%s", device, name), .text = b->data, .len = b->len};
-
-    *b = (struct dune_buf){0};
-    DUNE_VEC_PUSH(out, one);
-}
 
 static void start_script(struct dune_buf *b, const struct dune_plan *p, uint32_t device, const char *name)
 {
@@ -64,7 +54,7 @@ static void report(struct dune_buf *b, const struct dune_plan *p, uint32_t devic
     row(b, "tree nodes", nodes, XDP_MAX_NODES);
     row(b, "steps down a tree", depth, XDP_MAX_DEPTH);
     row(b, "bytes of a slot", c->state_bytes ? c->plan->slot_bytes : 0, 0);
-    row(b, "bytes of all slots", c->state_bytes, STATE_MOST);
+    row(b, "bytes of all slots", c->state_bytes, XDP_ARENA_MOST);
     dune_buf_printf(b, "published accounting %u of %d blocks (%.2f %%)\n", r.published_blocks, DUNE_PUBLISHED_BLOCKS,
                     100 * r.published_share);
     dune_buf_puts(b, "(per generation; measured time per packet: docs/performance.md)\n");
@@ -80,15 +70,15 @@ static int emit_device(struct dune_p4_files *out, const struct dune_plan *p, uin
 
     if (rc)
         return dune_diag_set(d, rc == DUNE_E_INPUT ? DUNE_E_INFEASIBLE : rc, NULL, "device %s: %s", p->device[device].name, why.msg);
-    if (c.state_bytes > STATE_MOST) {
+    if (c.state_bytes > XDP_ARENA_MOST) {
         rc = dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "device %s: %llu bytes of slots, an XDP device has room for %llu",
-                           p->device[device].name, (unsigned long long)c.state_bytes, (unsigned long long)STATE_MOST);
+                           p->device[device].name, (unsigned long long)c.state_bytes, (unsigned long long)XDP_ARENA_MOST);
     } else {
         dune_p4_device_name(name, p, device);
         start_script(&b, p, device, name);
-        add(out, &b, name, "start.sh");
+        p4_file_add(out, &b, "%s/start.sh", name);
         report(&b, p, device, &c);
-        add(out, &b, name, "report.txt");
+        p4_file_add(out, &b, "%s/report.txt", name);
     }
     dune_xdp_compiled_fini(&c);
     return rc;

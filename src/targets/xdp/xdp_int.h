@@ -26,6 +26,8 @@ void dune_xdp_compiled_fini(struct xdp_compiled *c);
 void dune_xdp_add_drift(struct dune_drift_counts *out, const struct dune_plan *p, uint16_t device, const struct xdp_drift *from);
 void dune_xdp_crc_tables(uint32_t table[2][16][256]);
 
+#define XDP_ARENA_MOST ((uint64_t)256 << 20) /* bytes of all slots; offsets that a verifier follows end at 512 MiB */
+
 /* --- a device ------------------------------------------------------------------------------------------------ */
 struct dune_device_bpf;
 struct ring_buffer;

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 enum { RING_DEFAULT = 1 << 20, ARENA_DEFAULT = 32 << 20, ARENA_LEAST = 64 << 10, TRACE_DEFAULT = 16 << 20 };
-#define ARENA_MOST ((uint64_t)256 << 20) /* offsets that a verifier follows end at 512 MiB */
 
 static int no_message(enum libbpf_print_level level, const char *fmt, va_list args)
 {
@@ -254,9 +253,9 @@ int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool 
     x->prog_fd = -1;
     x->capacity = round_up(x->opts.state_bytes ? x->opts.state_bytes : ARENA_DEFAULT);
     libbpf_set_print(no_message);
-    rc = x->capacity > ARENA_MOST
+    rc = x->capacity > XDP_ARENA_MOST
              ? dune_diag_set(d, DUNE_E_INFEASIBLE, NULL, "%llu bytes of slots, the XDP program reaches %llu",
-                             (unsigned long long)x->opts.state_bytes, (unsigned long long)ARENA_MOST)
+                             (unsigned long long)x->opts.state_bytes, (unsigned long long)XDP_ARENA_MOST)
              : load(x, d);
     if (rc) {
         dune_xdp_close(x, DUNE_XDP_DETACH);
