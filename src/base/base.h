@@ -29,6 +29,7 @@ void dune_mem_free(void *p);
 char *dune_mem_strdup(const char *s);
 char *dune_mem_strndup(const char *s, size_t len);
 char *dune_mem_printf(const char *fmt, ...) DUNE_PRINTF(1, 2);
+char *dune_mem_vprintf(const char *fmt, va_list ap) DUNE_PRINTF(1, 0) __attribute__((nonnull(1)));
 
 #define DUNE_NEW(type) ((type *)dune_mem_zalloc(1, sizeof(type)))
 #define DUNE_NEW_N(type, n) ((type *)dune_mem_zalloc((n), sizeof(type)))

@@ -119,18 +119,27 @@ char *dune_mem_strdup(const char *s)
     return dune_mem_strndup(s, strlen(s));
 }
 
+char *dune_mem_vprintf(const char *fmt, va_list ap)
+{
+    va_list again;
+    char *s;
+    int len;
+
+    va_copy(again, ap);
+    len = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    s = dune_mem_alloc((size_t)DUNE_MAX(len, 0) + 1, 1);
+    vsnprintf(s, (size_t)DUNE_MAX(len, 0) + 1, fmt, ap);
+    return s;
+}
+
 char *dune_mem_printf(const char *fmt, ...)
 {
     va_list ap;
-    int len;
     char *s;
 
     va_start(ap, fmt);
-    len = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
-    s = dune_mem_alloc((size_t)(len < 0 ? 0 : len) + 1, 1);
-    va_start(ap, fmt);
-    vsnprintf(s, (size_t)(len < 0 ? 0 : len) + 1, fmt, ap);
+    s = dune_mem_vprintf(fmt, ap);
     va_end(ap);
     return s;
 }

@@ -67,14 +67,9 @@ void cli_table_cell(struct cli_table *t, const char *fmt, ...)
 {
     va_list ap;
     char *text;
-    int len;
 
     va_start(ap, fmt);
-    len = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
-    text = dune_mem_alloc((size_t)DUNE_MAX(len, 0) + 1, 1);
-    va_start(ap, fmt);
-    vsnprintf(text, (size_t)DUNE_MAX(len, 0) + 1, fmt, ap);
+    text = dune_mem_vprintf(fmt, ap);
     va_end(ap);
     DUNE_VEC_PUSH(&t->cells, text);
 }

@@ -282,6 +282,7 @@ static void answer(struct dune_controller *c, const struct request *q, int rc, c
 {
     struct dune_buf text = {0}, status = {0};
     struct dune_diag ignored = {0};
+    char why[sizeof(d->file) + sizeof(d->place) + sizeof(d->msg) + 96]; /* where the error is, too */
     struct dune_jsonw w;
 
     if (rc == 0 && (c->n_devices > ALL_DEVICES || (q->device && strcmp(q->op, "status") == 0))) {
@@ -289,9 +290,10 @@ static void answer(struct dune_controller *c, const struct request *q, int rc, c
     } else if (rc == 0) {
         dune_controller_status(c, &status);
     } else {
+        dune_diag_format(d, why, sizeof(why));
         dune_jsonw_init(&w, &status);
         dune_jsonw_obj_inline(&w);
-        dune_jsonw_key(&w, "error"), dune_jsonw_str(&w, d->msg);
+        dune_jsonw_key(&w, "error"), dune_jsonw_str(&w, why);
         dune_jsonw_key(&w, "code"), dune_jsonw_int(&w, rc);
         dune_jsonw_end(&w);
     }

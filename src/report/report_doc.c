@@ -140,20 +140,6 @@ static void put_paragraph(struct report_doc *d, const char *open, const char *cl
     }
 }
 
-static char *format(const char *fmt, va_list ap)
-{
-    va_list again;
-    char *s;
-    int n;
-
-    va_copy(again, ap);
-    n = vsnprintf(NULL, 0, fmt, again);
-    va_end(again);
-    s = dune_mem_alloc((size_t)DUNE_MAX(n, 0) + 1, 1);
-    vsnprintf(s, (size_t)DUNE_MAX(n, 0) + 1, fmt, ap);
-    return s;
-}
-
 void report_head(struct report_doc *d, const char *text)
 {
     put_paragraph(d, "<h3>", "</h3>\n", "-- ", text);
@@ -165,7 +151,7 @@ void report_para(struct report_doc *d, const char *fmt, ...)
     char *s;
 
     va_start(ap, fmt);
-    s = format(fmt, ap);
+    s = dune_mem_vprintf(fmt, ap);
     va_end(ap);
     put_paragraph(d, "<p>", "</p>\n", "", s);
     dune_mem_free(s);
@@ -177,7 +163,7 @@ void report_lack(struct report_doc *d, const char *fmt, ...)
     char *s;
 
     va_start(ap, fmt);
-    s = format(fmt, ap);
+    s = dune_mem_vprintf(fmt, ap);
     va_end(ap);
     put_paragraph(d, "<p class=\"lack\">Left out: ", "</p>\n", "Left out: ", s);
     if (d->lack)
@@ -202,7 +188,7 @@ void report_cell(struct report_doc *d, const char *fmt, ...)
     char *s;
 
     va_start(ap, fmt);
-    s = format(fmt, ap);
+    s = dune_mem_vprintf(fmt, ap);
     va_end(ap);
     DUNE_VEC_PUSH(&d->cells, s);
 }

@@ -96,7 +96,7 @@ static void test_refusals(void **state)
         {REQUEST("\"unbare\", \"device\": \"s9\""), "there is no device s9"},
         {REQUEST("\"move\", \"device\": \"s1\""), "needs a device and a position"},
         {REQUEST("\"move\", \"device\": \"s9\", \"position\": 1"), "there is no device s9"},
-        {REQUEST("\"move\", \"device\": \"s1\", \"position\": 70000"), "an integer of 0 to"},
+        {REQUEST("\"move\", \"device\": \"s1\", \"position\": 70000"), "position: must be an integer of 0 to"},
     };
     struct desk k;
     struct dune_controller_stats s;
