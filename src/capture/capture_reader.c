@@ -252,11 +252,26 @@ static inline int next_pcap(struct dune_reader *r, struct dune_record *rec, stru
     }
 }
 
+/*
+ * The place of a record follows from the length in the one before it, so reading waits for memory once per
+ * record: processors fetch ahead line after line, not from header to header. As many bytes further on as this
+ * record has are asked for here, so that every line is asked for once; beyond the map nothing happens.
+ */
+static inline void ask_ahead(const struct dune_record *rec)
+{
+    const uintptr_t line = 64, ahead = 4096, at = (uintptr_t)rec->data + ahead, end = at + rec->cap_len + PCAP_RECORD;
+
+    for (uintptr_t p = at; p < end; p += line)
+        __builtin_prefetch((const void *)p);
+}
+
 int dune_reader_next(struct dune_reader *r, struct dune_record *rec, struct dune_diag *d)
 {
-    if (r->format == CAPTURE_PCAP)
-        return next_pcap(r, rec, d);
-    return pcapng_next(r, rec, d);
+    int rc = r->format == CAPTURE_PCAP ? next_pcap(r, rec, d) : pcapng_next(r, rec, d);
+
+    if (rc == 1)
+        ask_ahead(rec);
+    return rc;
 }
 
 /* Pages of the map are returned in large steps, which cost less. */
