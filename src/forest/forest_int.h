@@ -65,7 +65,7 @@ struct dune_tuning {
     uint32_t max_bins; /* per column, 256 */
     uint32_t few_rows; /* nodes of up to so many rows are sorted instead of binned, at most 64 */
     uint32_t near_bytes; /* codes of so many bytes are read where they are, 256 KiB */
-    uint32_t split_rows; /* nodes of so many rows are counted by several threads or processes, 65536 */
+    uint32_t split_rows; /* nodes of so many rows are counted, and deep trees of so many grown, by several threads or processes, 65536 */
     bool plain;        /* neither: sort values only */
 };
 int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t, unsigned threads,
@@ -119,7 +119,7 @@ struct dune_grow_job {
     const struct dune_grown *from; /* NULL, or the growth on more columns that this one repeats */
     int32_t column_of[64];          /* from: column of it -> column here, -1: gone */
     struct dune_grown_tree *note;   /* NULL, or where to leave how this tree grew */
-    unsigned threads; /* that count the rows of large nodes; 0: one */
+    unsigned threads; /* that count the rows of large nodes, and grow the subtrees of deep trees; 0: one */
     bool together;    /* all processes grow this very tree now, and each counts a part of the rows of large nodes */
     bool *stopped;    /* together: somebody was interrupted, and all know it */
 };
@@ -133,7 +133,7 @@ struct dune_near {
     uint16_t *code;   /* [n][stride] */
     uint32_t *global; /* [n] rows of the table */
     size_t n;
-    uint32_t users;
+    _Atomic uint32_t users; /* subtrees may grow at the same time */
 };
 /* Whether n rows of `from` (NULL: the table) are few enough for a copy of their own. */
 bool dune_near_pays(const struct dune_near *from, size_t n, const struct dune_grow_job *job);
@@ -142,6 +142,11 @@ struct dune_near *dune_near_new(const struct dune_near *from, const uint16_t *ta
                                 struct dune_item *item, size_t n);
 struct dune_near *dune_near_share(struct dune_near *k); /* NULL is fine */
 void dune_near_drop(struct dune_near *k);
+
+/* cut_rows.c: brings the rows of a node that go left to the front, all in their order, and says how many; spare has n places,
+ * gathered is NULL or has the codes of the cut's column in the order of the rows. A cut between codes gets its threshold. */
+size_t dune_cut_rows(const struct dune_grow_job *job, struct dune_item *item, struct dune_item *spare, size_t n,
+                     const uint16_t *gathered, struct dune_cut *cut);
 
 /* tree_grow.c: DUNE_E_INTERRUPTED or 0. */
 int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job);

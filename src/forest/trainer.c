@@ -245,27 +245,38 @@ static void grow_together(struct fit *fit, uint32_t i)
         atomic_compare_exchange_strong(&fit->rc, &ok, DUNE_E_INTERRUPTED);
 }
 
+/* Trees beyond the last full round of so many workers, if they are few: the workers grow these one after the other. */
+static uint32_t left_over(const struct fit *fit, uint32_t n, uint32_t workers)
+{
+    uint32_t last = n % workers;
+
+    return last <= workers / 2 && fit->job.n_rows >= fit->job.tune.split_rows ? last : 0;
+}
+
 /*
- * Trees are dealt out whole as long as there is one for every process; of the last ones, if they are few, all grow one after
- * the other. Threads without a tree of their own help to count.
+ * Trees are dealt out whole as long as there is one for every process (one process: for every thread); of the last ones, if
+ * they are few, all grow one after the other. Threads without a tree of their own help to count.
  */
 static void grow_shared(struct fit *fit, uint32_t n)
 {
     static const struct dune_ranks_work work = {grow_tree, put_tree, take_tree};
-    uint32_t n_ranks = dune_ranks_n(), last = n_ranks > 1 && n % n_ranks <= n_ranks / 2 ? n % n_ranks : 0;
-    unsigned threads = fit->cfg.threads ? fit->cfg.threads : dune_n_cpus(), mine = (n - last + n_ranks - 1) / n_ranks;
+    unsigned threads = fit->cfg.threads ? fit->cfg.threads : dune_n_cpus();
+    uint32_t n_ranks = dune_ranks_n(), last = left_over(fit, n, n_ranks > 1 ? n_ranks : threads);
+    unsigned mine = (n - last + n_ranks - 1) / n_ranks;
     struct dune_diag ignored = {0};
     int ok = 0, rc;
 
-    if (fit->job.n_rows < fit->job.tune.split_rows)
-        last = 0;
     fit->job.threads = threads / DUNE_MAX(mine, 1u);
     rc = dune_ranks_for(threads, n - last, &work, fit, &ignored);
     if (rc)
         atomic_compare_exchange_strong(&fit->rc, &ok, rc);
     fit->job.threads = threads;
-    for (uint32_t i = n - last; i < n && !fit->rc; i++)
-        grow_together(fit, i);
+    for (uint32_t i = n - last; i < n && !fit->rc; i++) {
+        if (n_ranks > 1)
+            grow_together(fit, i);
+        else
+            grow_tree(fit, i);
+    }
 }
 
 /* Without any random draw all trees are the same one. */

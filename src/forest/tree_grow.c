@@ -21,7 +21,8 @@ struct pending {
 struct grow {
     struct dune_grow_job *job;
     struct dune_item *item, *spare; /* spare: room for partitioning */
-    size_t n_items;
+    size_t n_items;    /* of the tree */
+    uint64_t weight;   /* of them */
     struct dune_tree *tree;
     uint32_t cap_nodes;
     DUNE_VEC(struct pending) open; /* heap (best-first) or stack (depth-first) */
@@ -196,94 +197,6 @@ static void heap_pop(struct grow *g, struct pending *out)
         h[i] = last;
 }
 
-/* What partitioning learns about a cut between codes. */
-struct border {
-    int32_t below, above; /* largest code on the left, smallest on the right */
-};
-
-/* Stable and without unpredictable branches; returns the first item of the right side. */
-static size_t partition_codes(struct grow *g, const struct pending *p, struct border *b)
-{
-    const uint16_t *code = g->job->codes.code + g->job->code_col[p->cut.feat];
-    size_t stride = g->job->codes.stride;
-    struct dune_item *left = g->item + p->begin, *right = g->spare;
-    int32_t edge = p->cut.edge, below = -1, above = UINT16_MAX + 1;
-
-    for (size_t i = p->begin; i < p->end; i++) {
-        struct dune_item it = g->item[i];
-        int32_t c = p->code ? p->code[i - p->begin] : code[it.row * stride], l, r;
-        bool goes_left = c <= edge;
-
-        if (!p->code && i + DUNE_AHEAD < p->end)
-            __builtin_prefetch(code + g->item[i + DUNE_AHEAD].row * stride);
-
-        l = goes_left ? c : -1;
-        r = goes_left ? UINT16_MAX + 1 : c;
-        below = DUNE_MAX(below, l);
-        above = DUNE_MIN(above, r);
-        *left = it;
-        *right = it;
-        left += goes_left;
-        right += !goes_left;
-    }
-    memcpy(left, g->spare, (size_t)(right - g->spare) * sizeof(*left));
-    *b = (struct border){below, above};
-    return (size_t)(left - g->item);
-}
-
-static size_t partition_values(struct grow *g, const struct pending *p)
-{
-    uint32_t col = (uint32_t)p->cut.feat, threshold = p->cut.threshold;
-    struct dune_item *left = g->item + p->begin, *right = g->spare;
-
-    for (size_t i = p->begin; i < p->end; i++) {
-        struct dune_item it = g->item[i];
-        bool goes_left = dune_value(g->job, col, it.row) <= threshold;
-
-        *left = it;
-        *right = it;
-        left += goes_left;
-        right += !goes_left;
-    }
-    memcpy(left, g->spare, (size_t)(right - g->spare) * sizeof(*left));
-    return (size_t)(left - g->item);
-}
-
-/* The values next to a cut between codes: from the table of values, or from the rows at the border. */
-static uint32_t border_threshold(const struct grow *g, const struct pending *p, size_t middle, struct border b)
-{
-    const struct dune_coded *coded = &g->job->codes.col[g->job->code_col[p->cut.feat]];
-    const uint16_t *code = g->job->codes.code + g->job->code_col[p->cut.feat];
-    uint32_t col = (uint32_t)p->cut.feat;
-    size_t stride = g->job->codes.stride;
-    uint32_t lo = 0, hi = UINT32_MAX;
-
-    if (coded->exact) {
-        lo = coded->value[coded->first[b.below >> 8] + (uint32_t)(b.below & 255)];
-        hi = coded->value[coded->first[b.above >> 8] + (uint32_t)(b.above & 255)];
-        return lo + (hi - lo) / 2;
-    }
-    for (size_t i = p->begin; i < middle; i++)
-        if (code[g->item[i].row * stride] == b.below)
-            lo = DUNE_MAX(lo, dune_value(g->job, col, g->item[i].row));
-    for (size_t i = middle; i < p->end; i++)
-        if (code[g->item[i].row * stride] == b.above)
-            hi = DUNE_MIN(hi, dune_value(g->job, col, g->item[i].row));
-    return lo + (hi - lo) / 2;
-}
-
-static size_t partition(struct grow *g, struct pending *p)
-{
-    struct border b;
-    size_t middle;
-
-    if (p->cut.edge < 0)
-        return partition_values(g, p);
-    middle = partition_codes(g, p, &b);
-    p->cut.threshold = border_threshold(g, p, middle, b);
-    return middle;
-}
-
 /* Class weights of both children: rows of the smaller one, the other is the rest. */
 static void count_children(struct grow *g, uint32_t parent, const struct pending child[2], uint32_t small)
 {
@@ -362,7 +275,7 @@ static void split(struct grow *g, struct pending *p, struct pending child[2])
         return;
     }
     look_near(g, p);
-    middle = partition(g, p);
+    middle = p->begin + dune_cut_rows(g->job, g->item + p->begin, g->spare, p->end - p->begin, p->code, &p->cut);
     dune_mem_free(p->code);
     p->code = NULL;
     small = middle - p->begin > p->end - middle;
@@ -469,18 +382,17 @@ static int grow_best_first(struct grow *g, struct pending *root)
     return 0;
 }
 
-static int grow_depth_first(struct grow *g, struct pending *root)
+/* Grows what is open, the left side first. */
+static int grow_open(struct grow *g)
 {
     struct pending p, child[2];
 
-    if (open_node(g, root))
-        DUNE_VEC_PUSH(&g->open, *root);
     while (g->open.len) {
         if (is_stopped(g))
             return DUNE_E_INTERRUPTED;
         p = g->open.data[--g->open.len];
         split(g, &p, child);
-        for (int s = 1; s >= 0; s--) /* the left one is split first */
+        for (int s = 1; s >= 0; s--)
             if (open_node(g, &child[s]))
                 DUNE_VEC_PUSH(&g->open, child[s]);
     }
@@ -513,21 +425,17 @@ static void leave_rows(struct grow *g)
     g->item = NULL;
 }
 
-static void start(struct grow *g)
+/* What it takes to search and divide nodes of up to n rows. */
+static void open_tools(struct grow *g, size_t n, uint64_t weight)
 {
     const struct dune_grow_job *job = g->job;
-    uint64_t all = 0;
 
-    take_rows(g);
-    for (size_t i = 0; i < g->n_items; i++)
-        all += g->item[i].w;
-    g->spare = dune_mem_alloc_big(g->n_items, sizeof(*g->spare));
     g->rows = (struct dune_row_search){
-        .job = job, .key = dune_mem_alloc(g->n_items, sizeof(uint64_t)),
-        .tmp = dune_mem_alloc(g->n_items, sizeof(uint64_t)), .left = DUNE_NEW_N(uint64_t, job->n_classes),
+        .job = job, .key = dune_mem_alloc(n, sizeof(uint64_t)),
+        .tmp = dune_mem_alloc(n, sizeof(uint64_t)), .left = DUNE_NEW_N(uint64_t, job->n_classes),
         .right = DUNE_NEW_N(uint64_t, job->n_classes)};
-    if (all < DUNE_BIN_WEIGHT && !job->tune.plain)
-        g->bins = dune_bin_search_new(job, g->rows.key, g->rows.tmp, g->n_items, draws_wanted(job));
+    if (weight < DUNE_BIN_WEIGHT && !job->tune.plain)
+        g->bins = dune_bin_search_new(job, g->rows.key, g->rows.tmp, n, draws_wanted(job));
     g->want = draws_wanted(job);
     g->column = DUNE_NEW_N(uint32_t, job->n_cols);
     g->draw = DUNE_NEW_N(uint32_t, job->n_cols);
@@ -536,10 +444,11 @@ static void start(struct grow *g)
         g->column[i] = g->draw[i] = i;
 }
 
-static void stop(struct grow *g)
+/* Also gives up the nodes that are still open. */
+static void close_tools(struct grow *g)
 {
-    dune_mem_free(g->item);
-    dune_mem_free(g->spare);
+    for (size_t i = 0; i < g->open.len; i++)
+        leave(g, &g->open.data[i]);
     dune_mem_free(g->rows.key);
     dune_mem_free(g->rows.tmp);
     dune_mem_free(g->rows.left);
@@ -549,6 +458,165 @@ static void stop(struct grow *g)
     dune_mem_free(g->draw);
     dune_mem_free(g->try);
     DUNE_VEC_FREE(&g->open);
+}
+
+static void start(struct grow *g)
+{
+    uint64_t all = 0;
+
+    take_rows(g);
+    for (size_t i = 0; i < g->n_items; i++)
+        all += g->item[i].w;
+    g->weight = all;
+    g->spare = dune_mem_alloc_big(g->n_items, sizeof(*g->spare));
+    open_tools(g, g->n_items, all);
+}
+
+/* --- one deep tree by several threads --------------------------------------------------------------- */
+/*
+ * What grows below a node depends on nothing beside it. So once the large nodes are split, the subtrees below grow at the
+ * same time, each as a tree of its own, and at the end all nodes get the numbers that one thread would have given them.
+ */
+struct part {
+    struct grow g;
+    struct dune_grow_job job;
+    struct dune_tree tree;
+    struct pending root; /* id: its node in the top of the tree */
+    int rc;
+};
+
+enum { PARTS_A_THREAD = 8 };
+
+static bool pays_to_share(const struct grow *g)
+{
+    return g->job->threads > 1 && !g->job->together && g->n_items >= g->job->tune.split_rows;
+}
+
+/* Splits the largest nodes until none has more than its share of the rows. */
+static int grow_top(struct grow *g)
+{
+    size_t share = g->n_items / (PARTS_A_THREAD * (size_t)g->job->threads);
+    struct pending p, child[2];
+
+    for (;;) {
+        size_t largest = 0, rows = share;
+
+        for (size_t i = 0; i < g->open.len; i++)
+            if (g->open.data[i].end - g->open.data[i].begin > rows) {
+                rows = g->open.data[i].end - g->open.data[i].begin;
+                largest = i;
+            }
+        if (rows == share)
+            return 0;
+        if (is_stopped(g))
+            return DUNE_E_INTERRUPTED;
+        p = g->open.data[largest];
+        g->open.data[largest] = g->open.data[--g->open.len];
+        split(g, &p, child);
+        for (int s = 0; s < 2; s++)
+            if (open_node(g, &child[s]))
+                DUNE_VEC_PUSH(&g->open, child[s]);
+    }
+}
+
+static void grow_part(void *ctx, size_t i)
+{
+    struct part *k = (struct part *)ctx + i;
+    struct grow *g = &k->g;
+    struct pending root = k->root;
+
+    open_tools(g, root.end - root.begin, g->weight);
+    root.id = 0; /* searched already */
+    DUNE_VEC_PUSH(&g->open, root);
+    k->rc = grow_open(g);
+    close_tools(g);
+}
+
+static void start_part(struct part *k, const struct grow *g, const struct pending *root)
+{
+    uint32_t n = g->job->n_classes;
+
+    k->root = *root;
+    k->job = *g->job;
+    k->job.threads = 1;
+    k->job.codes = g->table;
+    k->job.global = NULL;
+    k->g = (struct grow){.job = &k->job, .item = g->item, .spare = g->spare + root->begin, .n_items = g->n_items,
+                         .weight = g->weight, .tree = &k->tree, .table = g->table};
+    new_node(&k->g, UINT32_MAX);
+    memcpy(k->tree.hist, g->tree->hist + (size_t)root->id * n, n * sizeof(*k->tree.hist));
+}
+
+/* A node of the top, or of a part, and its number in the whole tree. */
+struct place {
+    const struct dune_tree *tree;
+    uint32_t id, whole;
+};
+
+/* All nodes as growth by one thread numbers them: children when their parent is split, the left side first. */
+static void join_parts(struct grow *g, const struct part *part, size_t n_parts)
+{
+    struct dune_tree top = *g->tree, *whole = g->tree;
+    const struct part **below = DUNE_NEW_N(const struct part *, top.n_nodes);
+    uint32_t k = g->job->n_classes;
+    DUNE_VEC(struct place) open = {0};
+
+    *whole = (struct dune_tree){0};
+    g->cap_nodes = 0;
+    for (size_t i = 0; i < n_parts; i++)
+        below[part[i].root.id] = &part[i];
+    new_node(g, UINT32_MAX);
+    DUNE_VEC_PUSH(&open, ((struct place){&top, 0, 0}));
+    while (open.len) {
+        struct place at = open.data[--open.len];
+        const struct dune_node *v;
+
+        if (at.tree == &top && below[at.id])
+            at = (struct place){&below[at.id]->tree, 0, at.whole};
+        v = &at.tree->node[at.id];
+        memcpy(whole->hist + (size_t)at.whole * k, at.tree->hist + (size_t)at.id * k, k * sizeof(*whole->hist));
+        if (v->feat < 0)
+            continue;
+        for (int s = 0; s < 2; s++)
+            new_node(g, at.whole);
+        whole->node[at.whole] = (struct dune_node){.feat = v->feat, .threshold = v->threshold, .parent = whole->node[at.whole].parent,
+                                                   .left = whole->n_nodes - 2, .right = whole->n_nodes - 1};
+        DUNE_VEC_PUSH(&open, ((struct place){at.tree, v->right, whole->n_nodes - 1}));
+        DUNE_VEC_PUSH(&open, ((struct place){at.tree, v->left, whole->n_nodes - 2}));
+    }
+    DUNE_VEC_FREE(&open);
+    dune_mem_free(below);
+    dune_tree_fini(&top);
+}
+
+static int grow_in_parts(struct grow *g)
+{
+    int rc = grow_top(g);
+    size_t n = g->open.len;
+    struct part *part;
+
+    if (rc)
+        return rc;
+    part = DUNE_NEW_N(struct part, n);
+    for (size_t i = 0; i < n; i++)
+        start_part(&part[i], g, &g->open.data[i]);
+    g->open.len = 0; /* they own what they grow from */
+    dune_parallel_for(g->job->threads, n, grow_part, part);
+    for (size_t i = 0; i < n; i++)
+        rc = rc ? rc : part[i].rc;
+    if (rc == 0)
+        join_parts(g, part, n);
+    for (size_t i = 0; i < n; i++)
+        dune_tree_fini(&part[i].tree);
+    dune_mem_free(part);
+    return rc;
+}
+
+static int grow_depth_first(struct grow *g, struct pending *root)
+{
+    if (open_node(g, root))
+        DUNE_VEC_PUSH(&g->open, *root);
+    return pays_to_share(g) ? grow_in_parts(g) : grow_open(g);
 }
 
 int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job)
@@ -569,11 +637,11 @@ int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job)
     add_rows(&g, 0, 0, g.n_items);
     root.end = g.n_items;
     rc = job->cfg->max_leaves ? grow_best_first(&g, &root) : grow_depth_first(&g, &root);
-    for (size_t i = 0; i < g.open.len; i++)
-        leave(&g, &g.open.data[i]);
+    close_tools(&g);
     if (rc == 0)
         leave_rows(&g);
-    stop(&g);
+    dune_mem_free(g.item);
+    dune_mem_free(g.spare);
     if (rc) {
         dune_tree_fini(out);
         return rc;

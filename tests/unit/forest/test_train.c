@@ -335,7 +335,8 @@ static void test_tunings(void **state)
 {
     static const struct dune_tuning tune[] = {{.plain = true}, {0}, {.max_bins = 7}, {.max_bins = 60, .few_rows = 1},
                                                 {.near_bytes = 1}, {.max_bins = 60, .few_rows = 2, .near_bytes = 1},
-                                                {.split_rows = 70, .few_rows = 8}};
+                                                {.split_rows = 70, .few_rows = 8},
+                                                {.split_rows = 70, .few_rows = 2, .near_bytes = 1}};
     struct dune_rng r;
     struct dune_diag d = {0};
 
