@@ -17,15 +17,17 @@ trap 'rm -f "$out"' EXIT
 struct all {
     struct dune_core_layout layout;
     struct dune_core_fields fields;
+    struct dune_core_takes takes;
     struct dune_core_rule rule;
     struct dune_core_node node[DUNE_CORE_NODE_MASK + 1];
 };
 int one_packet(struct all *a, struct dune_core_slot *s, struct dune_core_packet *p, struct dune_core_shim *h,
                unsigned long now)
 {
-    uint32_t x[DUNE_CORE_X_MAX], leaf[3], at;
+    uint32_t x[DUNE_CORE_X_MAX + 1], leaf[3], at;
     dune_core_update(s, &a->layout, p, now);
     dune_core_vector(x, &a->fields, p, s);
+    dune_core_take_all(x, &a->takes, p, s);
     for (int t = 0; t < 3; t++) {
         at = 0;
         for (int i = 0; i < 16; i++)

@@ -203,6 +203,36 @@ void dune_core_fields_make(struct dune_core_fields *f, const struct dune_submode
     }
 }
 
+static uint32_t put_registers(struct dune_core_takes *t, const struct dune_core_fields *f, uint32_t bytes, uint32_t at)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < f->n_flow; i++) {
+        uint32_t mask = f->flow[i].mask, width = mask > UINT16_MAX ? 4 : mask > UINT8_MAX ? 2 : 1;
+
+        if (width == bytes)
+            t->reg[at + n++] = (struct dune_core_reg){.at = f->flow[i].at, .x = (uint8_t)(4 * f->flow[i].x),
+                                                      .bytes = (uint8_t)bytes};
+    }
+    return n;
+}
+
+void dune_core_takes_make(struct dune_core_takes *t, const struct dune_core_fields *f)
+{
+    memset(t, 0, sizeof(*t));
+    for (t->n_packet = 0; t->n_packet < f->n_packet; t->n_packet++) {
+        const struct dune_core_field *v = &f->packet[t->n_packet];
+        uint8_t bits = v->mask > UINT8_MAX ? 16 : v->mask > 1 ? 8 : 1;
+
+        t->packet[t->n_packet] = (struct dune_core_take){.from = (uint8_t)(4 * v->at), .x = (uint8_t)(4 * v->x),
+                                                         .up = (uint8_t)(32 - bits - v->shift), .down = (uint8_t)(32 - bits)};
+    }
+    t->n4 = put_registers(t, f, 4, 0);
+    t->n2 = put_registers(t, f, 2, t->n4);
+    t->n1 = put_registers(t, f, 1, t->n4 + t->n2);
+    t->count_x = 4 * f->count_x;
+}
+
 /* --- trees ----------------------------------------------------------------------------------------------- */
 
 static uint32_t payload(const struct dune_plan_leaf *leaf)

@@ -210,4 +210,55 @@ DUNE_CORE_INLINE void dune_core_vector(uint32_t *x, const struct dune_core_field
     }
 }
 
+/* --- the same vector by dune_core_takes ------------------------------------------------------------------ */
+
+DUNE_CORE_INLINE dune_core_u32 *dune_core_x_at(uint32_t *x, uint32_t offset)
+{
+    return (dune_core_u32 *)(void *)((uint8_t *)x + offset);
+}
+
+/* The registers of a packet without a slot. */
+DUNE_CORE_INLINE void dune_core_take_nothing(uint32_t *x, const struct dune_core_takes *t)
+{
+    for (uint32_t i = 0; i < DUNE_CORE_X_MAX && i < t->n4 + t->n2 + t->n1; i++)
+        *dune_core_x_at(x, t->reg[i].x) = 0;
+}
+
+DUNE_CORE_INLINE void dune_core_take_registers(uint32_t *x, const struct dune_core_takes *t, struct dune_core_slot *s)
+{
+    const struct dune_core_reg *r = t->reg;
+
+    for (uint32_t i = 0; i < DUNE_CORE_X_MAX && i < t->n4; i++, r++)
+        *dune_core_x_at(x, r->x) = *dune_core_at32(s, r->at);
+    r = &t->reg[DUNE_CORE_IDX(t->n4, DUNE_CORE_X_MAX - 1)];
+    for (uint32_t i = 0; i < DUNE_CORE_X_MAX && i < t->n2; i++, r++)
+        *dune_core_x_at(x, r->x) = *dune_core_at16(s, r->at);
+    r = &t->reg[DUNE_CORE_IDX(t->n4 + t->n2, DUNE_CORE_X_MAX - 1)];
+    for (uint32_t i = 0; i < DUNE_CORE_X_MAX && i < t->n1; i++, r++)
+        *dune_core_x_at(x, r->x) = *dune_core_at(s, r->at);
+}
+
+/* dune_core_vector; x has room for 256 bytes and 4. */
+DUNE_CORE_INLINE void dune_core_take_all(uint32_t *x, const struct dune_core_takes *t, const struct dune_core_packet *p,
+                                         struct dune_core_slot *s)
+{
+    const struct dune_core_take *k = t->packet;
+
+    x[0] = 0;
+    for (uint32_t i = 0; i < 32 && i < t->n_packet; i++, k++) {
+        uint32_t word = *(const dune_core_u32 *)(const void *)((const uint8_t *)p->w + k->from);
+
+        *dune_core_x_at(x, k->x) = word << k->up >> k->down;
+    }
+    if (s)
+        dune_core_take_registers(x, t, s);
+    else
+        dune_core_take_nothing(x, t);
+    if (t->count_x) {
+        uint32_t n = s ? s->count : 0;
+
+        *dune_core_x_at(x, (uint8_t)t->count_x) = n > UINT16_MAX ? UINT16_MAX : n;
+    }
+}
+
 #endif

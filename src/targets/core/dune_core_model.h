@@ -17,6 +17,8 @@ uint32_t dune_core_register_bytes(int feat);
 /* Vector entry j + 1 is feature j of the sub-model. */
 void dune_core_fields_make(struct dune_core_fields *f, const struct dune_submodel *sm,
                            const uint16_t where[DUNE_N_FEATURES]);
+/* The same vector for dune_core_take_all. */
+void dune_core_takes_make(struct dune_core_takes *t, const struct dune_core_fields *f);
 /* tr->n_nodes nodes, the root first; returns how many. depth: steps from the root to the deepest leaf. */
 uint32_t dune_core_tree_make(struct dune_core_node *out, const struct dune_plan_tree *tr, uint32_t *depth);
 /* to[leaf of the plan's tree] += from[its node there]. */

@@ -101,6 +101,25 @@ struct dune_core_fields {
     struct dune_core_field flow[DUNE_CORE_X_MAX];
 };
 
+/*
+ * The same for a target that is compiled to plain loads, where every instruction counts: offsets in bytes, shifts instead
+ * of a mask, registers by their width, so that no load needs to be put together from bytes.
+ */
+struct dune_core_take {
+    uint8_t from, x; /* offsets in the packet's words and in the vector */
+    uint8_t up, down; /* shifts: (word << up) >> down */
+};
+struct dune_core_reg {
+    uint16_t at; /* in the slot */
+    uint8_t x, bytes;
+};
+struct dune_core_takes {
+    uint32_t n_packet, n4, n2, n1; /* registers of 4 bytes, then of 2, then of 1 */
+    uint32_t count_x;
+    struct dune_core_take packet[32];
+    struct dune_core_reg reg[DUNE_CORE_X_MAX];
+};
+
 /* 8 bytes. A leaf: feat = 0, left = itself, threshold = its payload (see dune_core_forest.h). */
 struct dune_core_node {
     uint32_t threshold;

@@ -120,17 +120,6 @@ __attribute__((noinline)) int walk_more(uint32_t gen, uint32_t k, uint32_t t)
     return 0;
 }
 
-/* The vector of sub-model k, with or without registers. */
-static __always_inline void make_vector(struct xdp_pass *p, const struct xdp_sub *sub, uint32_t gen,
-                                        uint32_t with_registers)
-{
-    struct dune_core_slot *s = (void *)0;
-
-    if (with_registers && p->has_slot)
-        s = get_slot(gen, p->slot_at);
-    dune_core_vector(p->x, &sub->fields, &p->pkt, s);
-}
-
 /* What the trees say; leaves are in p->leaf, zeroes up to the next of 1, 4, 8, 64. */
 __attribute__((noinline)) int vote_eight(void)
 {
@@ -204,15 +193,16 @@ __attribute__((noinline)) int clear_leaves(void)
     return 0;
 }
 
+/* What the forest of sub-model k says. slot: the registers its vector has; NULL: none. */
 static __always_inline uint32_t ask_forest(struct xdp_pass *p, const struct xdp_plan *plan, const struct xdp_sub *sub,
-                                           uint32_t gen, uint32_t k, uint32_t registers)
+                                           uint32_t gen, uint32_t k, struct dune_core_slot *slot)
 {
     const struct dune_core_node *node = get_nodes(gen);
     struct xdp_drift *dr = drift_of(p, plan, gen);
 
     if (!node)
         return 0;
-    make_vector(p, sub, gen, registers);
+    dune_core_take_all(p->x, &sub->takes, &p->pkt, slot);
     if (sub->n_trees == 1) {
         walk_one(p, sub, node, dr);
         return dune_core_vote(p->leaf, 1);
@@ -326,7 +316,8 @@ __attribute__((noinline)) int ask(uint32_t gen, uint32_t k, uint32_t kind)
     if (!p || !plan || !n)
         return 0;
     sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
-    a = ask_forest(p, plan, sub, gen, k, kind == XDP_KIND_FL || sub->mode == XDP_MODE_RUNNING);
+    s = p->has_slot && (kind == XDP_KIND_FL || sub->mode == XDP_MODE_RUNNING) ? get_slot(gen, p->slot_at) : (void *)0;
+    a = ask_forest(p, plan, sub, gen, k, s);
     if (counts_here(p, plan))
         count_answer(gen, k, a);
     if (kind == XDP_KIND_PL) {

@@ -149,13 +149,15 @@ static int put_sub(struct xdp_compiled *c, const struct dune_submodel *sm, bool 
                    struct dune_diag *d)
 {
     struct xdp_sub *o = &c->plan->sub[c->plan->n_sub++];
+    struct dune_core_fields fields;
     int rc = 0;
 
     o->id = sm->id;
     o->n = sm->n;
     o->mode = (uint8_t)sm->mode;
     o->last = last;
-    dune_core_fields_make(&o->fields, sm, c->where);
+    dune_core_fields_make(&fields, sm, c->where);
+    dune_core_takes_make(&o->takes, &fields);
     for (uint32_t t = 0; rc == 0 && t < sm->n_trees; t++)
         rc = put_tree(c, o, &sm->tree[t], at, d);
     return rc;

@@ -121,7 +121,7 @@ struct xdp_sub {
     uint8_t id, n, mode, last; /* last: of the chain */
     uint32_t n_trees, depth;
     uint32_t root[DUNE_CORE_MAX_TREES + 4]; /* node indices; a harmless leaf behind the last */
-    struct dune_core_fields fields;
+    struct dune_core_takes takes;
     /* Counters: claims of class c and the sum of their confidence at claims_at + 2 * c, row r of feature j at row_at[j] + r;
      * before all of these, those of the nodes. */
     uint32_t claims_at, n_feats;
