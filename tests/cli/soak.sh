@@ -28,7 +28,7 @@ trap finish EXIT
 "$D" synth -q -o "$T/tr" --flows 300 --train-captures 3 --test-captures 1 2>/dev/null
 "$D" extract -q "$T/tr" -l "$T/tr/labels.csv" -o "$T/rows.dset" 2>/dev/null
 for s in 1 2; do
-    "$D" plan -q "$T/rows.dset" --budget tiny --devices 3 --effort quick --seed $s -o "$T/plan$s.json" 2>/dev/null
+    "$D" plan -q "$T/rows.dset" --budget tiny --devices 3 --effort quick --seed $s -o "$T/plan$s.json" >/dev/null 2>&1
 done
 python3 - "$T/hostile.pcap" <<'END'
 import random, struct, sys
@@ -136,10 +136,12 @@ def link(ns, what):
     assert len(found) == 1, (ns, what, [i["ifname"] for i in found])
     return found[0]["stats64"]
 bad = 0
-def same(name, left, right, why):
+def same(name, left, right, why, missing=0): # missing: frames that were lost before, each may be one of these
     global bad
-    bad += left != right
-    print(f"# {'' if left == right else 'UNEXPLAINED ' + str(left - right) + ': '}{name}: {left} = {right} ({why})")
+    fine = right - missing <= left <= right
+    bad += not fine
+    print(f"# {'' if fine else 'UNEXPLAINED ' + str(left - right) + ': '}{name}: {left} = {right}"
+          f"{f' less {right - left} of {missing} lost' if fine and left < right else ''} ({why})")
 src, snk = link("src", "src0"), link("snk", None)
 passes = len(open(f"{T}/passes").readlines())
 first = next(iter(json.load(open(f"{T}/reference"))["solutions"].values()))["devices"][0]
@@ -156,8 +158,10 @@ for name in ("s1", "s2", "s3"):
     if name == "s1": # its process takes frames from the interface
         same(name + " ports", rx["packets"] + c["out"], c["in"] + tx["packets"] + tx["dropped"] + d["lost_packets"],
              f"{d['lost_packets']} lost by the ports, {tx['dropped']} refused by the link")
-        same(name + " not inferable", sum(c["not_inferable"].values()), passes * once["not_inferable"], "as the reference says of a pass")
-        same(name + " forged shims", c["shim_at_edge"], passes * once["shim_at_edge"], "as the reference says of a pass")
+        same(name + " not inferable", sum(c["not_inferable"].values()), passes * once["not_inferable"], "as the reference says of a pass",
+             rx["packets"] - c["in"])
+        same(name + " forged shims", c["shim_at_edge"], passes * once["shim_at_edge"], "as the reference says of a pass",
+             rx["packets"] - c["in"])
     else: # the kernel runs it, on every frame, whether its process lives or not
         same(name + " ports", rx["packets"], tx["packets"] + by_reason + rx["dropped"] + tx["dropped"],
              f"{rx['dropped']} dropped before it, {tx['dropped']} refused by the link after it")
