@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEVICES = 3, PACKETS = 2000000, PACKETS_QUICK = 500000 };
+enum { DEVICES = 3, PACKETS = 2000000, PACKETS_QUICK = 500000, TRIES = 5 };
 
 struct chain {
     char end[2 + 2 * DEVICES][8]; /* interfaces from source to sink */
@@ -190,24 +190,52 @@ static int run_chain(struct chain *c, uint32_t n, double *mpps, double *lost, st
 enum { SHIM, PLAN, RULES, CHAINS };
 static const char *const who[CHAINS] = {"shim alone", "three sub-models", "three sub-models, rules"};
 
+/* One round of every chain; *lost: the largest share that one of them lost. */
+static int one_round(struct chain c[CHAINS], uint32_t n, double mpps[CHAINS], double *lost, struct dune_diag *d)
+{
+    int rc = 0;
+
+    *lost = 0;
+    for (int i = 0; rc == 0 && i < CHAINS; i++) {
+        double part;
+
+        rc = run_chain(&c[i], n, &mpps[i], &part, d);
+        *lost = DUNE_MAX(*lost, part);
+    }
+    return rc;
+}
+
+/*
+ * The source sends without looking, so that a queue overruns when its CPU is away for a while. What was lost cost less than what
+ * arrived: such a round is repeated, for all chains, and counts only when all of TRIES lost packets.
+ */
+static int whole_round(struct bench *b, struct chain c[CHAINS], const char *title, uint32_t n, unsigned *repeated, struct dune_diag *d)
+{
+    double mpps[CHAINS], lost = 1;
+    int rc = 0;
+
+    for (int try = 0; rc == 0 && try < TRIES && lost > 0; try++) {
+        *repeated += try > 0;
+        rc = one_round(c, n, mpps, &lost, d);
+    }
+    for (int i = 0; rc == 0 && i < CHAINS; i++)
+        bench_add(b, title, who[i], "M packets/s", BENCH_HIGHER, mpps[i]);
+    if (rc == 0)
+        bench_add(b, title, "the chain that lost most", "% lost", BENCH_LOWER, 100 * lost);
+    return rc;
+}
+
 static int rounds(struct bench *b, struct chain c[CHAINS], const char *title, struct dune_diag *d)
 {
     uint32_t n = bench_cfg(b)->quick ? PACKETS_QUICK : PACKETS;
-    int rc = 0;
+    double mpps[CHAINS], lost;
+    unsigned repeated = 0, k = bench_rounds(b, 7);
+    int rc = one_round(c, n, mpps, &lost, d); /* tables filled, rules there */
 
-    for (int i = 0; rc == 0 && i < CHAINS; i++) { /* tables filled, rules there */
-        double mpps, lost;
-
-        rc = run_chain(&c[i], n, &mpps, &lost, d);
-    }
-    for (unsigned r = 0, k = bench_rounds(b, 7); rc == 0 && r < k; r++)
-        for (int i = 0; rc == 0 && i < CHAINS; i++) {
-            double mpps, lost;
-
-            rc = run_chain(&c[i], n, &mpps, &lost, d);
-            bench_add(b, title, who[i], "M packets/s", BENCH_HIGHER, mpps);
-            bench_add(b, title, who[i], "% lost", BENCH_LOWER, 100 * lost);
-        }
+    for (unsigned r = 0; rc == 0 && r < k; r++)
+        rc = whole_round(b, c, title, n, &repeated, d);
+    if (rc == 0)
+        bench_note(b, "%s: %u rounds, %u more that lost packets were repeated", title, k, repeated);
     return rc;
 }
 
