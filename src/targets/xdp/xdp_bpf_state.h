@@ -88,7 +88,7 @@ enum { LOCK_TRIES = 1 << 20 };
 
 static __always_inline uint64_t *lock_word(uint32_t at)
 {
-    return &lock_words[(at & (XDP_LOCKS - 1)) * 8];
+    return &lock_words[at & (XDP_LOCKS - 1)];
 }
 
 struct spin {
