@@ -179,6 +179,14 @@ static __always_inline enum next not_inferable(struct xdp_pass *p, struct xdp_co
     return SEND;
 }
 
+/* Came in with a verdict that stays, and nothing here asks for more. */
+static __always_inline bool was_settled(const struct xdp_pass *p, const struct xdp_plan *plan)
+{
+    const uint8_t done = DUNE_CORE_FINAL | DUNE_CORE_SETTLED;
+
+    return p->has_shim && (p->shim.flags & done) == done && !plan->filters && !plan->acts;
+}
+
 static __always_inline enum next admit(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_settings *s,
                                        struct xdp_counts *n, struct xdp_plan **to)
 {
@@ -193,7 +201,7 @@ static __always_inline enum next admit(struct xdp_md *ctx, struct xdp_pass *p, s
     *to = plan = get_plan(p->key.gen);
     if (!plan)
         return refuse(p, XDP_FATE_GENERATION_MISSING, &n->generation_missing);
-    reason = parse_here(ctx, p, s, plan);
+    reason = was_settled(p, plan) ? parse_here(ctx, p, s, plan, false) : parse_here(ctx, p, s, plan, true);
     if (reason != XDP_OK)
         return not_inferable(p, n, reason);
     if (plan->filters && !matches_filter(p->key.gen))
@@ -266,19 +274,27 @@ static __always_inline bool act(struct xdp_md *ctx, struct xdp_pass *p, struct x
     return true;
 }
 
+/* The shim in the frame says what it has to say. */
+static __always_inline bool put_shim(struct xdp_md *ctx, struct xdp_pass *p, const struct xdp_settings *s)
+{
+    if (!p->shim_at)
+        return write_shim(ctx, p, s) == 0;
+    return p->shim_word == p->arrived_word || overwrite_shim(ctx, p) == 0;
+}
+
 /* The frame as it leaves. */
-static __always_inline void dress(struct xdp_md *ctx, struct xdp_pass *p, struct xdp_counts *n)
+static __always_inline void dress(struct xdp_md *ctx, struct xdp_pass *p, const struct xdp_settings *s, struct xdp_counts *n)
 {
     if (!p->has_shim)
         return;
     if (p->out_kind == XDP_CHAIN) {
-        if (p->shim_at ? overwrite_shim(ctx, p) == 0 : write_shim(ctx) == 0) {
+        if (put_shim(ctx, p, s)) {
             n->shim_kept++;
             return;
         }
         n->no_room++;
     } else if (p->shim_at) {
-        strip_shim(ctx, p->shim_at);
+        strip_here(ctx, p->shim_at);
     }
     n->shim_stripped++;
 }
@@ -436,7 +452,7 @@ static __always_inline int leave(struct xdp_md *ctx, struct xdp_pass *p, struct 
         p->dropped = 1;
         n->dropped_action++;
     } else {
-        dress(ctx, p, n);
+        dress(ctx, p, s, n);
         n->out++;
         rc = testing ? XDP_TX : forward(p, s, n);
     }
@@ -672,9 +688,9 @@ int dune_shim(struct xdp_md *ctx)
         p->l2_len = 14;
         p->generation = 1;
         p->shim = (struct dune_core_shim){.flags = DUNE_CORE_SETTLED};
-        write_shim(ctx);
+        write_shim(ctx, p, s);
     } else if (at && port->out_kind == XDP_EDGE) {
-        strip_shim(ctx, at);
+        strip_here(ctx, at);
     }
     return (int)bpf_redirect_map(&out_ports, port->out, XDP_DROP);
 }

@@ -37,7 +37,7 @@ static __always_inline int find_shim(struct xdp_md *ctx)
 }
 
 /* Moves addresses and tags over a shim at offset at. Negative: it cannot be done. */
-__attribute__((noinline)) int strip_shim(struct xdp_md *ctx, uint32_t at)
+static __always_inline int strip_here(struct xdp_md *ctx, uint32_t at)
 {
     uint8_t *d = (uint8_t *)(long)ctx->data, *end = (uint8_t *)(long)ctx->data_end;
     uint64_t a;
@@ -60,6 +60,12 @@ __attribute__((noinline)) int strip_shim(struct xdp_md *ctx, uint32_t at)
     *(uint64_t *)(void *)(d + 8) = a;
     *(uint32_t *)(void *)(d + 16) = b;
     return (int)bpf_xdp_adjust_head(ctx, SHIM_BYTES);
+}
+
+/* The same as a function of its own, for ways that are seldom gone. */
+__attribute__((noinline)) int strip_shim(struct xdp_md *ctx, uint32_t at)
+{
+    return strip_here(ctx, at);
 }
 
 /* Makes room for a shim at offset at and writes the shim's EtherType in front of it. */
@@ -110,14 +116,12 @@ static __always_inline int overwrite_shim(struct xdp_md *ctx, const struct xdp_p
 }
 
 /* Writes the packet's shim as a fresh one. */
-__attribute__((noinline)) int write_shim(struct xdp_md *ctx)
+static __always_inline int write_shim(struct xdp_md *ctx, struct xdp_pass *p, const struct xdp_settings *s)
 {
-    struct xdp_pass *p = get_pass();
-    struct xdp_settings *s = get_settings();
     uint16_t type = 0;
     uint8_t *d, *end;
 
-    if (!p || open_gap(ctx, p->l2_len, &type, (uint16_t)s->shim_ethertype))
+    if (open_gap(ctx, p->l2_len, &type, (uint16_t)s->shim_ethertype))
         return -1;
     d = (uint8_t *)(long)ctx->data + (p->l2_len & 31);
     end = (uint8_t *)(long)ctx->data_end;

@@ -61,7 +61,12 @@ static __always_inline uint32_t parse_l2(struct cursor *c, struct xdp_pass *p, c
     return XDP_OK;
 }
 
-static __always_inline uint32_t parse_ipv4(struct cursor *c, struct xdp_pass *p, const struct xdp_plan *plan)
+/*
+ * In these, keep is a constant: false where it is asked only whether the packet can be inferred, of one whose verdict has
+ * been settled before.
+ */
+static __always_inline uint32_t parse_ipv4(struct cursor *c, struct xdp_pass *p, const struct xdp_plan *plan, uint8_t *proto,
+                                           bool keep)
 {
     uint8_t *ip = c->at;
     uint32_t bytes;
@@ -79,12 +84,15 @@ static __always_inline uint32_t parse_ipv4(struct cursor *c, struct xdp_pass *p,
         return XDP_SHORT_L3;
     if (be16(ip + 6) & 0x1fff)
         return XDP_FRAGMENT;
-    p->pkt.w[DUNE_CORE_W_LEN] = be16(ip + 2) | (uint32_t)ip[8] << 16 | (uint32_t)ip[1] << 24;
-    p->pkt.w[DUNE_CORE_W_PROTO] = ip[9] | (bytes / 4) << 8;
-    p->key.len = 13;
-    p->key.tuple[0] = *(uint64_t *)(void *)(ip + 12);
-    p->key.tuple[1] = p->key.tuple[2] = p->key.tuple[3] = p->key.tuple[4] = 0;
-    p->is_ipv6 = 0;
+    *proto = ip[9];
+    if (keep) {
+        p->pkt.w[DUNE_CORE_W_LEN] = be16(ip + 2) | (uint32_t)ip[8] << 16 | (uint32_t)ip[1] << 24;
+        p->pkt.w[DUNE_CORE_W_PROTO] = ip[9] | (bytes / 4) << 8;
+        p->key.len = 13;
+        p->key.tuple[0] = *(uint64_t *)(void *)(ip + 12);
+        p->key.tuple[1] = p->key.tuple[2] = p->key.tuple[3] = p->key.tuple[4] = 0;
+        p->is_ipv6 = 0;
+    }
     c->at += bytes;
     c->off += bytes;
     return XDP_OK;
@@ -126,9 +134,10 @@ static __always_inline uint32_t skip_ext(struct cursor *c, const struct xdp_plan
     return XDP_OK;
 }
 
-static __always_inline uint32_t parse_ipv6(struct cursor *c, struct xdp_pass *p, const struct xdp_plan *plan)
+static __always_inline uint32_t parse_ipv6(struct cursor *c, struct xdp_pass *p, const struct xdp_plan *plan, uint8_t *proto,
+                                           bool keep)
 {
-    uint8_t *ip = c->at, proto;
+    uint8_t *ip = c->at;
     uint32_t len, r;
 
     if (!HAVE(c, 40))
@@ -138,24 +147,35 @@ static __always_inline uint32_t parse_ipv6(struct cursor *c, struct xdp_pass *p,
     len = be16(ip + 4) + 40u;
     if (len > UINT16_MAX)
         len = UINT16_MAX;
-    proto = ip[6];
-    p->pkt.w[DUNE_CORE_W_LEN] = len | (uint32_t)ip[7] << 16 | (uint32_t)(be16(ip) >> 4 & 0xff) << 24;
-    p->key.len = 37;
-    p->key.tuple[0] = *(uint64_t *)(void *)(ip + 8);
-    p->key.tuple[1] = *(uint64_t *)(void *)(ip + 16);
-    p->key.tuple[2] = *(uint64_t *)(void *)(ip + 24);
-    p->key.tuple[3] = *(uint64_t *)(void *)(ip + 32);
-    p->is_ipv6 = 1;
+    *proto = ip[6];
+    if (keep) {
+        p->pkt.w[DUNE_CORE_W_LEN] = len | (uint32_t)ip[7] << 16 | (uint32_t)(be16(ip) >> 4 & 0xff) << 24;
+        p->key.len = 37;
+        p->key.tuple[0] = *(uint64_t *)(void *)(ip + 8);
+        p->key.tuple[1] = *(uint64_t *)(void *)(ip + 16);
+        p->key.tuple[2] = *(uint64_t *)(void *)(ip + 24);
+        p->key.tuple[3] = *(uint64_t *)(void *)(ip + 32);
+        p->is_ipv6 = 1;
+    }
     c->at += 40;
     c->off += 40;
-    r = skip_ext(c, plan, &proto);
-    p->pkt.w[DUNE_CORE_W_PROTO] = proto | 10u << 8;
+    r = skip_ext(c, plan, proto);
+    if (keep)
+        p->pkt.w[DUNE_CORE_W_PROTO] = *proto | 10u << 8;
     return r;
 }
 
-static __always_inline uint32_t parse_l4(struct cursor *c, struct xdp_pass *p)
+static __always_inline void keep_l4(struct xdp_pass *p, const uint8_t *l4, uint32_t proto)
 {
-    uint32_t proto = p->pkt.w[DUNE_CORE_W_PROTO] & 0xff, last = p->is_ipv6 ? 4 : 1, dport;
+    uint32_t last = p->is_ipv6 ? 4 : 1, dport = be16(l4 + 2);
+
+    p->key.tuple[last] = *(const uint32_t *)(const void *)l4 | (uint64_t)proto << 32;
+    p->pkt.w[DUNE_CORE_W_PORTS] = be16(l4) | dport << 16;
+    p->pkt.w[DUNE_CORE_W_PORT_LOW] = dport < 1024 ? dport : 0;
+}
+
+static __always_inline uint32_t parse_l4(struct cursor *c, struct xdp_pass *p, uint32_t proto, bool keep)
+{
     uint8_t *l4 = c->at;
     bool tcp = proto == PROTO_TCP;
 
@@ -163,18 +183,19 @@ static __always_inline uint32_t parse_l4(struct cursor *c, struct xdp_pass *p)
         return XDP_NOT_TCP_UDP;
     if (!HAVE(c, 8) || (tcp && !HAVE(c, 16)))
         return XDP_SHORT_L4;
-    dport = be16(l4 + 2);
-    p->key.tuple[last] = *(uint32_t *)(void *)l4 | (uint64_t)proto << 32;
-    p->pkt.w[DUNE_CORE_W_PORTS] = be16(l4) | dport << 16;
-    p->pkt.w[DUNE_CORE_W_PORT_LOW] = dport < 1024 ? dport : 0;
+    if (keep)
+        keep_l4(p, l4, proto);
     if (!tcp) {
-        p->pkt.w[DUNE_CORE_W_L4] = (uint32_t)be16(l4 + 4) << 16;
+        if (keep)
+            p->pkt.w[DUNE_CORE_W_L4] = (uint32_t)be16(l4 + 4) << 16;
         return XDP_OK;
     }
     if (!HAVE(c, 16)) /* known already; the verifier wants to see it here */
         return XDP_SHORT_L4;
-    p->pkt.w[DUNE_CORE_W_PROTO] |= (uint32_t)l4[13] << 16 | (uint32_t)(l4[12] >> 4) << 24;
-    p->pkt.w[DUNE_CORE_W_L4] = be16(l4 + 14);
+    if (keep) {
+        p->pkt.w[DUNE_CORE_W_PROTO] |= (uint32_t)l4[13] << 16 | (uint32_t)(l4[12] >> 4) << 24;
+        p->pkt.w[DUNE_CORE_W_L4] = be16(l4 + 14);
+    }
     return l4[12] >> 4 < 5 ? XDP_BAD_DATA_OFFSET : XDP_OK;
 }
 
@@ -183,8 +204,9 @@ static __always_inline uint32_t parse_l4(struct cursor *c, struct xdp_pass *p)
  * guard returns, so the common way through the program has this inside.
  */
 static __always_inline uint32_t parse_here(struct xdp_md *ctx, struct xdp_pass *p, const struct xdp_settings *s,
-                                           const struct xdp_plan *plan)
+                                           const struct xdp_plan *plan, bool keep)
 {
+    uint8_t proto = 0;
     struct cursor c = {(uint8_t *)(long)ctx->data, (uint8_t *)(long)ctx->data_end, 0};
     uint16_t type = 0;
     uint32_t r = parse_l2(&c, p, plan, &type);
@@ -197,12 +219,12 @@ static __always_inline uint32_t parse_here(struct xdp_md *ctx, struct xdp_pass *
     if (!p->has_shim)
         p->l2_len = c.off;
     if (type == TYPE_IPV4)
-        r = parse_ipv4(&c, p, plan);
+        r = parse_ipv4(&c, p, plan, &proto, keep);
     else if (type == TYPE_IPV6 && plan->ipv6)
-        r = parse_ipv6(&c, p, plan);
+        r = parse_ipv6(&c, p, plan, &proto, keep);
     else
         r = XDP_NOT_IP;
-    return r ? r : parse_l4(&c, p);
+    return r ? r : parse_l4(&c, p, proto, keep);
 }
 
 /* The same by the plan at position gen. */
@@ -212,7 +234,7 @@ __attribute__((noinline)) int parse(struct xdp_md *ctx, uint32_t gen)
     struct xdp_settings *s = get_settings();
     struct xdp_plan *plan = get_plan(gen);
 
-    return p && s && plan ? (int)parse_here(ctx, p, s, plan) : XDP_SHORT_L2;
+    return p && s && plan ? (int)parse_here(ctx, p, s, plan, true) : XDP_SHORT_L2;
 }
 
 /* --- target traffic ------------------------------------------------------------------------------------ */
