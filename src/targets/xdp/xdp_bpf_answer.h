@@ -331,9 +331,38 @@ __attribute__((noinline)) int ask(uint32_t gen, uint32_t k, uint32_t kind)
     return (int)a;
 }
 
-/* s: the flow's slot, or NULL. */
+/* A number of which the verifier then knows nothing: else it follows every way on which it came about to the end. */
+static __always_inline uint32_t forget(struct xdp_pass *p, uint32_t v)
+{
+    *(volatile uint32_t *)&p->leaf[0] = v;
+    return *(volatile uint32_t *)&p->leaf[0];
+}
+
+/* The same of two or three trees, inside: a call costs as much as the vector. s: the flow's slot, or NULL. */
+static __always_inline uint32_t ask_few(struct xdp_pass *p, const struct xdp_plan *plan, struct xdp_counts *n, uint32_t gen,
+                                        uint32_t k, uint32_t kind, struct dune_core_slot *s)
+{
+    const struct xdp_sub *sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
+    const struct dune_core_node *node = get_nodes(gen);
+    uint32_t a;
+
+    if (!node)
+        return 0;
+    dune_core_take_all(p->x, &sub->takes, &p->pkt, kind == XDP_KIND_FL || sub->mode == XDP_MODE_RUNNING ? s : (void *)0);
+    a = forget(p, walk_three(p, sub, node, (void *)0));
+    if (kind == XDP_KIND_PL) {
+        n->answers_pl++;
+        return a;
+    }
+    n->answers_fl++;
+    if (s)
+        *stored_answer(s, plan, k) = a;
+    return a;
+}
+
+/* s: the flow's slot, or NULL. few: a constant, a small forest may be asked inside. */
 static __always_inline void answer(struct xdp_pass *p, struct xdp_plan *plan, struct xdp_counts *n, uint32_t gen,
-                                   uint32_t k, struct dune_core_slot *s)
+                                   uint32_t k, struct dune_core_slot *s, bool few)
 {
     struct xdp_sub *sub = &plan->sub[k & (XDP_MAX_SUBS - 1)];
     bool open = !(p->shim.flags & DUNE_CORE_FINAL);
@@ -343,7 +372,11 @@ static __always_inline void answer(struct xdp_pass *p, struct xdp_plan *plan, st
         n->answers_stored++;
         a = s ? *stored_answer(s, plan, k) : 0;
     } else if (kind != XDP_KIND_NONE) {
-        a = (uint32_t)ask(gen, k, kind);
+        /* With the test clock the verifier has too much to look at. */
+        if (few && !testing && sub->n_trees - 2 < 2 && !counts_here(p, plan))
+            a = ask_few(p, plan, n, gen, k, forget(p, kind), s);
+        else
+            a = (uint32_t)ask(gen, k, kind);
     }
     n->claims += DUNE_CORE_ANSWER_CLAIM(a);
     if (testing)
@@ -368,7 +401,7 @@ __attribute__((noinline)) int answer_next(uint32_t gen, uint32_t k)
     struct xdp_counts *n = get_counts();
 
     if (p && plan && n)
-        answer(p, plan, n, gen, k, p->has_slot ? get_slot(gen, p->slot_at) : (void *)0);
+        answer(p, plan, n, gen, k, p->has_slot ? get_slot(gen, p->slot_at) : (void *)0, false);
     return 0;
 }
 
@@ -500,7 +533,7 @@ static __always_inline void infer(struct xdp_pass *p, struct xdp_plan *plan, str
         }
     }
     if (plan->n_sub)
-        answer(p, plan, n, gen, 0, slot);
+        answer(p, plan, n, gen, 0, slot, true);
     for (uint32_t k = 1; k < XDP_MAX_SUBS && k < plan->n_sub; k++)
         answer_next(gen, k);
     if (digest_is_due(p, plan, slot))
