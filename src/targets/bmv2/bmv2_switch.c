@@ -69,20 +69,33 @@ static int spawn(struct dune_bmv2 *sw, const struct dune_bmv2_cfg *cfg, struct d
     return bmv2_spawn(&sw->pid, argv, cfg->log, d);
 }
 
+/* The switch listens before it offers all of its services, and ends a connection that asks too early. */
+static bool answers(struct dune_bmv2 *sw)
+{
+    struct dune_diag ignored = {0};
+    uint64_t us;
+
+    if (bmv2_rpc_open(&sw->rpc, sw->port, &ignored))
+        return false;
+    if (bmv2_elapsed_us(sw->rpc, &us, &ignored) == 0)
+        return true;
+    bmv2_rpc_close(sw->rpc);
+    sw->rpc = NULL;
+    return false;
+}
+
 static int await(struct dune_bmv2 *sw, struct dune_diag *d)
 {
     const struct timespec pause = {.tv_nsec = 20000000};
     char line[600];
 
     for (int ms = 0; ms < START_MS && !dune_interrupted(); ms += 20) {
-        struct dune_diag ignored = {0};
-
         if (!bmv2_running(sw->pid)) {
             sw->pid = 0;
             bmv2_log_line(sw->log, line, sizeof(line));
             return dune_diag_set(d, DUNE_E_ENV, NULL, "simple_switch ended: %s", line);
         }
-        if (bmv2_rpc_open(&sw->rpc, sw->port, &ignored) == 0)
+        if (answers(sw))
             return 0;
         nanosleep(&pause, NULL);
     }
