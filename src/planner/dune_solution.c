@@ -439,6 +439,7 @@ static int conclude(struct dune_search *s, const struct dune_solution_job *job, 
         rc = dune_search_explain(s, chosen, one, &saving, &notes, d);
     if (rc)
         dune_buf_fini(&notes);
+    chosen->rule.min_confidence = NULL; /* the plan has its own */
     out->notes = notes.data; /* yours from here on */
     return rc;
 }
