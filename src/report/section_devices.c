@@ -214,7 +214,7 @@ static void live_times(const struct report *r, struct report_doc *d)
     double *v = DUNE_NEW_N(double, REPORT_MAX_SOLUTIONS * MAX_SHOWN);
     struct chart_stack c = {.title = "Stages of latency, live", .x_label = "\xc2\xb5s, median time in each switch", .row = names,
                             .series = series, .v = v, .desc = "Median time in each switch of the live run, per solution."};
-    char label[MAX_SHOWN][16];
+    char label[MAX_SHOWN][32];
     struct dune_buf svg = {0};
 
     c.n_series = (size_t)fmin(fmax(report_number(r->live, "switches"), 1), MAX_SHOWN);
