@@ -322,7 +322,8 @@ static int run_peer(struct bench *b, struct dune_diag *d)
 
     if (rc == 0)
         rc = peer_shared(b, d);
-    bench_note(b, "dune: the whole command `dunectl extract --threads 1`, process start and file written included");
+    bench_note(b, "dune: the whole command `dunectl extract --threads 1`, process start included, until its file is on the disk; for "
+                  "files of the peers nobody waits (with --tmp on a file system in memory nobody waits for either)");
     bench_note(b, "tshark and pandas: without starting Python; group operations of pandas only, so faster than the published programs");
     return rc;
 }
