@@ -89,7 +89,6 @@ static int take(struct reading *g, struct dune_diag *d)
         rc = dune_reader_next(g->r, &rec, d);
         if (rc <= 0)
             break;
-        __builtin_prefetch(rec.data);
         rc = count_packet(g, &rec, d);
         if (rc)
             break;

@@ -382,19 +382,27 @@ static int grow_best_first(struct grow *g, struct pending *root)
     return 0;
 }
 
+/* Splits a node that was taken out of the open ones and opens its children, the left one last. */
+static void split_taken(struct grow *g, struct pending *p)
+{
+    struct pending child[2];
+
+    split(g, p, child);
+    for (int s = 1; s >= 0; s--)
+        if (open_node(g, &child[s]))
+            DUNE_VEC_PUSH(&g->open, child[s]);
+}
+
 /* Grows what is open, the left side first. */
 static int grow_open(struct grow *g)
 {
-    struct pending p, child[2];
-
     while (g->open.len) {
+        struct pending p;
+
         if (is_stopped(g))
             return DUNE_E_INTERRUPTED;
         p = g->open.data[--g->open.len];
-        split(g, &p, child);
-        for (int s = 1; s >= 0; s--)
-            if (open_node(g, &child[s]))
-                DUNE_VEC_PUSH(&g->open, child[s]);
+        split_taken(g, &p);
     }
     return 0;
 }
@@ -426,7 +434,7 @@ static void leave_rows(struct grow *g)
 }
 
 /* What it takes to search and divide nodes of up to n rows. */
-static void open_tools(struct grow *g, size_t n, uint64_t weight)
+static void open_tools(struct grow *g, size_t n)
 {
     const struct dune_grow_job *job = g->job;
 
@@ -434,7 +442,7 @@ static void open_tools(struct grow *g, size_t n, uint64_t weight)
         .job = job, .key = dune_mem_alloc(n, sizeof(uint64_t)),
         .tmp = dune_mem_alloc(n, sizeof(uint64_t)), .left = DUNE_NEW_N(uint64_t, job->n_classes),
         .right = DUNE_NEW_N(uint64_t, job->n_classes)};
-    if (weight < DUNE_BIN_WEIGHT && !job->tune.plain)
+    if (g->weight < DUNE_BIN_WEIGHT && !job->tune.plain)
         g->bins = dune_bin_search_new(job, g->rows.key, g->rows.tmp, n, draws_wanted(job));
     g->want = draws_wanted(job);
     g->column = DUNE_NEW_N(uint32_t, job->n_cols);
@@ -462,14 +470,11 @@ static void close_tools(struct grow *g)
 
 static void start(struct grow *g)
 {
-    uint64_t all = 0;
-
     take_rows(g);
     for (size_t i = 0; i < g->n_items; i++)
-        all += g->item[i].w;
-    g->weight = all;
+        g->weight += g->item[i].w;
     g->spare = dune_mem_alloc_big(g->n_items, sizeof(*g->spare));
-    open_tools(g, g->n_items, all);
+    open_tools(g, g->n_items);
 }
 
 /* --- one deep tree by several threads --------------------------------------------------------------- */
@@ -496,10 +501,10 @@ static bool pays_to_share(const struct grow *g)
 static int grow_top(struct grow *g)
 {
     size_t share = g->n_items / (PARTS_A_THREAD * (size_t)g->job->threads);
-    struct pending p, child[2];
 
     for (;;) {
         size_t largest = 0, rows = share;
+        struct pending p;
 
         for (size_t i = 0; i < g->open.len; i++)
             if (g->open.data[i].end - g->open.data[i].begin > rows) {
@@ -512,10 +517,7 @@ static int grow_top(struct grow *g)
             return DUNE_E_INTERRUPTED;
         p = g->open.data[largest];
         g->open.data[largest] = g->open.data[--g->open.len];
-        split(g, &p, child);
-        for (int s = 0; s < 2; s++)
-            if (open_node(g, &child[s]))
-                DUNE_VEC_PUSH(&g->open, child[s]);
+        split_taken(g, &p);
     }
 }
 
@@ -525,7 +527,7 @@ static void grow_part(void *ctx, size_t i)
     struct grow *g = &k->g;
     struct pending root = k->root;
 
-    open_tools(g, root.end - root.begin, g->weight);
+    open_tools(g, root.end - root.begin);
     root.id = 0; /* searched already */
     DUNE_VEC_PUSH(&g->open, root);
     k->rc = grow_open(g);

@@ -211,8 +211,7 @@ static uint32_t put_registers(struct dune_core_takes *t, const struct dune_core_
         uint32_t mask = f->flow[i].mask, width = mask > UINT16_MAX ? 4 : mask > UINT8_MAX ? 2 : 1;
 
         if (width == bytes)
-            t->reg[at + n++] = (struct dune_core_reg){.at = f->flow[i].at, .x = (uint8_t)(4 * f->flow[i].x),
-                                                      .bytes = (uint8_t)bytes};
+            t->reg[at + n++] = (struct dune_core_reg){.at = f->flow[i].at, .x = (uint8_t)(4 * f->flow[i].x)};
     }
     return n;
 }

@@ -111,7 +111,7 @@ struct dune_core_take {
 };
 struct dune_core_reg {
     uint16_t at; /* in the slot */
-    uint8_t x, bytes;
+    uint8_t x, unused;
 };
 struct dune_core_takes {
     uint32_t n_packet, n4, n2, n1; /* registers of 4 bytes, then of 2, then of 1 */
