@@ -9,8 +9,8 @@ struct cutting {
     struct dune_item *item, *spare;
     size_t n;
     const uint16_t *gathered; /* codes of the cut's column in the order of the items, or NULL */
-    const uint16_t *code;     /* the same of row r: code[r * stride] */
-    size_t stride;
+    const uint16_t *code;     /* the same of row r: code[r * step] */
+    size_t step;
     int32_t below, above;     /* largest code on the left, smallest on the right */
 };
 
@@ -22,11 +22,11 @@ static size_t cut_codes(struct cutting *c, int32_t edge)
 
     for (size_t i = 0; i < c->n; i++) {
         struct dune_item it = c->item[i];
-        int32_t code = c->gathered ? c->gathered[i] : c->code[it.row * c->stride], l, r;
+        int32_t code = c->gathered ? c->gathered[i] : c->code[it.row * c->step], l, r;
         bool goes_left = code <= edge;
 
         if (!c->gathered && i + DUNE_AHEAD < c->n)
-            __builtin_prefetch(c->code + c->item[i + DUNE_AHEAD].row * c->stride);
+            __builtin_prefetch(c->code + c->item[i + DUNE_AHEAD].row * c->step);
 
         l = goes_left ? code : -1;
         r = goes_left ? UINT16_MAX + 1 : code;
@@ -72,10 +72,10 @@ static uint32_t border_threshold(const struct cutting *c, uint32_t col, size_t n
         return lo + (hi - lo) / 2;
     }
     for (size_t i = 0; i < n_left; i++)
-        if (c->code[c->item[i].row * c->stride] == c->below)
+        if (c->code[c->item[i].row * c->step] == c->below)
             lo = DUNE_MAX(lo, dune_value(c->job, col, c->item[i].row));
     for (size_t i = n_left; i < c->n; i++)
-        if (c->code[c->item[i].row * c->stride] == c->above)
+        if (c->code[c->item[i].row * c->step] == c->above)
             hi = DUNE_MIN(hi, dune_value(c->job, col, c->item[i].row));
     return lo + (hi - lo) / 2;
 }
@@ -85,7 +85,7 @@ size_t dune_cut_rows(const struct dune_grow_job *job, struct dune_item *item, st
 {
     uint32_t col = (uint32_t)cut->feat;
     struct cutting c = {.job = job, .item = item, .spare = spare, .n = n, .gathered = gathered,
-                        .code = job->codes.code + job->code_col[col], .stride = job->codes.stride};
+                        .code = dune_codes_column(&job->codes, job->code_col[col]), .step = job->codes.row_step};
     size_t n_left;
 
     if (cut->edge < 0)

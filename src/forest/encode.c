@@ -191,27 +191,29 @@ static void plan_column(void *ctx, size_t i)
 static void encode_block(void *ctx, size_t b)
 {
     struct encoder *e = ctx;
-    size_t end = DUNE_MIN(e->t->n_rows, (b + 1) * BLOCK), stride = e->codes->stride;
+    size_t end = DUNE_MIN(e->t->n_rows, (b + 1) * BLOCK), step = e->codes->row_step;
 
     for (uint32_t c = 0; c < e->t->n_cols; c++) {
         const struct slots *s = &e->slots[c];
         const uint32_t *x = e->t->col[c];
-        uint16_t *to = e->codes->code + c;
+        uint16_t *to = e->codes->code + c * e->codes->col_step;
 
         for (size_t r = b * BLOCK; r < end; r++) {
             uint32_t d = x[r] - s->base;
 
-            to[r * stride] = s->code[s->kind == DIRECT ? d : s->kind == RANKED ? s->slot[r] : leading(d)];
+            to[r * step] = s->code[s->kind == DIRECT ? d : s->kind == RANKED ? s->slot[r] : leading(d)];
         }
     }
 }
 
-void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t max_bins, unsigned threads)
+void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t max_bins, bool by_column, unsigned threads)
 {
     struct encoder e = {.codes = c, .t = t, .max_bins = max_bins};
 
-    c->stride = (t->n_cols + 3) / 4 * 4;
-    c->code = dune_mem_alloc_big(t->n_rows, c->stride * sizeof(*c->code));
+    c->n_cols = t->n_cols;
+    c->row_step = by_column ? 1 : (t->n_cols + 3) / 4 * 4;
+    c->col_step = by_column ? t->n_rows : 1;
+    c->code = dune_mem_alloc_big(t->n_rows, (by_column ? t->n_cols : c->row_step) * sizeof(*c->code));
     c->col = DUNE_NEW_N(struct dune_coded, t->n_cols);
     e.slots = DUNE_NEW_N(struct slots, t->n_cols);
     dune_parallel_for(threads, t->n_cols, plan_column, &e);
@@ -224,9 +226,9 @@ void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t 
     dune_mem_free(e.slots);
 }
 
-void dune_codes_fini(struct dune_codes *c, uint32_t n_cols)
+void dune_codes_fini(struct dune_codes *c)
 {
-    for (uint32_t i = 0; i < n_cols; i++)
+    for (uint32_t i = 0; i < c->n_cols; i++)
         dune_mem_free(c->col[i].value);
     dune_mem_free(c->code);
     dune_mem_free(c->col);

@@ -40,7 +40,8 @@ int dune_gain_cmp(const struct dune_gain *a, const struct dune_gain *b);
  * Columns as codes of 16 bits that keep the order of values: 8 bits say which of at most 256 bins of
  * neighbouring values, 8 which value in the bin. Training looks at bins first and at values only inside
  * bins that could hold the best cut; where several values share a code it asks the column itself. So the
- * codes decide the speed, never the result. A row's codes lie side by side: one cache line.
+ * codes decide the speed, never the result. The codes of a column lie side by side where few rows make it stay in a cache,
+ * else those of a row: one line of memory.
  */
 struct dune_coded {
     uint32_t n_bins;
@@ -50,20 +51,26 @@ struct dune_coded {
     uint32_t first[256];
 };
 struct dune_codes {
-    uint16_t *code; /* [n_rows][stride] */
-    size_t stride;
+    uint16_t *code; /* of row r in column c: code[r * row_step + c * col_step] */
+    size_t row_step, col_step;
+    uint32_t n_cols;
     struct dune_coded *col; /* [n_cols] */
 };
+static inline const uint16_t *dune_codes_column(const struct dune_codes *c, uint32_t col)
+{
+    return c->code + col * c->col_step;
+}
 /* Rows of a node lie far apart: asks for their codes so many rows ahead. */
 enum { DUNE_AHEAD = 48 };
 /* encode.c */
-void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t max_bins, unsigned threads);
-void dune_codes_fini(struct dune_codes *c, uint32_t n_cols);
+void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t max_bins, bool by_column, unsigned threads);
+void dune_codes_fini(struct dune_codes *c);
 
 /* Choices that change the speed, never the result; tests try them all. Zero: the default. */
 struct dune_tuning {
     uint32_t max_bins; /* per column, 256 */
     uint32_t few_rows; /* nodes of up to so many rows are sorted instead of binned, at most 64 */
+    uint32_t column_rows; /* codes of up to so many rows lie by column, 65536 */
     uint32_t near_bytes; /* codes of so many bytes are read where they are, 256 KiB */
     uint32_t split_rows; /* nodes of so many rows are counted, and deep trees of so many grown, by several threads or processes, 65536 */
     bool plain;        /* neither: sort values only */
@@ -130,16 +137,16 @@ static inline uint32_t dune_value(const struct dune_grow_job *job, uint32_t col,
 }
 /* near_rows.c: copies of the codes of a node's rows, shared by the nodes below it. */
 struct dune_near {
-    uint16_t *code;   /* [n][stride] */
+    uint16_t *code;
+    size_t row_step, col_step; /* as in struct dune_codes */
     uint32_t *global; /* [n] rows of the table */
     size_t n;
     _Atomic uint32_t users; /* subtrees may grow at the same time */
 };
 /* Whether n rows of `from` (NULL: the table) are few enough for a copy of their own. */
 bool dune_near_pays(const struct dune_near *from, size_t n, const struct dune_grow_job *job);
-/* From now on the items speak of rows of the copy. */
-struct dune_near *dune_near_new(const struct dune_near *from, const uint16_t *table, const struct dune_grow_job *job,
-                                struct dune_item *item, size_t n);
+/* Copies from the codes of the job, which are those of `from`. From now on the items speak of rows of the copy. */
+struct dune_near *dune_near_new(const struct dune_near *from, const struct dune_grow_job *job, struct dune_item *item, size_t n);
 struct dune_near *dune_near_share(struct dune_near *k); /* NULL is fine */
 void dune_near_drop(struct dune_near *k);
 

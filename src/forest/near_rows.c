@@ -18,36 +18,67 @@ enum {
 
 bool dune_near_pays(const struct dune_near *from, size_t n, const struct dune_grow_job *job)
 {
-    size_t rows = from ? from->n : job->n_rows, bytes = job->codes.stride * sizeof(uint16_t);
+    size_t rows = from ? from->n : job->n_rows, bytes = job->codes.n_cols * sizeof(uint16_t);
 
     if (dune_spill_on()) /* smaller copies would fill the heap */
         return n <= rows / SPARSE_FILES && n * bytes >= DUNE_SPILL_LEAST;
+    if (job->codes.row_step == 1 && job->cfg->sqrt_features) /* all columns would be copied for the few that a node looks at */
+        return false;
     return n > job->tune.few_rows && n <= rows / SPARSE &&
            rows * bytes > job->tune.near_bytes;
 }
 
-struct dune_near *dune_near_new(const struct dune_near *from, const uint16_t *table, const struct dune_grow_job *job,
-                                struct dune_item *item, size_t n)
+/* From codes by row: each row is fetched once. */
+static void copy_rows(struct dune_near *k, const struct dune_codes *from, const struct dune_item *item, size_t cols)
 {
-    const uint16_t *code = from ? from->code : table;
-    size_t stride = job->codes.stride, bytes = stride * sizeof(*code);
+    for (size_t i = 0; i < k->n; i++) {
+        const uint16_t *code = from->code + item[i].row * from->row_step;
+        uint16_t *to = k->code + i * k->row_step;
+
+        if (i + DUNE_AHEAD < k->n) {
+            const uint16_t *far = from->code + item[i + DUNE_AHEAD].row * from->row_step;
+
+            __builtin_prefetch(far);
+            __builtin_prefetch(far + cols - 1);
+        }
+        if (k->col_step == 1)
+            memcpy(to, code, cols * sizeof(*to));
+        else
+            for (size_t c = 0; c < from->n_cols; c++)
+                to[c * k->col_step] = code[c];
+    }
+}
+
+/* From codes by column. */
+static void copy_columns(struct dune_near *k, const struct dune_codes *from, const struct dune_item *item)
+{
+    for (size_t c = 0; c < from->n_cols; c++) {
+        const uint16_t *code = from->code + c * from->col_step;
+        uint16_t *to = k->code + c * k->col_step;
+
+        for (size_t i = 0; i < k->n; i++)
+            to[i * k->row_step] = code[item[i].row];
+    }
+}
+
+struct dune_near *dune_near_new(const struct dune_near *from, const struct dune_grow_job *job, struct dune_item *item, size_t n)
+{
+    const struct dune_codes *codes = &job->codes;
     struct dune_near *k = DUNE_NEW(struct dune_near);
+    size_t cols = DUNE_MAX(codes->row_step, codes->n_cols);
 
     k->users = 1;
     k->n = n;
-    k->code = dune_mem_alloc(n, bytes);
+    k->row_step = n <= job->tune.column_rows ? 1 : cols;
+    k->col_step = n <= job->tune.column_rows ? n : 1;
+    k->code = dune_mem_alloc(n, cols * sizeof(*k->code));
     k->global = dune_mem_alloc(n, sizeof(*k->global));
+    if (codes->row_step == 1)
+        copy_columns(k, codes, item);
+    else
+        copy_rows(k, codes, item, cols);
     for (size_t i = 0; i < n; i++) {
-        uint32_t row = item[i].row;
-
-        if (i + DUNE_AHEAD < n) {
-            const char *far = (const char *)(code + item[i + DUNE_AHEAD].row * stride);
-
-            __builtin_prefetch(far);
-            __builtin_prefetch(far + bytes - 1);
-        }
-        memcpy(k->code + i * stride, code + row * stride, bytes);
-        k->global[i] = from ? from->global[row] : row;
+        k->global[i] = from ? from->global[item[i].row] : item[i].row;
         item[i].row = (uint32_t)i;
     }
     return k;

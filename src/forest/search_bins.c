@@ -28,7 +28,7 @@ enum { BINS = DUNE_BINS, GATHER = 16 };
 struct column { /* what is known about one searched column */
     uint32_t col;
     const struct dune_coded *coded;
-    const uint16_t *code; /* of row r: code[r * stride of the codes] */
+    const uint16_t *code; /* of row r: code[r * step of the codes] */
     const uint16_t *gathered; /* the same in the order of the node's rows, or NULL */
     const uint64_t *hist; /* [bin][stride] */
     uint32_t n_seen;
@@ -68,7 +68,7 @@ struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uin
     s->all = dune_mem_alloc(vectors, sizeof(v4d));
     s->left = dune_mem_alloc(vectors, sizeof(v4d));
     s->exact = DUNE_NEW_N(uint64_t, 3 * job->n_classes);
-    s->room = want < job->n_cols && want <= GATHER ? want : 0;
+    s->room = job->codes.row_step > 1 && want < job->n_cols && want <= GATHER ? want : 0;
     s->gathered = s->room ? dune_mem_alloc_big(n_items, s->room * sizeof(*s->gathered)) : NULL;
 #ifdef __x86_64__
     s->avx2 = __builtin_cpu_supports("avx2");
@@ -118,7 +118,7 @@ static void set_column(struct dune_bin_search *s, const struct dune_part *p, con
 
     k->col = h->col[i];
     k->coded = &codes->col[s->job->code_col[k->col]];
-    k->code = codes->code + s->job->code_col[k->col];
+    k->code = dune_codes_column(codes, s->job->code_col[k->col]);
     k->gathered = s->n_gathered ? s->gathered + i * p->n : NULL;
     k->hist = h->data + h->offset[i];
     k->n_seen = 0;
@@ -459,26 +459,26 @@ static bool search_values(struct dune_bin_search *s, const struct dune_part *p, 
     return found;
 }
 
-static inline uint32_t code_at(const struct column *k, const struct dune_part *p, size_t i, size_t stride)
+static inline uint32_t code_at(const struct column *k, const struct dune_part *p, size_t i, size_t step)
 {
-    return k->gathered ? k->gathered[i] : k->code[p->item[i].row * stride];
+    return k->gathered ? k->gathered[i] : k->code[p->item[i].row * step];
 }
 
 /* Rows of the opened bins, sorted by value: by code where that says the same. */
 static size_t sort_open(struct dune_bin_search *s, const struct dune_part *p, const struct column *k,
                         const uint8_t *open)
 {
-    size_t n = 0, stride = s->job->codes.stride;
+    size_t n = 0, step = s->job->codes.row_step;
 
     for (size_t i = 0; i < p->n && k->gathered && k->coded->exact; i++) { /* without unpredictable branches */
         s->key[n] = (uint64_t)k->gathered[i] << 32 | i;
         n += open[k->gathered[i] >> 8];
     }
     for (size_t i = 0; i < p->n && !(k->gathered && k->coded->exact); i++) {
-        uint32_t code = code_at(k, p, i, stride);
+        uint32_t code = code_at(k, p, i, step);
 
         if (!k->gathered && i + DUNE_AHEAD < p->n)
-            __builtin_prefetch(k->code + p->item[i + DUNE_AHEAD].row * stride);
+            __builtin_prefetch(k->code + p->item[i + DUNE_AHEAD].row * step);
         if (open[code >> 8])
             s->key[n++] = (uint64_t)(k->coded->exact ? code : dune_value(s->job, k->col, p->item[i].row)) << 32 | i;
     }
@@ -489,7 +489,7 @@ static size_t sort_open(struct dune_bin_search *s, const struct dune_part *p, co
 static bool search_inside(struct dune_bin_search *s, const struct dune_part *p, const struct column *k,
                           struct dune_cut *best)
 {
-    size_t n, from = 0, stride = s->job->codes.stride;
+    size_t n, from = 0, step = s->job->codes.row_step;
     uint64_t *before = s->exact + 2 * s->n_local; /* class weights left of the bin */
     uint8_t open[BINS];
     bool found = false;
@@ -502,7 +502,7 @@ static bool search_inside(struct dune_bin_search *s, const struct dune_part *p, 
         size_t to = from;
 
         if (open[k->seen[i]]) {
-            while (to < n && code_at(k, p, (uint32_t)s->key[to], stride) >> 8 == k->seen[i])
+            while (to < n && code_at(k, p, (uint32_t)s->key[to], step) >> 8 == k->seen[i])
                 to++;
             if (s->key[from] >> 32 != s->key[to - 1] >> 32)
                 found |= search_values(s, p, k, s->key + from, to - from, k->seen[i], before, best);
@@ -528,7 +528,7 @@ static struct dune_bin_hist *histograms(struct dune_bin_search *s, const struct 
     h = &s->fresh;
     dune_bin_hist_plan(h, s->job, p, col, n);
     set_local(s, p, h);
-    s->n_gathered = h->n_cols <= s->room && !dune_bin_hist_dealt(s->job, p->n) ? h->n_cols : 0;
+    s->n_gathered = s->job->codes.row_step > 1 && h->n_cols <= s->room && !dune_bin_hist_dealt(s->job, p->n) ? h->n_cols : 0;
     dune_bin_hist_count(h, s->job, p->item, p->n, s->n_gathered ? s->gathered : NULL);
     if (p->kept && dune_bin_hist_pays(h, p->n, p->n_tree)) { /* hands them over, begins new ones */
         *p->kept = dune_mem_alloc(1, sizeof(*h));

@@ -56,7 +56,7 @@ static void begin(struct few *f, const struct dune_grow_job *job, const struct d
         }
         f->cls[i] = (uint8_t)c;
         f->w[i] = (double)p->item[i].w;
-        f->code[i] = job->codes.code + p->item[i].row * job->codes.stride;
+        f->code[i] = job->codes.code + p->item[i].row * job->codes.row_step;
         f->all[c] += f->w[i];
     }
     f->weight = (double)p->all;
@@ -120,18 +120,19 @@ static void open_run(struct few *f, uint32_t from, uint32_t to)
         f->order[j] = o;
         f->edge[i] = -1;
     }
-    f->edge[to - 1] = f->code[f->order[to - 1]][f->job->code_col[f->col]];
+    f->edge[to - 1] = f->code[f->order[to - 1]][f->job->code_col[f->col] * f->job->codes.col_step];
 }
 
 /* Brings the rows into the order of the column; false where they are all equal. */
 static bool sort_column(struct few *f, uint32_t col)
 {
     uint32_t c = f->job->code_col[col], lo = UINT32_MAX, hi = 0;
+    size_t step = f->job->codes.col_step;
     int32_t key[MAX];
 
     f->col = col;
     for (uint32_t i = 0; i < f->n; i++) {
-        uint32_t v = f->code[i][c];
+        uint32_t v = f->code[i][c * step];
 
         key[i] = (int32_t)(v << 8 | i);
         lo = DUNE_MIN(lo, v);

@@ -33,7 +33,9 @@ int dune_trainer_new_tuned(struct dune_trainer **out, const struct dune_table *t
         tr->tune.near_bytes = 256 * 1024;
     if (!tr->tune.split_rows)
         tr->tune.split_rows = 65536;
-    dune_codes_make(&tr->codes, t, tune->max_bins ? tune->max_bins : 256, threads);
+    if (!tr->tune.column_rows)
+        tr->tune.column_rows = 65536;
+    dune_codes_make(&tr->codes, t, tune->max_bins ? tune->max_bins : 256, t->n_rows <= tr->tune.column_rows, threads);
     *out = tr;
     return 0;
 }
@@ -48,7 +50,7 @@ void dune_trainer_free(struct dune_trainer *tr)
 {
     if (!tr)
         return;
-    dune_codes_fini(&tr->codes, tr->t->n_cols);
+    dune_codes_fini(&tr->codes);
     dune_mem_free(tr);
 }
 

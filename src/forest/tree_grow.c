@@ -260,7 +260,12 @@ static void repeat_split(struct grow *g, struct pending *p, struct pending child
 /* Searches and partitions read codes through the job: those near the node's rows, or the table. */
 static void look_near(struct grow *g, const struct pending *p)
 {
-    g->job->codes.code = p->near ? p->near->code : g->table.code;
+    g->job->codes = g->table;
+    if (p->near) {
+        g->job->codes.code = p->near->code;
+        g->job->codes.row_step = p->near->row_step;
+        g->job->codes.col_step = p->near->col_step;
+    }
     g->job->global = p->near ? p->near->global : NULL;
 }
 
@@ -311,7 +316,7 @@ static void come_near(struct grow *g, struct pending *p)
     look_near(g, p);
     if (!g->bins || !dune_near_pays(from, p->end - p->begin, g->job))
         return;
-    p->near = dune_near_new(from, g->table.code, g->job, g->item + p->begin, p->end - p->begin);
+    p->near = dune_near_new(from, g->job, g->item + p->begin, p->end - p->begin);
     dune_near_drop(from);
     look_near(g, p);
 }

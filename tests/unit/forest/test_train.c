@@ -232,6 +232,7 @@ static void test_same_as_naive(void **state)
         uint64_t max_weight = k % 3 ? MAX_W : 1;
         struct dune_tuning tune = {.max_bins = 1u << dune_rng_below(&r, 9),
                                    .few_rows = 1u << dune_rng_below(&r, 8),
+                                   .column_rows = 1u << dune_rng_below(&r, 8),
                                    .near_bytes = dune_rng_below(&r, 2) ? 1 : 0};
 
         random_table(&t, &r, MAX_ROWS, 7, 5, max_weight);
@@ -336,7 +337,8 @@ static void test_tunings(void **state)
     static const struct dune_tuning tune[] = {{.plain = true}, {0}, {.max_bins = 7}, {.max_bins = 60, .few_rows = 1},
                                                 {.near_bytes = 1}, {.max_bins = 60, .few_rows = 2, .near_bytes = 1},
                                                 {.split_rows = 70, .few_rows = 8},
-                                                {.split_rows = 70, .few_rows = 2, .near_bytes = 1}};
+                                                {.split_rows = 70, .few_rows = 2, .near_bytes = 1}, {.column_rows = 1}, {.split_rows = 70, .column_rows = 1},
+                                                {.column_rows = 200, .few_rows = 2, .near_bytes = 1}};
     struct dune_rng r;
     struct dune_diag d = {0};
 
@@ -472,7 +474,7 @@ static void test_regrowth(void **state)
         struct dune_trainer *tr;
         struct dune_diag d = {0};
 
-        const struct dune_tuning near = {.few_rows = 4, .near_bytes = 1}, usual = {0};
+        const struct dune_tuning near = {.few_rows = 4, .near_bytes = 1, .column_rows = 1}, usual = {0};
 
         random_table(&t, &r, round % 3 ? 120 : 1500, 12, 6, 500);
         random_cfg(&cfg, &r, 500);
