@@ -18,7 +18,8 @@ enum {
 
 bool dune_near_pays(const struct dune_near *from, size_t n, const struct dune_grow_job *job)
 {
-    size_t rows = from ? from->n : job->n_rows, bytes = job->codes.n_cols * sizeof(uint16_t);
+    size_t rows = from ? from->n : job->n_rows, cols = job->codes.row_step == 1 ? job->n_cols : job->codes.n_cols;
+    size_t bytes = cols * sizeof(uint16_t); /* of one row */
 
     if (dune_spill_on()) /* smaller copies would fill the heap */
         return n <= rows / SPARSE_FILES && n * bytes >= DUNE_SPILL_LEAST;
@@ -29,8 +30,10 @@ bool dune_near_pays(const struct dune_near *from, size_t n, const struct dune_gr
 }
 
 /* From codes by row: each row is fetched once. */
-static void copy_rows(struct dune_near *k, const struct dune_codes *from, const struct dune_item *item, size_t cols)
+static void copy_rows(struct dune_near *k, const struct dune_grow_job *job, const struct dune_item *item, size_t cols)
 {
+    const struct dune_codes *from = &job->codes;
+
     for (size_t i = 0; i < k->n; i++) {
         const uint16_t *code = from->code + item[i].row * from->row_step;
         uint16_t *to = k->code + i * k->row_step;
@@ -44,17 +47,17 @@ static void copy_rows(struct dune_near *k, const struct dune_codes *from, const 
         if (k->col_step == 1)
             memcpy(to, code, cols * sizeof(*to));
         else
-            for (size_t c = 0; c < from->n_cols; c++)
-                to[c * k->col_step] = code[c];
+            for (uint32_t j = 0; j < job->n_cols; j++)
+                to[job->code_col[j] * k->col_step] = code[job->code_col[j]];
     }
 }
 
-/* From codes by column. */
-static void copy_columns(struct dune_near *k, const struct dune_codes *from, const struct dune_item *item)
+/* From codes by column. The others of the table are left out: nobody asks, and their memory is not even touched. */
+static void copy_columns(struct dune_near *k, const struct dune_grow_job *job, const struct dune_item *item)
 {
-    for (size_t c = 0; c < from->n_cols; c++) {
-        const uint16_t *code = from->code + c * from->col_step;
-        uint16_t *to = k->code + c * k->col_step;
+    for (uint32_t j = 0; j < job->n_cols; j++) {
+        const uint16_t *code = dune_codes_column(&job->codes, job->code_col[j]);
+        uint16_t *to = k->code + job->code_col[j] * k->col_step;
 
         for (size_t i = 0; i < k->n; i++)
             to[i * k->row_step] = code[item[i].row];
@@ -74,9 +77,9 @@ struct dune_near *dune_near_new(const struct dune_near *from, const struct dune_
     k->code = dune_mem_alloc(n, cols * sizeof(*k->code));
     k->global = dune_mem_alloc(n, sizeof(*k->global));
     if (codes->row_step == 1)
-        copy_columns(k, codes, item);
+        copy_columns(k, job, item);
     else
-        copy_rows(k, codes, item, cols);
+        copy_rows(k, job, item, cols);
     for (size_t i = 0; i < n; i++) {
         k->global[i] = from ? from->global[item[i].row] : item[i].row;
         item[i].row = (uint32_t)i;
