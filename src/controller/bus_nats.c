@@ -300,7 +300,7 @@ int dune_bus_nats_connect(struct dune_bus **out, const struct dune_bus_nats_cfg 
     b->base.ops = &nats_ops;
     s = connect_nats(b, cfg);
     if (s != NATS_OK) {
-        rc = fail(d, s, cfg->url);
+        rc = fail(d, s, dune_bus_nats_shown(cfg->url));
         close_nats(&b->base);
         return rc;
     }

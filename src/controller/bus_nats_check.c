@@ -12,6 +12,13 @@ static bool is_loopback(const char *host, size_t len)
            (len == 5 && strncmp(host, "[::1]", 5) == 0);
 }
 
+const char *dune_bus_nats_shown(const char *url)
+{
+    const char *at = strrchr(url, '@');
+
+    return at ? at + 1 : url;
+}
+
 int dune_bus_nats_check(const struct dune_bus_nats_cfg *cfg, struct dune_diag *d)
 {
     const char *host = strstr(cfg->url, "://"), *at, *colon;
@@ -20,7 +27,7 @@ int dune_bus_nats_check(const struct dune_bus_nats_cfg *cfg, struct dune_diag *d
     if (!host || (strncmp(cfg->url, "nats://", 7) != 0 && strncmp(cfg->url, "tls://", 6) != 0) ||
         strchr(cfg->url, ',') || !host[3])
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "a NATS server is nats://HOST:PORT or tls://HOST:PORT, not \"%.100s\"",
-                             cfg->url);
+                             dune_bus_nats_shown(cfg->url));
     host += 3;
     at = strrchr(host, '@');
     host = at ? at + 1 : host;

@@ -75,5 +75,7 @@ if command -v bash >/dev/null 2>&1; then
 else
     skip "completion bash" "bash is not installed"
 fi
+expect 2 "a bus of an unknown kind" "$D" controller status --bus nat://user:geheim@bus.example
+check "whose password is not shown" test -z "$(grep geheim "$T/err")"
 expect 2 "completion of an unknown shell" "$D" completion elvish
 tap_done

@@ -243,10 +243,25 @@ static void test_credentials(void **state)
     assert_int_equal(check("http://localhost", NULL, &d), DUNE_E_USAGE);
 }
 
+/* Messages end in logs. */
+static void test_no_password_is_shown(void **state)
+{
+    struct dune_bus_nats_cfg cfg = {.url = "nats://user:geheim@127.0.0.1:1"}; /* nobody listens there */
+    struct dune_bus *bus = NULL;
+    struct dune_diag d = {0};
+
+    (void)state;
+    assert_int_equal(dune_bus_nats_connect(&bus, &cfg, &d), DUNE_E_ENV);
+    assert_null(strstr(d.msg, "geheim"));
+    assert_int_equal(check("nats://user:geheim@a.example,nats://b.example", NULL, &d), DUNE_E_USAGE);
+    assert_null(strstr(d.msg, "geheim"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_credentials),
+        cmocka_unit_test(test_no_password_is_shown),
         cmocka_unit_test(test_messages_and_store),
         cmocka_unit_test(test_controller),
     };
