@@ -57,13 +57,26 @@ static void option_left(struct dune_buf *b, const struct cli_option *o)
         dune_buf_printf(b, " %s", o->arg);
 }
 
-static void help_options(struct dune_buf *b, const char *title, const struct cli_option *o, size_t n)
+/* A command's own option stands for the common one of that name. */
+static bool is_own(const struct cli_command *c, const struct cli_option *common)
+{
+    for (size_t i = 0; c && i < c->n_options; i++)
+        if (strcmp(c->options[i].name, common->name) == 0)
+            return true;
+    return false;
+}
+
+/* but: the command whose own options are left out; NULL: none. */
+static void help_options(struct dune_buf *b, const char *title, const struct cli_option *o, size_t n,
+                         const struct cli_command *but)
 {
     struct dune_buf left = {0}, text = {0};
     size_t i;
 
     dune_buf_printf(b, "\n%s:\n", title);
     for (i = 0; i < n; i++) {
+        if (is_own(but, &o[i]))
+            continue;
         left.len = text.len = 0;
         option_left(&left, &o[i]);
         help_text(&text, &o[i]);
@@ -113,8 +126,8 @@ void cli_help_command(struct dune_buf *b, const struct cli_command *c)
     if (c->description)
         dune_buf_printf(b, "\n%s", c->description);
     if (c->n_options)
-        help_options(b, "Options", c->options, c->n_options);
-    help_options(b, "Common options", cli_common, cli_n_common);
+        help_options(b, "Options", c->options, c->n_options, NULL);
+    help_options(b, "Common options", cli_common, cli_n_common, c);
     if (c->examples) {
         dune_buf_puts(b, "\nExamples:\n");
         each_line(b, c->examples, "    ", "\n");
@@ -147,7 +160,7 @@ void cli_help_all(struct dune_buf *b)
         wrap(b, missing.data, 2);
     }
     dune_buf_fini(&missing);
-    help_options(b, "Common options", cli_common, cli_n_common);
+    help_options(b, "Common options", cli_common, cli_n_common, NULL);
     dune_buf_puts(b, "\nExit status: 0 done, 1 a bug, 2 wrong usage, 3 bad input, 4 does not fit, 5 the machine,\n"
                      "130 interrupted (the same command goes on where it stopped).\n"
                      "\nExamples:\n    dunectl help version\n    dunectl doctor\n");
@@ -173,13 +186,16 @@ static void roff_text(struct dune_buf *b, const char *s)
     }
 }
 
-static void roff_options(struct dune_buf *b, const char *title, const struct cli_option *o, size_t n)
+static void roff_options(struct dune_buf *b, const char *title, const struct cli_option *o, size_t n,
+                         const struct cli_command *but)
 {
     struct dune_buf text = {0};
     size_t i;
 
     dune_buf_printf(b, ".SH %s\n", title);
     for (i = 0; i < n; i++) {
+        if (is_own(but, &o[i]))
+            continue;
         dune_buf_puts(b, ".TP\n.B ");
         if (o[i].letter)
             dune_buf_printf(b, "\\-%c, ", o[i].letter);
@@ -225,7 +241,7 @@ void cli_man_all(struct dune_buf *b)
             dune_buf_puts(b, "\n");
         }
     }
-    roff_options(b, "COMMON OPTIONS", cli_common, cli_n_common);
+    roff_options(b, "COMMON OPTIONS", cli_common, cli_n_common, NULL);
     roff_exit_status(b);
     dune_buf_puts(b, ".SH EXAMPLES\n.nf\ndunectl demo \\-o DIR\ndunectl help plan\ndunectl doctor\n.fi\n");
 }
@@ -245,8 +261,8 @@ void cli_man_command(struct dune_buf *b, const struct cli_command *c)
         dune_buf_puts(b, ".fi\n");
     }
     if (c->n_options)
-        roff_options(b, "OPTIONS", c->options, c->n_options);
-    roff_options(b, "COMMON OPTIONS", cli_common, cli_n_common);
+        roff_options(b, "OPTIONS", c->options, c->n_options, NULL);
+    roff_options(b, "COMMON OPTIONS", cli_common, cli_n_common, c);
     if (c->examples) {
         dune_buf_puts(b, ".SH EXAMPLES\n.nf\n");
         roff_text(b, c->examples);

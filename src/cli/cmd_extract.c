@@ -24,7 +24,7 @@ static const struct cli_option options[] = {
     {"captures", 0, CLI_STR, offsetof(struct config, captures), "FILE", NULL,
      "list of the captures that lie one after another in the files"},
     {"test", 0, CLI_LIST, offsetof(struct config, test), "PCAP", NULL,
-     "a file, directory or glob of the test split; may be given several times"},
+     "a file, directory or glob of the test split"},
     {"split", 0, CLI_STR, offsetof(struct config, split), "captures|time:SHARE", NULL,
      "cut the test split from the files: the latest quarter of the captures of each class, or the "
      "latest flows beyond a share (time:0.7)"},

@@ -8,7 +8,7 @@ struct config {
 
 static const struct cli_option options[] = {
     {"plan", 'p', CLI_LIST, offsetof(struct config, plans), "FILE", NULL,
-     "the plan of a generation; may be given several times; a single one stands for all generations", true},
+     "the plan of a generation; a single one stands for all generations", true},
 };
 
 void judge_json(struct dune_jsonw *w, const struct dune_judgement *j)

@@ -24,7 +24,7 @@ static const struct cli_option options[] = {
     {"creds", 0, CLI_STR, offsetof(struct config, creds), "FILE", NULL, "NATS credentials"},
     {"ca", 0, CLI_STR, offsetof(struct config, ca), "FILE", NULL, "NATS: certificates to trust (the system's)"},
     {"in", 'i', CLI_LIST, offsetof(struct config, in), "KIND:IFACE", NULL,
-     "a port where frames come in, edge:IFACE or chain:IFACE; may be given several times"},
+     "a port where frames come in, edge:IFACE or chain:IFACE"},
     {"out", 'o', CLI_LIST, offsetof(struct config, out), "KIND:IFACE", NULL,
      "the port where they leave, chain:IFACE or edge:IFACE; several with --route", true},
     {"route", 0, CLI_STR, offsetof(struct config, route), "N,N,...", NULL,

@@ -20,7 +20,7 @@ struct config {
 static const struct cli_option options[] = {
     {"plan", 'p', CLI_STR, offsetof(struct config, plan), "FILE", NULL, "run: the plan"},
     {"pcap", 0, CLI_LIST, offsetof(struct config, pcaps), "PCAP", NULL,
-     "run: a capture that is sent, or a directory of them; all start together; may be given several times"},
+     "run: a capture that is sent, or a directory of them; all start together"},
     {"labels", 'l', CLI_STR, offsetof(struct config, labels), "FILE|ndpi", NULL,
      "run: labels, a file or what nDPI says (ndpi, ndpi-protocol, ndpi-category); what arrives is scored"},
     {"label-field", 0, CLI_STR, offsetof(struct config, label_field), "NAME", NULL,

@@ -25,8 +25,8 @@ struct cli_run_config {
 /* Rows of a table of options. */
 #define CLI_RUN_INPUTS                                                                            \
     {"train", 0, CLI_LIST, CLI_RUN_AT(train), "PATH", NULL,                                       \
-     "training captures: a file, directory or glob (repeatable)"},                                \
-    {"test", 0, CLI_LIST, CLI_RUN_AT(test), "PATH", NULL, "test captures (repeatable)"},          \
+     "training captures: a file, directory or glob"},                                             \
+    {"test", 0, CLI_LIST, CLI_RUN_AT(test), "PATH", NULL, "test captures"},                       \
     {"split", 0, CLI_STR, CLI_RUN_AT(split), "captures|time:SHARE", NULL,                         \
      "without --test: the latest quarter of each class's captures (or flows, below 4 captures), or "\
      "its latest flows beyond a share, are test"}

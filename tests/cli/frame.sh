@@ -39,6 +39,8 @@ for c in $("$D" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
     has "which names $c" "$T/dunectl.1" "^\.BR dunectl..$c .1.$"
     expect 0 "$c --help" "$D" "$c" --help
     has "$c: usage" out "^Usage: dunectl $c"
+    sed -n -e 's/^  -., --\([a-z0-9-]*\).*/\1/p' -e 's/^      --\([a-z0-9-]*\).*/\1/p' "$T/out" | sort | uniq -d >"$T/twice"
+    check "$c: every option once" test ! -s "$T/twice"
     expect 0 "man $c" "$D" man "$c"
     has "man $c: header" out '^\.TH DUNECTL'
     cat "$T/out" >>"$T/all.roff"
