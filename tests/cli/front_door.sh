@@ -30,7 +30,7 @@ expect 0 "help" "$run" help
 has "lists coverage" out '^  coverage '
 has "and valgrind" out 'test \[--all | --valgrind\]'
 
-# demo: OUT=, DATA=, LABELS= and live anywhere among the options of dunectl demo
+# demo: OUT=, DATA=, LABELS= and live anywhere among the options of dunectl demo, and the names in the environment
 mkdir -p "$T/front/build"
 cp "$run" "$T/front/run"
 : >"$T/front/build/build.ninja"
@@ -40,9 +40,15 @@ chmod +x "$T/bin/ninja" "$T/front/build/dunectl"
 for order in "live --effort quick OUT=/x --seconds 5 DATA=/d" "--effort quick --seconds 5 live DATA=/d OUT=/x" \
     "OUT=/x DATA=/d live --effort quick --seconds 5"; do
     # shellcheck disable=SC2086
-    expect 0 "demo $order" env PATH="$T/bin:$PATH" "$T/front/run" demo $order
+    expect 0 "demo $order" env -u LABELS PATH="$T/bin:$PATH" DATA=/other "$T/front/run" demo $order
     has "is understood" out '^demo live -o /x --data /d --effort quick --seconds 5$'
 done
+expect 0 "demo with its names in the environment" env PATH="$T/bin:$PATH" DATA=/d LABELS=l OUT=/x "$T/front/run" demo live
+has "understands them alike" out "^demo live -o /x --data /d --labels $(pwd)/l$"
+expect 0 "demo with labels from nDPI" env -u DATA -u OUT PATH="$T/bin:$PATH" LABELS=ndpi "$T/front/run" demo
+has "which is no file" out '^demo -o out/demo --labels ndpi$'
+expect 0 "demo without them" env -u DATA -u LABELS OUT= PATH="$T/bin:$PATH" "$T/front/run" demo
+has "goes to out/demo" out '^demo -o out/demo$'
 
 count() { # EXPECTED, log on stdin
     cat >"$T/log.json"
