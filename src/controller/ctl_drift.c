@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Drift while traffic flows (docs/drift.md). Counting costs a device time, so it is asked to, again and again while there
- * is a profile. Devices that can count report what their sub-models have seen since they began; the differences are added up over all devices, until a window is over and holds enough to compare it with the
- * profile of the plan. Profiles belong to plans by hash: two are kept, in the store too.
+ * is a profile. Devices that can count report what their sub-models have seen since they began; the differences are added
+ * up over all devices, until a window is over and holds enough to compare it with the profile of the plan. Profiles belong
+ * to plans by hash: two are kept, in the store too.
  */
 #include "controller/controller_int.h"
 

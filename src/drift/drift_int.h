@@ -5,6 +5,7 @@
 
 #include "base/base.h"
 #include "dune/drift.h"
+#include "plan/json_reader.h"
 
 /* Largest difference of the distribution functions of two histograms; a negative number when one is empty. */
 double dune_drift_ks(const uint64_t *a, const uint64_t *b, uint32_t n);
@@ -18,7 +19,11 @@ double dune_drift_quantile(double mean, double variance, uint32_t n);
 /* No limit on leaves; a divergence cannot reach it. */
 #define DRIFT_LEAVES_MOST 1000.0
 
+/* Largest count that is read: sums of two, and of many devices, stay exact, also as doubles. */
+#define DRIFT_MOST (UINT64_C(1) << 52)
+/* Reads the want numbers of array a, called what in errors; their sum. */
+uint64_t drift_read_counts(struct dune_json_reader *r, const json_t *a, const char *what, uint64_t *out, uint32_t want);
+
 struct dune_drift_limits *dune_drift_limits_new(const struct dune_drift_counts *c);
-void dune_drift_limits_free(struct dune_drift_limits *l, const struct dune_drift_counts *c);
 
 #endif

@@ -105,29 +105,11 @@ int dune_drift_profile_write(const struct dune_drift_profile *f, const struct du
 
 /* --- reading ----------------------------------------------------------------------------------------------- */
 
-/* Counts are far below 2^53: sums of two stay exact, also as doubles. */
-#define MOST (UINT64_C(1) << 52)
-
 static bool right_length(struct dune_json_reader *r, const char *key, uint32_t n, uint32_t want)
 {
     if (r->rc == 0 && n != want)
         dune_json_fail(r, "%s has %u numbers, the plan wants %u", key, n, want);
     return r->rc == 0;
-}
-
-/* Their sum. */
-static uint64_t read_numbers(struct dune_json_reader *r, const json_t *a, const char *key, uint64_t *out, uint32_t want)
-{
-    uint64_t sum = 0;
-
-    if (r->rc == 0 && !json_is_array(a))
-        dune_json_fail(r, "%s: an array is wanted", key);
-    if (right_length(r, key, (uint32_t)DUNE_MIN(json_array_size(a), (size_t)UINT32_MAX), want))
-        for (uint32_t i = 0; i < want; i++) {
-            out[i] = dune_json_to_uint(r, json_array_get(a, i), MOST);
-            sum += out[i];
-        }
-    return sum;
 }
 
 static uint64_t read_counts(struct dune_json_reader *r, const json_t *obj, const char *key, uint64_t *out, uint32_t want)
@@ -138,7 +120,7 @@ static uint64_t read_counts(struct dune_json_reader *r, const json_t *obj, const
     const json_t *a = dune_json_array(r, obj, key, 1u << 20, &n, &at);
 
     if (r->rc == 0)
-        sum = read_numbers(r, a, key, out, want);
+        sum = drift_read_counts(r, a, key, out, want);
     dune_json_leave(r, at);
     return sum;
 }
@@ -178,7 +160,7 @@ static void read_feature(struct dune_json_reader *r, const json_t *v, const stru
     l->feature[j] = read_limit(r, json_object_get(v, "limit"), 1);
     sum = read_counts(r, v, "hits", s->hits[j], s->n_rows[j]);
     if (r->rc == 0 && sum != s->answers)
-        dune_json_fail(r, "the hits of a feature add up to the answers");
+        dune_json_fail(r, "the hits of a feature must add up to the answers");
 }
 
 static void read_leaves(struct dune_json_reader *r, const json_t *v, struct dune_drift_submodel *s)
@@ -191,8 +173,8 @@ static void read_leaves(struct dune_json_reader *r, const json_t *v, struct dune
         for (uint32_t t = 0; r->rc == 0 && t < n; t++) {
             size_t old = dune_json_enter_index(r, t);
 
-            if (read_numbers(r, json_array_get(a, t), "leaves", s->leaves[t], s->n_leaves[t]) != s->answers && r->rc == 0)
-                dune_json_fail(r, "the leaves of a tree add up to the answers");
+            if (drift_read_counts(r, json_array_get(a, t), "leaves", s->leaves[t], s->n_leaves[t]) != s->answers && r->rc == 0)
+                dune_json_fail(r, "the leaves of a tree must add up to the answers");
             dune_json_leave(r, old);
         }
     dune_json_leave(r, at);
@@ -211,9 +193,9 @@ static void read_submodel(struct dune_json_reader *r, const json_t *v, const str
         return;
     if (dune_json_uint(r, v, "id", 255) != sm->id && r->rc == 0)
         dune_json_fail(r, "sub-models are in the order of the plan: %u is expected", sm->id);
-    s->answers = dune_json_uint(r, v, "answers", MOST);
+    s->answers = dune_json_uint(r, v, "answers", DRIFT_MOST);
     if (read_counts(r, v, "claims", s->claims, s->n_classes + 1) != s->answers && r->rc == 0)
-        dune_json_fail(r, "the claims add up to the answers");
+        dune_json_fail(r, "the claims must add up to the answers");
     read_limits(r, v, "claims_limits", l->claims, s->n_classes + 1);
     read_counts(r, v, "confidence", s->confidence, s->n_classes + 1);
     read_limits(r, v, "confidence_limits", l->confidence, s->n_classes + 1);
@@ -253,7 +235,7 @@ static void read_profile(struct dune_json_reader *r, json_t *root, const struct 
         dune_json_fail(r, "this profile belongs to another plan");
     f->data_hash = dune_json_dup(r, root, "data", true);
     f->folds = (uint32_t)dune_json_uint(r, root, "folds", 1000);
-    f->fold_answers = dune_json_uint(r, root, "fold_answers", MOST);
+    f->fold_answers = dune_json_uint(r, root, "fold_answers", DRIFT_MOST);
     a = dune_json_array(r, root, "submodels", DUNE_MAX_SUBMODELS, &n, &at);
     if (right_length(r, "submodels", n, p->n_submodels))
         for (uint32_t k = 0; r->rc == 0 && k < n; k++) {

@@ -19,7 +19,7 @@ struct dune_drift_limits *dune_drift_limits_new(const struct dune_drift_counts *
     return l;
 }
 
-void dune_drift_limits_free(struct dune_drift_limits *l, const struct dune_drift_counts *c)
+static void limits_free(struct dune_drift_limits *l, const struct dune_drift_counts *c)
 {
     for (uint32_t k = 0; l && k < c->n; k++) {
         dune_mem_free(l[k].feature);
@@ -33,7 +33,7 @@ void dune_drift_profile_free(struct dune_drift_profile *f)
 {
     if (!f)
         return;
-    dune_drift_limits_free(f->limit, &f->expected);
+    limits_free(f->limit, &f->expected);
     dune_drift_counts_fini(&f->expected);
     dune_mem_free(f->data_hash);
     dune_mem_free(f);

@@ -44,23 +44,15 @@ void dune_drift_counts_format(const struct dune_drift_counts *c, struct dune_buf
     dune_jsonw_end(&w);
 }
 
-/* Far below what sums of many devices could overflow. */
-#define MOST (UINT64_C(1) << 52)
-
-static uint64_t to_count(struct dune_json_reader *r, const json_t *v)
-{
-    return dune_json_to_uint(r, v, MOST);
-}
-
 /* The sum, or a failure when the length is not the plan's. */
-static uint64_t read_array(struct dune_json_reader *r, const json_t *a, const char *what, uint64_t *out, uint32_t want)
+uint64_t drift_read_counts(struct dune_json_reader *r, const json_t *a, const char *what, uint64_t *out, uint32_t want)
 {
     uint64_t sum = 0;
 
     if (r->rc == 0 && (!json_is_array(a) || json_array_size(a) != want))
         dune_json_fail(r, "%s must be %u numbers, as the plan has it", what, want);
     for (uint32_t i = 0; r->rc == 0 && i < want; i++) {
-        out[i] = to_count(r, json_array_get(a, i));
+        out[i] = dune_json_to_uint(r, json_array_get(a, i), DRIFT_MOST);
         sum += out[i];
     }
     return sum;
@@ -80,22 +72,20 @@ static void read_sub(struct dune_json_reader *r, const json_t *v, struct dune_dr
     s = &c->sub[k];
     if (s->answers)
         dune_json_fail(r, "sub-model %u comes twice", (unsigned)k);
-    s->answers = to_count(r, json_object_get(v, "answers"));
-    if (read_array(r, json_object_get(v, "claims"), "claims", s->claims, s->n_classes + 1) != s->answers && r->rc == 0)
-        dune_json_fail(r, "the claims add up to the answers");
-    read_array(r, json_object_get(v, "confidence"), "confidence", s->confidence, s->n_classes + 1);
+    s->answers = dune_json_uint(r, v, "answers", DRIFT_MOST);
+    if (drift_read_counts(r, json_object_get(v, "claims"), "claims", s->claims, s->n_classes + 1) != s->answers && r->rc == 0)
+        dune_json_fail(r, "the claims must add up to the answers");
+    drift_read_counts(r, json_object_get(v, "confidence"), "confidence", s->confidence, s->n_classes + 1);
     if (r->rc == 0 && (!json_is_array(hits) || json_array_size(hits) != s->n_feats))
         dune_json_fail(r, "hits must be of %u features, as the plan has it", s->n_feats);
     for (uint32_t j = 0; r->rc == 0 && j < s->n_feats; j++)
-        if (read_array(r, json_array_get(hits, j), "hits of a feature", s->hits[j], s->n_rows[j]) != s->answers && r->rc == 0)
-            dune_json_fail(r, "the hits of a feature add up to the answers");
-    if (!leaves) /* of an agent that does not count them */
-        return;
+        if (drift_read_counts(r, json_array_get(hits, j), "hits of a feature", s->hits[j], s->n_rows[j]) != s->answers && r->rc == 0)
+            dune_json_fail(r, "the hits of a feature must add up to the answers");
     if (r->rc == 0 && (!json_is_array(leaves) || json_array_size(leaves) != s->n_trees))
         dune_json_fail(r, "leaves must be of %u trees, as the plan has it", s->n_trees);
     for (uint32_t t = 0; r->rc == 0 && t < s->n_trees; t++)
-        if (read_array(r, json_array_get(leaves, t), "leaves of a tree", s->leaves[t], s->n_leaves[t]) != s->answers && r->rc == 0)
-            dune_json_fail(r, "the leaves of a tree add up to the answers");
+        if (drift_read_counts(r, json_array_get(leaves, t), "leaves of a tree", s->leaves[t], s->n_leaves[t]) != s->answers && r->rc == 0)
+            dune_json_fail(r, "the leaves of a tree must add up to the answers");
 }
 
 int dune_drift_counts_parse(struct dune_drift_counts *c, const char *text, size_t len, struct dune_diag *d)

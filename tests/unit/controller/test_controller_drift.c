@@ -329,8 +329,16 @@ static void test_counts_text(void **state)
     struct dune_drift_counts c, again;
     struct dune_buf text = {0}, twice = {0};
     struct dune_diag d = {0};
-    const char *bad[] = {"", "{}", "[{}]", "[{\"sub\": 9, \"answers\": 1, \"claims\": [], \"confidence\": [], \"hits\": []}]",
-                         "[{\"sub\": 0, \"answers\": 1, \"claims\": [1], \"confidence\": [0], \"hits\": []}]"};
+    static const struct {
+        const char *text, *why;
+    } bad[] = {
+        {"", "an array of sub-models"},
+        {"{}", "an array of sub-models"},
+        {"[{}]", "key 'sub' is missing"},
+        {"[{\"sub\": 0, \"answers\": 1, \"claims\": [1], \"confidence\": [0], \"hits\": []}]", "key 'leaves' is missing"},
+        {"[{\"sub\": 9, \"answers\": 1, \"claims\": [], \"confidence\": [], \"hits\": [], \"leaves\": []}]", "must be an integer of"},
+        {"[{\"sub\": 0, \"answers\": 1, \"claims\": [1], \"confidence\": [0], \"hits\": [], \"leaves\": []}]", "claims must be"},
+    };
 
     dune_drift_counts_init(&c, x->plan);
     dune_drift_counts_init(&again, x->plan);
@@ -339,8 +347,11 @@ static void test_counts_text(void **state)
     assert_ok(dune_drift_counts_parse(&again, text.data, text.len, &d), d);
     dune_drift_counts_format(&again, &twice);
     assert_string_equal(text.data, twice.data);
-    for (size_t i = 0; i < DUNE_ARRAY_LEN(bad); i++)
-        assert_true(dune_drift_counts_parse(&again, bad[i], strlen(bad[i]), &d) < 0);
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(bad); i++) {
+        memset(&d, 0, sizeof(d));
+        assert_true(dune_drift_counts_parse(&again, bad[i].text, strlen(bad[i].text), &d) < 0);
+        assert_non_null(strstr(d.msg, bad[i].why));
+    }
     dune_buf_fini(&text);
     dune_buf_fini(&twice);
     dune_drift_counts_fini(&c);
