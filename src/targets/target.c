@@ -68,6 +68,13 @@ const char *dune_fate_name(enum dune_fate f)
     return (unsigned)f < DUNE_N_FATES ? names[f] : "?";
 }
 
+/* --- generations ------------------------------------------------------------------------------------- */
+
+uint64_t dune_drain_deadline(uint64_t now, uint64_t timeout)
+{
+    return timeout > (UINT64_MAX - now) / 2 ? UINT64_MAX : now + 2 * timeout;
+}
+
 /* --- target traffic --------------------------------------------------------------------------------- */
 
 static bool in_prefix(const struct dune_prefix *f, const uint8_t *addr)

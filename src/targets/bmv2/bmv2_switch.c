@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "targets/target_int.h"
+
 enum { START_MS = 30000, QUEUE_DEPTH = 1 << 20, N_COUNTERS = 100 };
 
 /* --- starting --------------------------------------------------------------------------------------------- */
@@ -347,7 +349,7 @@ int dune_bmv2_stamp(struct dune_bmv2 *sw, uint16_t generation, uint64_t now, str
     if (sw->stamped && (unsigned)i == sw->stamp)
         return 0;
     timeout = sw->stamped && old->held ? old->plan->timeout : 0;
-    until = timeout > (UINT64_MAX - now) / 2 ? UINT64_MAX : now + 2 * timeout;
+    until = dune_drain_deadline(now, timeout);
     rc = set_stamp(sw, generation, sw->stamped && old->held, old->held ? old->plan->generation : 0, until, d);
     if (rc == 0) {
         sw->stamp = (unsigned)i;

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "targets/target_int.h"
+
 enum { HEADROOM = 16 };
 
 struct parcel { /* a packet of the burst under way */
@@ -143,7 +145,7 @@ int dune_fast_device_stamp_share(struct dune_fast_device *dev, uint16_t generati
     timeout = c->gen[!g].held ? c->gen[!g].plan->timeout : 0;
     dune_fast_set_stamp(c, (unsigned)g);
     dev->share = share;
-    c->drain_until = share < DUNE_STAMP_ALL || timeout > (UINT64_MAX - now) / 2 ? UINT64_MAX : now + 2 * timeout;
+    c->drain_until = share < DUNE_STAMP_ALL ? UINT64_MAX : dune_drain_deadline(now, timeout);
     return 0;
 }
 

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "targets/target_int.h"
+
 enum { BATCH = 2048, MAX_WORKERS = 64, SHARE_FROM = 256 /* packets; fewer are done before the others are awake */ };
 
 static struct fast_chain *chain_of(struct dune_chain *c)
@@ -185,7 +187,7 @@ int dune_fast_update(struct dune_chain *base, const struct dune_plan *p, uint64_
     if (rc)
         return rc;
     dune_fast_set_stamp(c, !c->stamp);
-    c->drain_until = old->timeout > (UINT64_MAX - now) / 2 ? UINT64_MAX : now + 2 * old->timeout;
+    c->drain_until = dune_drain_deadline(now, old->timeout);
     return 0;
 }
 

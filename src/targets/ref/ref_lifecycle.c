@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "targets/target_int.h"
+
 static uint32_t slots_of(const struct dune_ref_device *dev, const struct dune_plan *p)
 {
     return dev->opts.slots ? dev->opts.slots : p->slots;
@@ -199,8 +201,7 @@ int dune_ref_device_stamp_share(struct dune_ref_device *dev, uint16_t generation
     timeout = dev->gen[!i].held ? dev->gen[!i].plan->timeout : 0;
     dev->stamp = (unsigned)i;
     dev->share = share;
-    dev->drain_until =
-        share < DUNE_STAMP_ALL || timeout > (UINT64_MAX - now) / 2 ? UINT64_MAX : now + 2 * timeout;
+    dev->drain_until = share < DUNE_STAMP_ALL ? UINT64_MAX : dune_drain_deadline(now, timeout);
     return 0;
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "targets/target_int.h"
+
 int dune_xdp_position(const struct dune_xdp *x, uint16_t generation)
 {
     for (int i = 0; i < XDP_GENS; i++)
@@ -156,8 +158,7 @@ int dune_xdp_stamp_at(struct dune_xdp *x, uint16_t generation, uint32_t share, u
         return 0;
     timeout = x->gen[!i].held && share == DUNE_STAMP_ALL ? x->gen[!i].timeout : UINT64_MAX;
     /* The deadline first: a packet in between finds its flows in the generation it would stamp anyway. */
-    __atomic_store_n(&s->drain_until, timeout > (UINT64_MAX - now) / 2 ? UINT64_MAX : now + 2 * timeout,
-                     __ATOMIC_SEQ_CST);
+    __atomic_store_n(&s->drain_until, dune_drain_deadline(now, timeout), __ATOMIC_SEQ_CST);
     publish(&s->share[i], share);
     publish(&s->stamp, (uint32_t)i);
     return 0;
