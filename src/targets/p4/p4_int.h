@@ -77,6 +77,7 @@ int p4_shape_in(struct p4_shape *s, const struct p4_shape *program, const char *
 /* "len.max" -> "len_max". */
 void p4_ident(char out[32], uint8_t feat);
 bool p4_uses(const struct p4_shape *s, uint8_t feat);
+bool p4_is_register(uint8_t feat); /* the count is kept whatever the models read */
 uint32_t p4_round_up(uint32_t n, uint32_t least); /* to a power of two */
 
 /* --- p4_entry.c: entries, before they become text ---------------------------------------------------- */
@@ -151,7 +152,6 @@ uint32_t p4_winners(uint32_t n_trees, const uint8_t *group);
 void p4_v1_program(struct dune_buf *out, const struct p4_shape *s);
 void p4_v1_registers(struct p4_vars *v, const struct p4_shape *s);
 void p4_v1_submodels(struct dune_buf *out, const struct p4_shape *s);
-void p4_v1_parser_vars(struct p4_vars *v, const struct p4_shape *s);
 
 void p4_shape_comment(struct p4_vars *v, const struct p4_shape *s);
 
@@ -167,8 +167,6 @@ void p4_tna_common_vars(struct p4_vars *v, const struct p4_shape *s);
 void p4_tna_registers(struct p4_vars *v, const struct p4_shape *s);
 void p4_tna_submodels(struct dune_buf *out, const struct p4_shape *s);
 uint32_t p4_tna_count_bits(const struct p4_shape *s);
-bool p4_is_register(uint8_t id);
-bool p4_is_gap(uint8_t id);
 /* How a feature is matched: bits exact, short fields and those above 20 bits ternary, else range. */
 enum p4_match_kind p4_tna_feature_kind(uint8_t feat);
 /* Can the claim of sub-model k of the device become final before the next one is asked? */

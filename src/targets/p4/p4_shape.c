@@ -22,6 +22,11 @@ bool p4_uses(const struct p4_shape *s, uint8_t feat)
     return s->used >> feat & 1;
 }
 
+bool p4_is_register(uint8_t feat)
+{
+    return dune_catalog[feat].phase == DUNE_PHASE_FL && feat != DUNE_F_COUNT;
+}
+
 uint32_t p4_round_up(uint32_t n, uint32_t least)
 {
     while (least < n)

@@ -20,12 +20,8 @@
 /* As payloads of gateways the assembler for Tofino 2 refuses small constant tables. */
 #define KEEP IN1 "@no_gateway_conversion\n" IN1
 
-bool p4_is_register(uint8_t id)
-{
-    return dune_catalog[id].phase == DUNE_PHASE_FL && id != DUNE_F_COUNT;
-}
-
-bool p4_is_gap(uint8_t id)
+/* The duration too: here it is the sum of the gaps. */
+static bool is_gap(uint8_t id)
 {
     return id == DUNE_F_GAP_MIN || id == DUNE_F_GAP_MAX || id == DUNE_F_DURATION ||
            (id >= DUNE_F_GAP_2 && id <= DUNE_F_GAP_8);
@@ -267,7 +263,7 @@ static void put_udp_min(const struct reg *r)
 static void put_kth(const struct reg *r, uint8_t id)
 {
     uint32_t k = dune_catalog[id].kth;
-    const char *value = p4_is_gap(id) ? "v = meta.gap;" : "v = meta.ip_len;";
+    const char *value = is_gap(id) ? "v = meta.gap;" : "v = meta.ip_len;";
 
     reg_begin(r);
     reg_action(r, "set", value, true);
@@ -313,7 +309,7 @@ void p4_tna_registers(struct p4_vars *v, const struct p4_shape *s)
     bool gaps = false;
 
     for (uint8_t id = 0; id < DUNE_N_FEATURES; id++)
-        gaps |= p4_uses(s, id) && p4_is_gap(id);
+        gaps |= p4_uses(s, id) && is_gap(id);
     if (gaps)
         dune_buf_puts(&fields, IN1 "bit<32>  gap;        // before this packet\n");
     for (uint8_t id = 0; id < DUNE_N_FEATURES; id++) {

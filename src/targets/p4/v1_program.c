@@ -72,7 +72,7 @@ static void ext_states(struct dune_buf *out, const struct dune_parser_limits *l,
     p4_vars_fini(&v);
 }
 
-void p4_v1_parser_vars(struct p4_vars *v, const struct p4_shape *s)
+static void parser_vars(struct p4_vars *v, const struct p4_shape *s)
 {
     const struct dune_parser_limits *l = &s->plan->parser;
     bool ext = l->ipv6 && l->max_ipv6_ext > 0, next = l->max_ipv6_ext_len >= 8; /* no header fits into less */
@@ -203,7 +203,7 @@ void p4_v1_program(struct dune_buf *out, const struct p4_shape *s)
     p4_set_flag(&v, "STATE", s->state);
     constants(&v);
     p4_shape_comment(&v, s);
-    p4_v1_parser_vars(&v, s);
+    parser_vars(&v, s);
     p4_v1_registers(&v, s);
     instances(&v, s);
     p4_expand(&text, p4_v1_head, &v);

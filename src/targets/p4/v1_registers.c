@@ -5,11 +5,6 @@
 
 #include <string.h>
 
-static bool is_register(uint8_t id)
-{
-    return dune_catalog[id].phase == DUNE_PHASE_FL && id != DUNE_F_COUNT;
-}
-
 static bool is_gap(uint8_t id)
 {
     return id == DUNE_F_GAP_MIN || id == DUNE_F_GAP_MAX || (id >= DUNE_F_GAP_2 && id <= DUNE_F_GAP_8);
@@ -112,7 +107,7 @@ void p4_v1_registers(struct p4_vars *v, const struct p4_shape *s)
     for (uint8_t id = 0; id < DUNE_N_FEATURES; id++) {
         char ident[32], name[48], where[48];
 
-        if (!p4_uses(s, id) || !is_register(id))
+        if (!p4_uses(s, id) || !p4_is_register(id))
             continue;
         gaps |= is_gap(id);
         p4_ident(ident, id);
