@@ -34,7 +34,7 @@ struct tb {
     uint64_t start_ns;
     pthread_mutex_t lock; /* of traffic's scores */
     struct dune_writer *record;
-    struct dune_diag record_diag;
+    struct dune_diag source_diag, sink_diag, record_diag; /* of the threads: to be read when they have ended */
 };
 
 static void say(struct tb *t, const char *text)
@@ -228,7 +228,6 @@ static size_t send_due(struct tb *t, size_t i, uint64_t now)
     struct dune_frame f[DUNE_IO_BURST_MAX];
     struct live_packet *first = &t->traffic.pkt[i];
     unsigned n = 0, done = 0, sent, most = t->run->top_speed ? DUNE_IO_BURST_MAX : 1;
-    struct dune_diag ignored = {0};
 
     while (n < most && i + n < t->traffic.n) {
         struct live_packet *p = &t->traffic.pkt[i + n];
@@ -240,7 +239,7 @@ static size_t send_due(struct tb *t, size_t i, uint64_t now)
     }
     while (done < n && !atomic_load(&t->stop)) {
         sent = 0;
-        if (dune_port_tx(t->src[first->leaf], f + done, n - done, &sent, &ignored))
+        if (dune_port_tx(t->src[first->leaf], f + done, n - done, &sent, &t->source_diag))
             return t->traffic.n;
         done += sent;
         if (done < n)
@@ -292,6 +291,7 @@ static int write_leaf(struct tb *t, uint32_t leaf, const char *path, struct dune
     }
     if (rc == 0)
         return dune_writer_commit(w, d);
+    dune_writer_abort(w);
     return rc;
 }
 
@@ -323,10 +323,9 @@ static int tcpreplay(struct tb *t, pid_t pid[DUNE_TESTBED_SOURCES], struct dune_
 static void take_frames(struct tb *t, struct dune_port *p, bool *busy)
 {
     struct dune_frame f[DUNE_IO_BURST_MAX];
-    struct dune_diag ignored = {0};
     unsigned n = 0;
 
-    if (dune_port_rx(p, f, DUNE_IO_BURST_MAX, &n, &ignored) || n == 0)
+    if (dune_port_rx(p, f, DUNE_IO_BURST_MAX, &n, &t->sink_diag) || n == 0)
         return;
     *busy = true;
     pthread_mutex_lock(&t->lock);
@@ -346,7 +345,7 @@ static void *sink(void *ctx)
 
     for (uint32_t i = 0; i < t->n_snk; i++)
         p[i] = (struct pollfd){.fd = t->snk[i]->fd, .events = POLLIN};
-    while (!atomic_load(&t->stop)) {
+    while (!atomic_load(&t->stop) && t->sink_diag.code == 0) {
         bool busy = false;
 
         for (uint32_t i = 0; i < t->n_snk; i++)
@@ -547,14 +546,23 @@ static void fill_result(struct tb *t, struct dune_testbed_result *r)
     dune_controller_stats(t->ctl, &r->controller);
 }
 
+/* What broke in the threads, which have ended: figures of half the traffic are none. */
+static int check_ends(const struct tb *t, struct dune_diag *d)
+{
+    const struct dune_diag *const of[] = {&t->source_diag, &t->sink_diag, &t->record_diag};
+
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(of); i++)
+        if (of[i]->code) {
+            *d = *of[i];
+            return d->code;
+        }
+    return 0;
+}
+
 static int finish_record(struct tb *t, int rc, struct dune_diag *d)
 {
     if (!t->record)
         return rc;
-    if (rc == 0 && t->record_diag.code) {
-        *d = t->record_diag;
-        rc = d->code;
-    }
     if (rc == 0)
         return dune_writer_commit(t->record, d);
     dune_writer_abort(t->record);
@@ -647,12 +655,13 @@ int dune_testbed_run(const struct dune_testbed_cfg *cfg, const struct dune_testb
     }
     if (rc == 0 && dune_interrupted())
         rc = dune_diag_set(d, DUNE_E_INTERRUPTED, NULL, "interrupted");
+    stop_all(t); /* until then the sink counts, and writes to the record */
+    if (rc == 0)
+        rc = check_ends(t, d);
     if (rc == 0)
         fill_result(t, out);
-    if (rc == 0 && run->trace) {
-        stop_all(t);
+    if (rc == 0 && run->trace)
         rc = judge(t, out, d);
-    }
     rc = finish_record(t, rc, d);
     end_all(t);
     dune_mem_free(t);
