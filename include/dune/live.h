@@ -43,6 +43,8 @@ struct dune_switch_cfg { /* zero: the default */
     void (*digest)(void *ctx, const struct dune_digest *dg, const char *cls); /* as of struct dune_agent_cfg */
     void *digest_ctx;
 };
+/* Is there such an engine (NULL: reference), and can it do that? DUNE_E_USAGE says what it cannot. dune_switch_run asks, too. */
+int dune_switch_can(const char *engine, bool trace, bool release_slots, struct dune_diag *d) DUNE_MUST_USE;
 /* Runs until dune_interrupted(). Errors: DUNE_E_ENV (privilege, interface, MTU, offload). */
 int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, struct dune_diag *d) DUNE_MUST_USE;
 

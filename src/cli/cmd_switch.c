@@ -135,8 +135,9 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 
     if (cfg->in.len < 1 || cfg->in.len > DUNE_SWITCH_PORTS)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "--in is needed, 1 to %d times", DUNE_SWITCH_PORTS);
-    if (cfg->release_slots && strcmp(cfg->engine, "bmv2") != 0)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "--release-slots: only engine bmv2 releases slots");
+    rc = dune_switch_can(cfg->engine, cfg->trace, cfg->release_slots, d);
+    if (rc)
+        return rc;
     s.opts = (struct dune_chain_opts){.slots = cfg->slots, .ways = cfg->ways, .rules_max = cfg->rules_max,
                                       .digest_rate = cfg->digest_rate, .keep_shim = cfg->keep_shim,
                                       .drop_edge_shim = cfg->edge_shim == 1};

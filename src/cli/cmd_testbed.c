@@ -183,10 +183,8 @@ static int run_testbed(struct cli_ctx *ctx, const struct config *cfg, const stru
     const struct dune_labels_opts lo = {.gateway_mac = cfg->gateway, .field = cfg->label_field};
     struct dune_ndpi_report report;
     struct dune_paths paths = {0};
-    int rc = 0;
+    int rc = dune_switch_can(r.engine, r.trace, r.release_slots, d);
 
-    if (cfg->release_slots && strcmp(r.engine, "bmv2") != 0)
-        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "--release-slots: only engine bmv2 releases slots");
     if (rc == 0)
         rc = dune_plan_read(&plan, cfg->plan, d);
     if (rc == 0)

@@ -255,8 +255,10 @@ static void measure(struct lsw *s, uint64_t now)
         dune_port_stats(s->in[i], &st);
         lost += st.rx_dropped;
     }
-    dune_port_stats(s->out, &st);
-    lost += st.tx_refused + st.tx_lost;
+    for (uint32_t i = 0; i <= s->cfg->n_more_out; i++) {
+        dune_port_stats(i ? s->more_out[i - 1] : s->out, &st);
+        lost += st.tx_refused + st.tx_lost;
+    }
     dune_live_ref_set_hop(s->live, dune_live_hist_quantile(&s->hop, 0.5), dune_live_hist_quantile(&s->hop, 0.9),
                           dune_live_hist_quantile(&s->hop, 0.99), lost);
 }
@@ -302,6 +304,21 @@ static int loop(struct lsw *s, struct dune_bus *bus, struct dune_diag *d)
     return rc;
 }
 
+int dune_switch_can(const char *engine, bool trace, bool release_slots, struct dune_diag *d)
+{
+    const char *name = engine ? engine : "reference";
+    bool bmv2 = strcmp(name, "bmv2") == 0;
+
+    if (!bmv2 && strcmp(name, "reference") != 0 && strcmp(name, "fast") != 0 && strcmp(name, "xdp") != 0)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a switch runs engine \"reference\", \"fast\", \"xdp\" or \"bmv2\", not "
+                             "\"%.32s\"", name);
+    if (bmv2 && trace)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "engine bmv2 writes no trace of packets");
+    if (!bmv2 && release_slots)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "only engine bmv2 releases slots, %s lets them expire", name);
+    return 0;
+}
+
 static int check_cfg(const struct dune_switch_cfg *cfg, struct dune_diag *d)
 {
     if (cfg->n_in == 0 || cfg->n_in > DUNE_SWITCH_PORTS || !cfg->out.ifname)
@@ -318,11 +335,7 @@ static int check_cfg(const struct dune_switch_cfg *cfg, struct dune_diag *d)
     for (uint32_t i = 0; i < cfg->n_in; i++)
         if (cfg->way[i] > cfg->n_more_out)
             return dune_diag_set(d, DUNE_E_USAGE, NULL, "port in %u leaves by port out %u, which there is not", i, cfg->way[i]);
-    if (cfg->engine && strcmp(cfg->engine, "reference") != 0 && strcmp(cfg->engine, "fast") != 0 &&
-        strcmp(cfg->engine, "bmv2") != 0 && strcmp(cfg->engine, "xdp") != 0)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "a switch runs engine \"reference\", \"fast\", \"xdp\" or \"bmv2\", not "
-                             "\"%.32s\"", cfg->engine);
-    return 0;
+    return dune_switch_can(cfg->engine, cfg->trace, cfg->release_slots, d);
 }
 
 static void close_ports(struct lsw *s)
@@ -344,10 +357,6 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
 
     if (rc)
         return rc;
-    if (cfg->trace && cfg->engine && strcmp(cfg->engine, "bmv2") == 0)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "bmv2 writes no trace of packets");
-    if (cfg->release_slots && (!cfg->engine || strcmp(cfg->engine, "bmv2") != 0))
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "only engine bmv2 releases slots");
     if (cfg->engine && strcmp(cfg->engine, "bmv2") == 0)
         return dune_live_switch_bmv2(cfg, bus, d);
     if (cfg->engine && strcmp(cfg->engine, "xdp") == 0)
