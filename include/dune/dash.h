@@ -105,7 +105,6 @@ void dune_dash_player_attach(struct dune_dash_player *p, struct dune_dash *dash)
 int dune_dash_player_start(struct dune_dash_player *p, const char *use_case, const char *solution, const char *pace,
                            struct dune_diag *d) DUNE_MUST_USE;
 int dune_dash_player_halt(struct dune_dash_player *p, struct dune_diag *d) DUNE_MUST_USE;
-void dune_dash_player_wait(struct dune_dash_player *p); /* for the replay under way */
 void dune_dash_player_stop(struct dune_dash_player *p); /* before the dashboard stops */
 void dune_dash_player_free(struct dune_dash_player *p);
 

@@ -22,8 +22,6 @@ struct dune_recipe_item {
 
 struct dune_recipe; /* opaque: a recipe held against a directory */
 
-/* Names of all recipes; NULL past the end. */
-const char *dune_recipe_name(size_t i);
 /* Looks. DUNE_E_USAGE: no such recipe; DUNE_E_INPUT: no such directory. What is missing is no error here. */
 int dune_recipe_open(struct dune_recipe **out, const char *name, const char *dir, struct dune_diag *d) DUNE_MUST_USE;
 void dune_recipe_free(struct dune_recipe *r);

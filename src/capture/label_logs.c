@@ -35,7 +35,7 @@ struct log {
     /* Suricata: flow_id -> its last alert + 1 in the list, each knows the one before */
     struct keytab flows;
     DUNE_VEC(struct alert) alerts;
-    uint64_t n_flow_events, n_alerts;
+    uint64_t n_flow_events;
 };
 
 #define BAD_LINE(g, ...)                                                                           \
@@ -330,7 +330,6 @@ static int suricata_object(struct log *g, const json_t *o)
         f.cls = by_alert ? NULL : text_of(o, g->field);
         return f.cls ? add_flow(g, &f) : 0;
     }
-    g->n_alerts++;
     f.cls = by_alert ? text_of(alert, g->field + 6) : NULL;
     rc = f.cls ? add_flow(g, &f) : 0;
     if (rc == 1)

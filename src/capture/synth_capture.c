@@ -16,7 +16,7 @@ struct conv {
     uint32_t cls, device, peer;
     uint64_t next_ns, id;
     uint32_t step, n_data, n_steps; /* steps: handshake, data, end */
-    uint32_t n_sent[2], bytes_sent[2];
+    uint32_t n_sent[2];
     uint16_t sport, dport;
     uint8_t ttl[2], tos;
     uint32_t seq[2];

@@ -333,13 +333,6 @@ int dune_dash_player_halt(struct dune_dash_player *p, struct dune_diag *d)
     return stop(p, d);
 }
 
-void dune_dash_player_wait(struct dune_dash_player *p)
-{
-    pthread_mutex_lock(&p->lock);
-    join(p);
-    pthread_mutex_unlock(&p->lock);
-}
-
 void dune_dash_player_stop(struct dune_dash_player *p)
 {
     struct dune_diag ignored = {0};

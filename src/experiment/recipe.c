@@ -68,11 +68,6 @@ void recipe_list(struct dune_buf *b, const char *name)
 
 /* --- life ------------------------------------------------------------------------------------------------ */
 
-const char *dune_recipe_name(size_t i)
-{
-    return recipe_kinds[i].name;
-}
-
 static const struct recipe_kind *find_kind(const char *name)
 {
     for (size_t i = 0; recipe_kinds[i].name; i++)

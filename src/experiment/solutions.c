@@ -10,11 +10,6 @@ static const struct dune_solution_ops *const solutions[] = {
     &dune_solution_votes,    &dune_solution_dune_paper, &dune_solution_dune,
 };
 
-const struct dune_solution_ops *dune_solution_at(size_t i)
-{
-    return i < DUNE_ARRAY_LEN(solutions) ? solutions[i] : NULL;
-}
-
 const struct dune_solution_ops *dune_solution_find(const char *name)
 {
     for (size_t i = 0; i < DUNE_ARRAY_LEN(solutions); i++)

@@ -4,19 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-size_t dune_json_enter(struct dune_json_reader *r, const char *fmt, ...)
-{
-    size_t old = r->len;
-    va_list ap;
-    int n;
-
-    va_start(ap, fmt);
-    n = vsnprintf(r->path + r->len, sizeof(r->path) - r->len, fmt, ap);
-    va_end(ap);
-    r->len = DUNE_MIN(r->len + (size_t)DUNE_MAX(n, 0), sizeof(r->path) - 1);
-    return old;
-}
-
 void dune_json_leave(struct dune_json_reader *r, size_t old)
 {
     if (r->rc) /* the path stays where the error is */
@@ -25,7 +12,7 @@ void dune_json_leave(struct dune_json_reader *r, size_t old)
     r->path[old] = '\0';
 }
 
-/* What does not fit is cut, as above. Every value that is read passes here: no printf. */
+/* What does not fit is cut. Every value that is read passes here: no printf. */
 static void add_path(struct dune_json_reader *r, const char *text, size_t len)
 {
     size_t n = DUNE_MIN(len, sizeof(r->path) - 1 - r->len);

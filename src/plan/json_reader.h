@@ -18,7 +18,6 @@ struct dune_json_reader {
     size_t len;
 };
 
-size_t dune_json_enter(struct dune_json_reader *r, const char *fmt, ...) DUNE_PRINTF(2, 3);
 size_t dune_json_enter_key(struct dune_json_reader *r, const char *key);
 size_t dune_json_enter_index(struct dune_json_reader *r, size_t i); /* [i] */
 void dune_json_leave(struct dune_json_reader *r, size_t old);

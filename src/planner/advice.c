@@ -164,11 +164,6 @@ const struct dune_told *dune_advice_told(const struct dune_advice *a)
     return a && a->told.rival ? &a->told : NULL;
 }
 
-const struct dune_importance *dune_advice_w(const struct dune_advice *a)
-{
-    return a ? a->w : NULL;
-}
-
 void dune_advice_free(struct dune_advice *a)
 {
     if (!a)

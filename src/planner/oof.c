@@ -330,11 +330,6 @@ int dune_cv_score(struct dune_cv *cv, const struct dune_chain_spec *spec, struct
     return 0;
 }
 
-const struct dune_space *dune_cv_space(const struct dune_cv *cv)
-{
-    return cv->s;
-}
-
 const uint8_t *dune_cv_scored(const struct dune_cv *cv)
 {
     return cv->scored;

@@ -8,7 +8,6 @@
 /* Columns of all blocks of a chain, lent from the cache. */
 int dune_cv_columns(struct dune_cv *cv, const struct dune_chain_spec *spec,
                     const struct dune_item_answer **col, struct dune_diag *d) DUNE_MUST_USE;
-const struct dune_space *dune_cv_space(const struct dune_cv *cv);
 const uint8_t *dune_cv_scored(const struct dune_cv *cv); /* [n_flows of the space] */
 unsigned dune_cv_k(const struct dune_cv *cv);
 const uint8_t *dune_cv_fold(const struct dune_cv *cv);
@@ -124,7 +123,6 @@ struct dune_importance;
 /* Asks the model of the settings, if there is one; after the folds of the search are made. */
 int dune_advice_take(struct dune_search *s, struct dune_diag *d) DUNE_MUST_USE;
 const struct dune_told *dune_advice_told(const struct dune_advice *a); /* NULL: no soft labels of it are wanted */
-const struct dune_importance *dune_advice_w(const struct dune_advice *a);
 void dune_advice_free(struct dune_advice *a);
 /* The chain as it is fitted for the plan: with soft labels of the model where these are asked for. */
 struct dune_chain_spec dune_search_as_planned(const struct dune_search *s, const struct dune_chain_spec *spec);
