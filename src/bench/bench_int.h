@@ -10,8 +10,6 @@ struct bench {
 };
 
 /* NULL when absent. */
-struct bench_case *bench_find_case(const struct bench_result *r, const char *title);
-struct bench_row *bench_find_row(const struct bench_case *c, const char *who);
 struct bench_samples *bench_find_samples(const struct bench_row *row, const char *quantity);
 struct bench_spread bench_spread_of(const double *v, size_t n);
 struct bench_spread bench_ratio_rows(const struct bench_samples *ours, const struct bench_samples *peer);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct bench_case *bench_find_case(const struct bench_result *r, const char *title)
+static struct bench_case *find_case(const struct bench_result *r, const char *title)
 {
     for (size_t i = 0; i < r->cases.len; i++)
         if (strcmp(r->cases.data[i].title, title) == 0)
@@ -13,7 +13,7 @@ struct bench_case *bench_find_case(const struct bench_result *r, const char *tit
     return NULL;
 }
 
-struct bench_row *bench_find_row(const struct bench_case *c, const char *who)
+static struct bench_row *find_row(const struct bench_case *c, const char *who)
 {
     for (size_t i = 0; c && i < c->row.len; i++)
         if (strcmp(c->row.data[i].who, who) == 0)
@@ -31,14 +31,14 @@ struct bench_samples *bench_find_samples(const struct bench_row *row, const char
 
 struct bench_row *bench_make_row(struct bench_result *r, const char *title, const char *who)
 {
-    struct bench_case *c = bench_find_case(r, title);
+    struct bench_case *c = find_case(r, title);
     struct bench_row *row;
 
     if (!c) {
         DUNE_VEC_PUSH(&r->cases, ((struct bench_case){.title = dune_mem_strdup(title)}));
         c = &r->cases.data[r->cases.len - 1];
     }
-    row = bench_find_row(c, who);
+    row = find_row(c, who);
     if (row)
         return row;
     DUNE_VEC_PUSH(&c->row, ((struct bench_row){.who = dune_mem_strdup(who)}));
@@ -271,7 +271,7 @@ void bench_point(struct bench *b, const char *curve, const char *x_label, const 
 
 struct bench_spread bench_spread(const struct bench *b, const char *title, const char *who, const char *quantity)
 {
-    const struct bench_samples *q = bench_find_samples(bench_find_row(bench_find_case(b->result, title), who), quantity);
+    const struct bench_samples *q = bench_find_samples(find_row(find_case(b->result, title), who), quantity);
 
     return q ? bench_spread_of(q->v.data, q->v.len) : bench_spread_of(NULL, 0);
 }
@@ -284,8 +284,8 @@ double bench_median(const struct bench *b, const char *title, const char *who, c
 struct bench_spread bench_ratio(const struct bench *b, const char *title, const char *ours, const char *peer,
                                 const char *quantity)
 {
-    const struct bench_case *c = bench_find_case(b->result, title);
+    const struct bench_case *c = find_case(b->result, title);
 
-    return bench_ratio_rows(bench_find_samples(bench_find_row(c, ours), quantity),
-                            bench_find_samples(bench_find_row(c, peer), quantity));
+    return bench_ratio_rows(bench_find_samples(find_row(c, ours), quantity),
+                            bench_find_samples(find_row(c, peer), quantity));
 }

@@ -217,7 +217,8 @@ static bool errors_rose(const struct dune_controller *c)
     return in >= 1000 && bad * 1000 > in * c->cfg.error_share;
 }
 
-void dune_ctl_watch(struct dune_controller *c)
+/* Automatic rollback, alarms. */
+static void watch(struct dune_controller *c)
 {
     bool coverage, errors;
 
@@ -383,7 +384,7 @@ void dune_controller_step(struct dune_controller *c, uint64_t now_ns)
         dune_ctl_digests_forget(c); /* the next leader hears them again */
         return;
     }
-    dune_ctl_watch(c);
+    watch(c);
     dune_ctl_update_step(c);
     dune_ctl_digests_step(c);
     dune_ctl_rules_step(c);

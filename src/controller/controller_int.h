@@ -144,9 +144,6 @@ int dune_ctl_pin_parse(struct ctl_pin *p, const char *what, const char *cls, str
 
 /* --- ctl_update.c: phases and reconciling ----------------------------------------------------------------- */
 void dune_ctl_update_step(struct dune_controller *c);
-void dune_ctl_begin_update(struct dune_controller *c);
-/* Automatic rollback, alarms. */
-void dune_ctl_watch(struct dune_controller *c);
 void dune_ctl_go_back(struct dune_controller *c);
 /* Starts the update to c->next. */
 int dune_ctl_start(struct dune_controller *c, const char *name, const char *text, size_t len, uint32_t share,

@@ -360,7 +360,7 @@ static int check_fits(struct dune_controller *c, const struct ctl_plan *p, struc
     return 0;
 }
 
-void dune_ctl_begin_update(struct dune_controller *c)
+static void begin_update(struct dune_controller *c)
 {
     for (uint32_t i = 0; i < c->n_devices; i++) {
         c->device[i].at_update = c->device[i].report.counters;
@@ -384,7 +384,7 @@ int dune_ctl_start(struct dune_controller *c, const char *name, const char *text
     }
     c->next = p;
     c->share = share;
-    dune_ctl_begin_update(c);
+    begin_update(c);
     c->phase = DUNE_PHASE_LOADING;
     dune_ctl_note(c, "update to generation %u", p.generation);
     rc = dune_ctl_state_save(c, d);

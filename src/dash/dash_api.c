@@ -114,7 +114,12 @@ static bool may_command(struct dune_dash *dash, const struct dash_request *q, st
 
 /* --- commands ---------------------------------------------------------------------------------------------------- */
 
-int dash_command_parse(struct dash_command *c, const char *text, size_t len, struct dune_diag *d)
+/* The body of a command: an object of texts. */
+struct command {
+    char use_case[128], solution[64], pace[32];
+};
+
+static int parse_command(struct command *c, const char *text, size_t len, struct dune_diag *d)
 {
     const struct {
         const char *key;
@@ -154,9 +159,9 @@ int dash_command_parse(struct dash_command *c, const char *text, size_t len, str
 
 static void run_command(struct dune_dash *dash, const struct dash_request *q, struct dash_answer *a, bool start)
 {
-    struct dash_command c;
+    struct command c;
     struct dune_diag d = {0};
-    int rc = dash_command_parse(&c, q->body ? q->body : "", q->body_len, &d);
+    int rc = parse_command(&c, q->body ? q->body : "", q->body_len, &d);
 
     if (rc == 0 && !dash->has_control) {
         dash_answer_error(a, 409, "this dashboard only looks on: there is nothing that it could start or stop");
@@ -176,7 +181,7 @@ static void run_command(struct dune_dash *dash, const struct dash_request *q, st
 
 static void post(struct dune_dash *dash, const struct dash_request *q, struct dash_answer *a)
 {
-    struct dash_command c;
+    struct command c;
     struct dune_diag d = {0};
 
     if (!may_command(dash, q, a))
@@ -185,7 +190,7 @@ static void post(struct dune_dash *dash, const struct dash_request *q, struct da
         run_command(dash, q, a, true);
     else if (strcmp(q->path, "/api/stop") == 0)
         run_command(dash, q, a, false);
-    else if (strcmp(q->path, "/api/token") == 0 && dash_command_parse(&c, q->body ? q->body : "", q->body_len, &d))
+    else if (strcmp(q->path, "/api/token") == 0 && parse_command(&c, q->body ? q->body : "", q->body_len, &d))
         answer_diag(a, &d);
     else if (strcmp(q->path, "/api/token") == 0)
         dune_buf_puts(&a->body, "{\"ok\": true}\n");

@@ -234,7 +234,6 @@ void dash_point_json(const struct dash_point *p, uint64_t index, struct dune_buf
 void dash_classes_json(const struct dash_scene *s, uint32_t offset, uint32_t limit, struct dune_buf *out);
 void dash_one_line(struct dune_buf *b); /* line ends inside JSON text become spaces */
 const char *dash_state_name(uint64_t state);
-const char *dash_health_name(uint64_t state);
 
 /* --- dash_metrics.c: Prometheus ------------------------------------------------------------------------------------ */
 void dash_metrics_text(struct dune_dash *dash, struct dune_buf *out);
@@ -267,11 +266,6 @@ bool dash_api_is_slow(const char *path); /* reads files or the history */
 void dash_answer_error(struct dash_answer *a, int status, const char *fmt, ...) DUNE_PRINTF(3, 4);
 void dash_answer_fini(struct dash_answer *a);
 extern const char dash_csp[];
-/* The body of a command: an object of texts. */
-struct dash_command {
-    char use_case[128], solution[64], pace[32];
-};
-int dash_command_parse(struct dash_command *c, const char *text, size_t len, struct dune_diag *d) DUNE_MUST_USE;
 /* HOST:PORT, [V6]:PORT, :PORT, PORT. */
 int dash_listen_parse(const char *text, char host[64], uint16_t *port, struct dune_diag *d) DUNE_MUST_USE;
 

@@ -12,7 +12,7 @@ const char *dash_state_name(uint64_t state)
     return state < DUNE_ARRAY_LEN(names) ? names[state] : "?";
 }
 
-const char *dash_health_name(uint64_t state)
+static const char *health_name(uint64_t state)
 {
     static const char *const names[] = {"ok", "silent", "lost", "bare"};
 
@@ -263,7 +263,7 @@ static void put_dev(struct dune_jsonw *w, const struct dash_scene *s, uint32_t i
     const struct dash_dev *d = &s->shown.dev[i];
 
     dune_jsonw_obj_inline(w);
-    dune_jsonw_put_str(w, "state", dash_health_name(d->state));
+    dune_jsonw_put_str(w, "state", health_name(d->state));
     put_uint(w, "in", d->in);
     put_uint(w, "inferred", d->inferred);
     put_uint(w, "passed", d->passed);

@@ -61,10 +61,8 @@ int dune_live_napi_on(const char *name, struct dune_diag *d) DUNE_MUST_USE;
 uint32_t dune_testbed_n_devices(const struct dune_testbed_cfg *cfg);
 /* Level and place in it of device i, and the device it sends to (UINT32_MAX: the sink). */
 void dune_testbed_place(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t *level, uint32_t *next);
-/* The devices that device i sends to, and those it hears, in order. Returns how many; 0 next: it sends to the sink; 0 prev: it
- * is linked to the source once per device it sends to. */
+/* The devices that device i sends to, in order. Returns how many; 0: it sends to the sink. */
 uint32_t dune_testbed_next(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t list[DUNE_TESTBED_DEVICES]);
-uint32_t dune_testbed_prev(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t list[DUNE_TESTBED_DEVICES]);
 /* Ports in and out of device i. */
 uint32_t dune_testbed_n_in(const struct dune_testbed_cfg *cfg, uint32_t i);
 uint32_t dune_testbed_n_out(const struct dune_testbed_cfg *cfg, uint32_t i);

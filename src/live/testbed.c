@@ -197,7 +197,15 @@ uint32_t dune_testbed_next(const struct dune_testbed_cfg *cfg, uint32_t i, uint3
     return level + 1 < cfg->n_levels ? add_all(list, first, cfg->level[level + 1]) : 0;
 }
 
-uint32_t dune_testbed_prev(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t list[DUNE_TESTBED_DEVICES])
+uint32_t dune_testbed_n_out(const struct dune_testbed_cfg *cfg, uint32_t i)
+{
+    uint32_t list[DUNE_TESTBED_DEVICES], n = dune_testbed_next(cfg, i, list);
+
+    return n ? n : 1;
+}
+
+/* The devices that device i hears, in order. None: it is linked to the source once per device it sends to. */
+static uint32_t previous(const struct dune_testbed_cfg *cfg, uint32_t i, uint32_t list[DUNE_TESTBED_DEVICES])
 {
     uint32_t n = 0, next[DUNE_TESTBED_DEVICES];
 
@@ -208,16 +216,9 @@ uint32_t dune_testbed_prev(const struct dune_testbed_cfg *cfg, uint32_t i, uint3
     return n;
 }
 
-uint32_t dune_testbed_n_out(const struct dune_testbed_cfg *cfg, uint32_t i)
-{
-    uint32_t list[DUNE_TESTBED_DEVICES], n = dune_testbed_next(cfg, i, list);
-
-    return n ? n : 1;
-}
-
 uint32_t dune_testbed_n_in(const struct dune_testbed_cfg *cfg, uint32_t i)
 {
-    uint32_t list[DUNE_TESTBED_DEVICES], n = dune_testbed_prev(cfg, i, list);
+    uint32_t list[DUNE_TESTBED_DEVICES], n = previous(cfg, i, list);
 
     return n ? n : dune_testbed_n_out(cfg, i);
 }

@@ -68,7 +68,6 @@ int bmv2_config(struct bmv2_rpc *r, struct dune_diag *d) DUNE_MUST_USE; /* JSON 
 
 /* --- bmv2_process.c ------------------------------------------------------------------------------------ */
 int bmv2_spawn(pid_t *pid, const char *const *argv, const char *log, struct dune_diag *d) DUNE_MUST_USE;
-int bmv2_wait(pid_t pid); /* exit status, 128 + signal */
 bool bmv2_running(pid_t pid);
 void bmv2_kill(pid_t pid);
 void bmv2_log_line(const char *log, char *out, size_t n);

@@ -66,7 +66,8 @@ int bmv2_spawn(pid_t *pid, const char *const *argv, const char *log, struct dune
     return 0;
 }
 
-int bmv2_wait(pid_t pid)
+/* Exit status, or 128 + signal. */
+static int wait_for(pid_t pid)
 {
     int status = 0;
 
@@ -86,7 +87,7 @@ void bmv2_kill(pid_t pid)
     if (pid <= 0)
         return;
     kill(pid, SIGKILL); /* it keeps nothing that would be lost */
-    bmv2_wait(pid);
+    wait_for(pid);
 }
 
 /* The first line of a log that says what is wrong; else its last line. */
@@ -122,7 +123,7 @@ static int compile(const char *source, const char *json, const char *info, const
 
     if (rc)
         return rc;
-    status = bmv2_wait(pid);
+    status = wait_for(pid);
     if (status == 127)
         return dune_diag_set(d, DUNE_E_ENV, NULL, "p4c-bm2-ss is not installed");
     bmv2_log_line(log, line, sizeof(line));

@@ -148,8 +148,7 @@ bool dune_xdp_drift(struct dune_xdp *x, const struct dune_plan *p, struct dune_d
 #define DUNE_XDP_LATENCY_BINS 128
 /* ns spent in the program, of one packet in 64: bin counts, four bins per power of two. */
 void dune_xdp_latency(const struct dune_xdp *x, uint64_t bin[DUNE_XDP_LATENCY_BINS]);
-/* Upper end of a bin in ns, and the ns below which a share q (0..1) of the packets was; 0: no packet. */
-uint64_t dune_xdp_latency_ns(uint32_t bin);
+/* The ns below which a share q (0..1) of the packets was; 0: no packet. */
 uint64_t dune_xdp_latency_quantile(const uint64_t bin[DUNE_XDP_LATENCY_BINS], double q);
 
 /* --- for the benchmark ---------------------------------------------------------------------------------------- */

@@ -17,8 +17,8 @@ const char *dune_xdp_mode_name(enum dune_xdp_mode m)
     return m == DUNE_XDP_NATIVE ? "native" : m == DUNE_XDP_GENERIC ? "generic" : "auto";
 }
 
-/* Bins 0..3 are 0..3 ns; then four per power of two: 4, 5, 6, 7, 8-9, 10-11, ... */
-uint64_t dune_xdp_latency_ns(uint32_t bin)
+/* Upper end of a bin. Bins 0..3 are 0..3 ns; then four per power of two: 4, 5, 6, 7, 8-9, 10-11, ... */
+static uint64_t latency_ns(uint32_t bin)
 {
     if (bin < 4)
         return bin;
@@ -34,7 +34,7 @@ uint64_t dune_xdp_latency_quantile(const uint64_t bin[DUNE_XDP_LATENCY_BINS], do
     for (uint32_t i = 0; i < DUNE_XDP_LATENCY_BINS; i++) {
         sum += bin[i];
         if (total && (double)sum >= q * (double)total)
-            return dune_xdp_latency_ns(i);
+            return latency_ns(i);
     }
     return 0;
 }
