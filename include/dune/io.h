@@ -12,7 +12,7 @@
  * thread at a time. dune_port_rx lends frames: they stay valid and unchanged until the next
  * dune_port_rx or the close of the same port. dune_port_tx borrows frames for the call and copies what
  * it keeps, so what one port lent can be sent by another as it is. No call ever blocks; wait for
- * dune_port_fd with poll(2).
+ * the port's fd with poll(2).
  */
 #ifndef DUNE_IO_H
 #define DUNE_IO_H
