@@ -30,11 +30,11 @@
  *         .run = run,
  *     };
  *
- * To add it: in commands.def turn CLI_PLANNED(extract, ...) into CLI_COMMAND(extract, ...), and add
- * 'cmd_extract.c' to meson.build. Parsing, --help, man page and shell completion come from the table.
+ * To add it: a line CLI_COMMAND(extract, ...) in commands.def, and 'cmd_extract.c' in meson.build. Parsing,
+ * --help, man page and shell completion come from the table.
  *
  * The frame prints the diagnostic once, on stderr, as "dunectl COMMAND: file:line: place: message",
- * and exits with dune_err_exit_code(). Every command also takes --json --seed --threads --quiet
+ * and exits with dune_err_exit_code(). Every command also takes --json --seed --threads --memory --quiet
  * --effort and --help; their values are in struct cli_ctx.
  */
 #ifndef DUNE_CLI_CLI_H

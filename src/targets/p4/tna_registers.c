@@ -11,6 +11,7 @@
  */
 #include "targets/p4/p4_int.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define IN1 "    "
@@ -301,6 +302,8 @@ static void put_feature(const struct reg *r, uint8_t id)
         two_actions(r, "v = 0;", false, "v = max(v, meta.gap);");
     else if (id == DUNE_F_DURATION)
         two_actions(r, "v = 0;", false, "v = v |+| meta.gap;");
+    else
+        assert(!"a register that no packet changes: a feature of the catalog is missing here");
 }
 
 void p4_tna_registers(struct p4_vars *v, const struct p4_shape *s)

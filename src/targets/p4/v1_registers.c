@@ -3,6 +3,7 @@
  * those of src/features/flow_state.c, line by line. */
 #include "targets/p4/p4_int.h"
 
+#include <assert.h>
 #include <string.h>
 
 static bool is_gap(uint8_t id)
@@ -73,6 +74,8 @@ static void put_update(struct dune_buf *b, uint8_t id)
         put_if(b, "meta.gap > meta.r_gap_max", reg, "meta.gap");
     else if (id == DUNE_F_DURATION)
         put_duration(b);
+    else
+        assert(!"a register that no packet changes: a feature of the catalog is missing here");
 }
 
 static void put_gap(struct dune_buf *b)
