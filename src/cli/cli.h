@@ -142,7 +142,7 @@ extern const struct cli_option cli_common[];
 extern const size_t cli_n_common;
 extern const char *const cli_group_titles[CLI_N_GROUPS];
 
-/* The list of commands: cmd NULL for one that is planned but not in this build. */
+/* The list of commands. */
 struct cli_entry {
     const char *name;
     enum cli_group group;
@@ -151,7 +151,7 @@ struct cli_entry {
 };
 extern const struct cli_entry cli_entries[];
 extern const size_t cli_n_entries;
-/* NULL with a diagnostic: usage with a suggestion, or DUNE_E_ENV for one that is not in this build. */
+/* NULL with a diagnostic, which has a suggestion where a name is near. */
 const struct cli_command *cli_find(const char *name, struct dune_diag *d);
 
 /* Parses argv[0 .. argc) (without program and command) into config and ctx. With cmd NULL only the
@@ -169,9 +169,7 @@ void cli_man_command(struct dune_buf *out, const struct cli_command *cmd);
 void cli_man_all(struct dune_buf *out);
 
 #define CLI_COMMAND(name, group, summary) extern const struct cli_command cmd_##name;
-#define CLI_PLANNED(name, group, summary)
 #include "cli/commands.def"
 #undef CLI_COMMAND
-#undef CLI_PLANNED
 
 #endif

@@ -136,7 +136,6 @@ void cli_help_command(struct dune_buf *b, const struct cli_command *c)
 
 void cli_help_all(struct dune_buf *b)
 {
-    struct dune_buf missing = {0};
     size_t g, i;
 
     dune_buf_puts(b, "dunectl - splits one traffic classifier over a row of programmable devices\n\n"
@@ -144,7 +143,7 @@ void cli_help_all(struct dune_buf *b)
     for (g = 0; g < CLI_N_GROUPS; g++) {
         bool titled = false;
         for (i = 0; i < cli_n_entries; i++) {
-            if (cli_entries[i].group != g || !cli_entries[i].cmd)
+            if (cli_entries[i].group != g)
                 continue;
             if (!titled)
                 dune_buf_printf(b, "\n%s:\n", cli_group_titles[g]);
@@ -152,14 +151,6 @@ void cli_help_all(struct dune_buf *b)
             dune_buf_printf(b, "  %-12s %s\n", cli_entries[i].name, cli_entries[i].summary);
         }
     }
-    for (i = 0; i < cli_n_entries; i++)
-        if (!cli_entries[i].cmd)
-            dune_buf_printf(&missing, "%s%s", missing.len ? ", " : "", cli_entries[i].name);
-    if (missing.len) {
-        dune_buf_puts(b, "\nNot in this build:\n  ");
-        wrap(b, missing.data, 2);
-    }
-    dune_buf_fini(&missing);
     help_options(b, "Common options", cli_common, cli_n_common, NULL);
     dune_buf_puts(b, "\nExit status: 0 done, 1 a bug, 2 wrong usage, 3 bad input, 4 does not fit, 5 the machine,\n"
                      "130 interrupted (the same command goes on where it stopped).\n"
@@ -231,7 +222,7 @@ void cli_man_all(struct dune_buf *b)
         bool titled = false;
 
         for (size_t i = 0; i < cli_n_entries; i++) {
-            if (cli_entries[i].group != g || !cli_entries[i].cmd)
+            if (cli_entries[i].group != g)
                 continue;
             if (!titled)
                 dune_buf_printf(b, ".SS %s\n", cli_group_titles[g]);

@@ -93,18 +93,13 @@ static void completion_bash(struct dune_buf *b)
                      "    local cmd=${COMP_WORDS[1]}\n"
                      "    if [ \"$COMP_CWORD\" = 1 ]; then words=\"--help --version");
     for (i = 0; i < cli_n_entries; i++)
-        if (cli_entries[i].cmd)
-            dune_buf_printf(b, " %s", cli_entries[i].name);
+        dune_buf_printf(b, " %s", cli_entries[i].name);
     dune_buf_puts(b, "\"\n    else case $cmd$prev in\n");
     put_choices(b, "*", cli_common, cli_n_common);
     for (i = 0; i < cli_n_entries; i++)
-        if (cli_entries[i].cmd)
-            put_choices(b, cli_entries[i].name, cli_entries[i].cmd->options,
-                        cli_entries[i].cmd->n_options);
+        put_choices(b, cli_entries[i].name, cli_entries[i].cmd->options, cli_entries[i].cmd->n_options);
     dune_buf_puts(b, "    *) [ \"${cur:0:1}\" = - ] && case $cmd in\n");
     for (i = 0; i < cli_n_entries; i++) {
-        if (!cli_entries[i].cmd)
-            continue;
         dune_buf_printf(b, "        %s) words=\"", cli_entries[i].name);
         put_options(b, cli_entries[i].cmd->options, cli_entries[i].cmd->n_options);
         put_options(b, cli_common, cli_n_common);

@@ -14,10 +14,8 @@
 
 const struct cli_entry cli_entries[] = {
 #define CLI_COMMAND(name, group, summary) {#name, group, summary, &cmd_##name},
-#define CLI_PLANNED(name, group, summary) {#name, group, summary, NULL},
 #include "cli/commands.def"
 #undef CLI_COMMAND
-#undef CLI_PLANNED
 };
 const size_t cli_n_entries = DUNE_ARRAY_LEN(cli_entries);
 
@@ -60,16 +58,12 @@ const struct cli_command *cli_find(const char *name, struct dune_diag *d)
 
     for (i = 0; i < cli_n_entries; i++) {
         names[i] = cli_entries[i].name;
-        if (strcmp(name, cli_entries[i].name) != 0)
-            continue;
-        if (!cli_entries[i].cmd)
-            dune_diag_set(d, DUNE_E_ENV, NULL, "%s is not in this build", name);
-        return cli_entries[i].cmd;
+        if (strcmp(name, cli_entries[i].name) == 0)
+            return cli_entries[i].cmd;
     }
     near = cli_nearest(name, names, cli_n_entries);
     if (near)
-        dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown command \"%s\"; did you mean %s?", name,
-                             near);
+        dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown command \"%s\"; did you mean %s?", name, near);
     else
         dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown command \"%s\"; see dunectl --help", name);
     return NULL;
@@ -79,9 +73,8 @@ static int print_error(const char *command, int rc, struct dune_diag *d)
 {
     char text[1400];
 
-    if (dune_ranks_me())
+    if (dune_ranks_me()) /* all fail alike: the first one should be heard before the launcher ends everybody */
         usleep(500000);
-
     if (rc == DUNE_E_INTERRUPTED && !d->msg[0])
         dune_diag_set(d, rc, NULL, "interrupted; the same command goes on where it stopped");
     dune_diag_format(d, text, sizeof(text));

@@ -51,10 +51,6 @@ if command -v groff >/dev/null 2>&1; then
 else
     skip "groff has no warnings about the manual pages" "groff is not installed"
 fi
-for c in $(sed -n 's/^CLI_PLANNED(\([a-z]*\),.*/\1/p' "$ROOT/src/cli/commands.def"); do
-    expect 5 "$c is not in this build" "$D" "$c" --help
-    has "$c says so" err "^dunectl: $c is not in this build$"
-done
 
 if [ -c /dev/full ]; then
     expect 5 "full disk is noticed" sh -c "'$D' version >/dev/full"
