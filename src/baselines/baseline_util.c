@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the baselines share: spaces, the validation split as masks, and finishing a plan. */
+/* What the baselines share: spaces, the validation split as masks, finishing a plan, the end of a result. */
 #include "baselines/baselines_int.h"
 
 #include <string.h>
@@ -74,4 +74,11 @@ int dune_baseline_finish(const struct dune_baseline *b, struct dune_fit *const *
     out->plan->provenance.solution = dune_mem_strdup(name);
     dune_plan_set_seed(out->plan, cfg->seed);
     return dune_plan_verify(out->plan, d);
+}
+
+void dune_solution_result_fini(struct dune_solution_result *r)
+{
+    dune_plan_free(r->plan);
+    dune_mem_free(r->notes);
+    memset(r, 0, sizeof(*r));
 }

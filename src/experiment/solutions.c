@@ -17,10 +17,3 @@ const struct dune_solution_ops *dune_solution_find(const char *name)
             return solutions[i];
     return NULL;
 }
-
-void dune_solution_result_fini(struct dune_solution_result *r)
-{
-    dune_plan_free(r->plan);
-    dune_mem_free(r->notes);
-    memset(r, 0, sizeof(*r));
-}
