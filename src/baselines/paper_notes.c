@@ -7,12 +7,6 @@
 #include "base/base.h"
 #include "dune/sequence.h"
 
-static void put_number(struct dune_jsonw *w, const char *key, double v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_double(w, v);
-}
-
 static void put_names(struct dune_jsonw *w, const char *key, char *const *name, const uint32_t *which, uint32_t n)
 {
     dune_jsonw_key(w, key);
@@ -27,20 +21,20 @@ static void put_blocks(struct dune_jsonw *w, const struct dune_blocks *b)
 {
     dune_jsonw_key(w, "method");
     dune_jsonw_str(w, b->method);
-    put_number(w, "objective", b->objective);
+    dune_jsonw_put_double(w, "objective", b->objective);
     dune_jsonw_key(w, "blocks");
     dune_jsonw_arr(w);
     for (uint32_t i = 0; i < b->n_blocks; i++) {
         dune_jsonw_obj(w);
         put_names(w, "classes", b->class_name, b->block[i].cls, b->block[i].n_classes);
         put_names(w, "features", b->feat_name, b->block[i].feat, b->block[i].n_feats);
-        put_number(w, "gain", b->block[i].gain);
+        dune_jsonw_put_double(w, "gain", b->block[i].gain);
         dune_jsonw_end(w);
     }
     dune_jsonw_end(w);
     dune_jsonw_key(w, "optimal");
     dune_jsonw_bool(w, b->optimal);
-    put_number(w, "gap", b->gap);
+    dune_jsonw_put_double(w, "gap", b->gap);
     dune_jsonw_key(w, "levels");
     dune_jsonw_arr_inline(w);
     for (uint32_t i = 0; i < b->n_levels; i++)
@@ -129,7 +123,7 @@ static void put_order(struct dune_jsonw *w, const struct dune_paper_steps *s)
     for (unsigned i = 0; i < s->n; i++)
         dune_jsonw_uint(w, s->order->order[i]);
     dune_jsonw_end(w);
-    put_number(w, "order_cost", s->order->objective);
+    dune_jsonw_put_double(w, "order_cost", s->order->objective);
     dune_jsonw_key(w, "order_ties");
     dune_jsonw_big(w, s->order->ties);
 }

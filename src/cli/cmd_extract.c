@@ -134,12 +134,6 @@ static struct class_count *count_classes(const struct dune_dataset *ds)
     return n;
 }
 
-static void put_number(struct dune_jsonw *w, const char *key, uint64_t v)
-{
-    dune_jsonw_key(w, key);
-    dune_jsonw_uint(w, v);
-}
-
 static void json_classes(struct dune_jsonw *w, const struct dune_dataset *ds)
 {
     static const char *const split[] = {"train", "test"};
@@ -154,8 +148,8 @@ static void json_classes(struct dune_jsonw *w, const struct dune_dataset *ds)
         for (int s = 0; s < 2; s++) {
             dune_jsonw_key(w, split[s]);
             dune_jsonw_obj(w);
-            put_number(w, "flows", n[c].flows[s]);
-            put_number(w, "packets", n[c].packets[s]);
+            dune_jsonw_put_uint(w, "flows", n[c].flows[s]);
+            dune_jsonw_put_uint(w, "packets", n[c].packets[s]);
             dune_jsonw_end(w);
         }
         dune_jsonw_end(w);
@@ -172,28 +166,28 @@ static void print_json(struct cli_ctx *ctx, const struct config *cfg, const stru
 
     dune_jsonw_init(&w, &b);
     dune_jsonw_obj(&w);
-    put_number(&w, "files", wk->in.len);
-    put_number(&w, "captures", wk->ds->n_captures);
-    put_number(&w, "packets", r->packets);
-    put_number(&w, "bytes", r->bytes);
+    dune_jsonw_put_uint(&w, "files", wk->in.len);
+    dune_jsonw_put_uint(&w, "captures", wk->ds->n_captures);
+    dune_jsonw_put_uint(&w, "packets", r->packets);
+    dune_jsonw_put_uint(&w, "bytes", r->bytes);
     dune_jsonw_key(&w, "reasons");
     dune_jsonw_obj(&w);
     for (int i = 0; i < DUNE_N_REASONS; i++)
-        put_number(&w, dune_reason_name((enum dune_reason)i), r->by_reason[i]);
+        dune_jsonw_put_uint(&w, dune_reason_name((enum dune_reason)i), r->by_reason[i]);
     dune_jsonw_end(&w);
-    put_number(&w, "labelled", r->labelled);
-    put_number(&w, "unlabelled", r->unlabelled);
-    put_number(&w, "conflicts", r->conflicts);
-    put_number(&w, "flow_label_changes", r->flow_label_changes);
-    put_number(&w, "snapped", r->snapped);
-    put_number(&w, "backwards", r->backwards);
-    put_number(&w, "flows", r->flows);
-    put_number(&w, "unlabelled_flows", r->unlabelled_flows);
-    put_number(&w, "rare_classes", r->rare_classes);
-    put_number(&w, "rare_flows", r->rare_flows);
+    dune_jsonw_put_uint(&w, "labelled", r->labelled);
+    dune_jsonw_put_uint(&w, "unlabelled", r->unlabelled);
+    dune_jsonw_put_uint(&w, "conflicts", r->conflicts);
+    dune_jsonw_put_uint(&w, "flow_label_changes", r->flow_label_changes);
+    dune_jsonw_put_uint(&w, "snapped", r->snapped);
+    dune_jsonw_put_uint(&w, "backwards", r->backwards);
+    dune_jsonw_put_uint(&w, "flows", r->flows);
+    dune_jsonw_put_uint(&w, "unlabelled_flows", r->unlabelled_flows);
+    dune_jsonw_put_uint(&w, "rare_classes", r->rare_classes);
+    dune_jsonw_put_uint(&w, "rare_flows", r->rare_flows);
     cli_ndpi_json(&w, &wk->ndpi);
-    put_number(&w, "kept_flows", wk->ds->n_flows);
-    put_number(&w, "rows", wk->ds->n_rows);
+    dune_jsonw_put_uint(&w, "kept_flows", wk->ds->n_flows);
+    dune_jsonw_put_uint(&w, "rows", wk->ds->n_rows);
     json_classes(&w, wk->ds);
     dune_jsonw_key(&w, "hash");
     dune_jsonw_str(&w, wk->ds->hash);

@@ -68,6 +68,34 @@ const char *dune_fate_name(enum dune_fate f)
     return (unsigned)f < DUNE_N_FATES ? names[f] : "?";
 }
 
+/* --- tables ------------------------------------------------------------------------------------------ */
+
+int dune_state_check(const struct dune_plan *p, uint32_t slots, uint32_t ways, struct dune_diag *d)
+{
+    if (slots == 0 || (slots & (slots - 1)))
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u slots: want a power of two", slots);
+    if (ways < 1 || ways > 8)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u ways: want 1 to 8", ways);
+    if (p->n_submodels > DUNE_MAX_SUBMODELS)
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "the plan has %u sub-models, at most %d", p->n_submodels,
+                             DUNE_MAX_SUBMODELS);
+    return 0;
+}
+
+void dune_crc_slices(uint32_t poly, uint32_t table[DUNE_CRC_SLICES][256])
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t c = i;
+
+        for (int bit = 0; bit < 8; bit++)
+            c = (c >> 1) ^ (c & 1 ? poly : 0);
+        table[0][i] = c;
+    }
+    for (int s = 1; s < DUNE_CRC_SLICES; s++)
+        for (int i = 0; i < 256; i++)
+            table[s][i] = (table[s - 1][i] >> 8) ^ table[0][table[s - 1][i] & 0xff];
+}
+
 /* --- generations ------------------------------------------------------------------------------------- */
 
 uint64_t dune_drain_deadline(uint64_t now, uint64_t timeout)

@@ -25,6 +25,7 @@ static int check_plan(const struct fast_chain *c, const struct dune_plan *p, str
 {
     uint32_t slots = c->opts.slots ? c->opts.slots : p->slots;
     uint32_t ways = c->opts.ways ? c->opts.ways : p->ways;
+    int rc;
 
     if (p->n_devices == 0)
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "the plan has no devices");
@@ -33,12 +34,9 @@ static int check_plan(const struct fast_chain *c, const struct dune_plan *p, str
     if (p->claim == DUNE_CLAIM_VOTES)
         return dune_diag_set(d, DUNE_E_INPUT, NULL,
                              "claim rule votes needs the reference engine: its votes travel beside the packet");
-    if (slots == 0 || (slots & (slots - 1)))
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u slots: want a power of two", slots);
-    if (ways < 1 || ways > 8)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u ways: want 1 to 8", ways);
-    if (p->n_submodels > DUNE_MAX_SUBMODELS)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "more than %d sub-models", DUNE_MAX_SUBMODELS);
+    rc = dune_state_check(p, slots, ways, d);
+    if (rc)
+        return rc;
     if (p->shim_ethertype < 0x0600 || p->shim_ethertype == 0x0800 || p->shim_ethertype == 0x8100 ||
         p->shim_ethertype == 0x88A8)
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "the shim's EtherType %04x means something else",

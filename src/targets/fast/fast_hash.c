@@ -13,7 +13,9 @@
 #include <nmmintrin.h>
 #endif
 
-enum { SLICES = 16 };
+#include "targets/target_int.h"
+
+enum { SLICES = DUNE_CRC_SLICES };
 static uint32_t table[2][SLICES][256]; /* CRC-32, CRC-32C: of a byte with k zero bytes behind it */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -21,18 +23,8 @@ static void make_tables(void)
 {
     static const uint32_t poly[2] = {0xedb88320u, 0x82f63b78u};
 
-    for (int k = 0; k < 2; k++) {
-        for (uint32_t i = 0; i < 256; i++) {
-            uint32_t c = i;
-
-            for (int bit = 0; bit < 8; bit++)
-                c = (c >> 1) ^ (c & 1 ? poly[k] : 0);
-            table[k][0][i] = c;
-        }
-        for (int s = 1; s < SLICES; s++)
-            for (int i = 0; i < 256; i++)
-                table[k][s][i] = (table[k][s - 1][i] >> 8) ^ table[k][0][table[k][s - 1][i] & 0xff];
-    }
+    for (int k = 0; k < 2; k++)
+        dune_crc_slices(poly[k], table[k]);
 }
 
 /* One round over 4 to 16 bytes. */

@@ -23,13 +23,7 @@ static int check(const struct dune_ref_device *dev, const struct dune_plan *p, s
     if (dev->index >= p->n_devices)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "the plan has %u devices, there is no device %u",
                              p->n_devices, dev->index);
-    if (slots == 0 || (slots & (slots - 1)))
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u slots: want a power of two", slots);
-    if (ways < 1 || ways > 8)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u ways: want 1 to 8", ways);
-    if (p->n_submodels > DUNE_MAX_SUBMODELS)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "more than %d sub-models", DUNE_MAX_SUBMODELS);
-    return 0;
+    return dune_state_check(p, slots, ways, d);
 }
 
 /* Which sub-models are here, and does one of them need state? A device without sub-models, or with

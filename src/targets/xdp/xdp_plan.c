@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "targets/target_int.h"
+
 _Static_assert((int)XDP_MAX_SUBS == (int)DUNE_MAX_SUBMODELS && (int)XDP_N_REASONS == (int)DUNE_N_REASONS &&
                (int)XDP_BAD_DATA_OFFSET == (int)DUNE_REASON_BAD_DATA_OFFSET &&
                (int)XDP_FATE_DROPPED_BAD_SHIM == (int)DUNE_FATE_DROPPED_BAD_SHIM &&
@@ -22,18 +24,8 @@ void dune_xdp_crc_tables(uint32_t table[2][16][256])
 {
     static const uint32_t poly[2] = {0x82f63b78u, 0xedb88320u};
 
-    for (int k = 0; k < 2; k++) {
-        for (uint32_t i = 0; i < 256; i++) {
-            uint32_t c = i;
-
-            for (int bit = 0; bit < 8; bit++)
-                c = (c >> 1) ^ (c & 1 ? poly[k] : 0);
-            table[k][0][i] = c;
-        }
-        for (int s = 1; s < 16; s++)
-            for (int i = 0; i < 256; i++)
-                table[k][s][i] = (table[k][s - 1][i] >> 8) ^ table[k][0][table[k][s - 1][i] & 0xff];
-    }
+    for (int k = 0; k < 2; k++)
+        dune_crc_slices(poly[k], table[k]);
 }
 
 static uint64_t le64(const uint8_t *p)
@@ -268,6 +260,8 @@ void dune_xdp_add_drift(struct dune_drift_counts *out, const struct dune_plan *p
 
 static int check(const struct dune_plan *p, uint16_t device, uint32_t slots, uint32_t ways, struct dune_diag *d)
 {
+    int rc;
+
     if (p->n_devices == 0)
         return dune_diag_set(d, DUNE_E_INPUT, NULL, "the plan has no devices");
     if (device >= p->n_devices)
@@ -276,12 +270,9 @@ static int check(const struct dune_plan *p, uint16_t device, uint32_t slots, uin
     if (p->claim == DUNE_CLAIM_VOTES)
         return dune_diag_set(d, DUNE_E_INPUT, NULL,
                              "claim rule votes needs the reference engine: its votes travel beside the packet");
-    if (slots == 0 || (slots & (slots - 1)))
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u slots: want a power of two", slots);
-    if (ways < 1 || ways > 8)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "%u ways: want 1 to 8", ways);
-    if (p->n_submodels > DUNE_MAX_SUBMODELS)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "more than %d sub-models", DUNE_MAX_SUBMODELS);
+    rc = dune_state_check(p, slots, ways, d);
+    if (rc)
+        return rc;
     if (p->parser.max_vlan > 2 || p->parser.max_ipv6_ext > 2 || p->parser.max_ipv6_ext_len > 64)
         return dune_diag_set(d, DUNE_E_INFEASIBLE, NULL,
                              "the XDP program parses 2 VLAN tags and 2 IPv6 extension headers of 64 bytes at most");
