@@ -16,6 +16,8 @@
 #include "dune/placement.h"
 #include "dune/trace.h"
 
+uint64_t dune_live_now_ns(void); /* since the epoch, as packets are stamped and devices and controller count time */
+
 /* --- one switch --------------------------------------------------------------------------------------- */
 struct dune_switch_port {
     const char *ifname; /* of Linux, or for reference and fast a port as dune/io.h names them */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/agent_sim.h"
+#include "bench/bench.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { DRAIN_NS = 200000000, BURST_MAX = 4096, NAP_US = 1000 };
@@ -43,14 +43,6 @@ struct agent_sim {
     _Atomic uint64_t rate;
     _Atomic bool stop;
 };
-
-static uint64_t wall_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static struct sim_agent *of_live(struct dune_live *l)
 {
@@ -103,7 +95,7 @@ static int unload(struct dune_live *l, uint16_t generation, struct dune_diag *d)
 static void put_rule(struct dune_live *l, const struct dune_digest *dg, uint64_t from)
 {
     struct sim_thread *t = of_live(l)->thread;
-    uint64_t now = wall_ns(), tick = dune_tick(now);
+    uint64_t now = bench_wall_ns(), tick = dune_tick(now);
     uint64_t us = (tick > from ? tick - from : 0) * 1024 / 1000;
 
     (void)dg;
@@ -216,11 +208,11 @@ static void *run_thread(void *arg)
 {
     struct sim_thread *t = arg;
     struct dune_diag ignored = {0};
-    uint64_t last = wall_ns();
+    uint64_t last = bench_wall_ns();
     double due = 0;
 
     while (!atomic_load(&t->sim->stop)) {
-        uint64_t now = wall_ns();
+        uint64_t now = bench_wall_ns();
         uint64_t n;
 
         for (uint32_t i = 0; i < t->n_connections; i++)

@@ -82,6 +82,9 @@ struct bench_spread bench_ratio(const struct bench *b, const char *title, const 
                                 const char *quantity);
 
 /* --- work in other processes -------------------------------------------------------------------- */
+double bench_cpu_seconds(void); /* of this process so far, user and system */
+uint64_t bench_wall_ns(void);   /* since the epoch, as devices and controller count time */
+
 enum { BENCH_VALUES = 16 };
 struct bench_child {
     double value[BENCH_VALUES]; /* what fn wrote */

@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CHAIN = 5, WAIT_S = 90 };
@@ -36,14 +35,6 @@ struct scene {
     struct dune_asker *asker;
     struct agent_sim *agents;
 };
-
-static uint64_t wall_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* --- processes ------------------------------------------------------------------------------------------------------- */
 
@@ -355,11 +346,11 @@ static int measure_restart(struct scene *s, struct dune_diag *d)
         bench_add(s->b, s->title, "controller", "dropped messages", BENCH_LOWER, (double)a.n_dropped);
     end(&s->controller, SIGKILL);
     nap(0.3);
-    begin = wall_ns();
+    begin = bench_wall_ns();
     rc = start_controller(s, d);
     while (rc == 0 && t.last_rule_ns <= begin) {
         agent_sim_totals(s->agents, &t);
-        if (wall_ns() - begin > WAIT_S * UINT64_C(1000000000))
+        if (bench_wall_ns() - begin > WAIT_S * UINT64_C(1000000000))
             rc = dune_diag_set(d, DUNE_E_INTERNAL, NULL, "no rule %d s after the controller started again", WAIT_S);
         usleep(2000);
     }
@@ -368,7 +359,7 @@ static int measure_restart(struct scene *s, struct dune_diag *d)
     if (rc == 0)
         rc = wait_until(s, 2, &seconds, d);
     if (rc == 0)
-        bench_add(s->b, s->title, "restart", "ms to all agents", BENCH_LOWER, (double)(wall_ns() - begin) / 1e6);
+        bench_add(s->b, s->title, "restart", "ms to all agents", BENCH_LOWER, (double)(bench_wall_ns() - begin) / 1e6);
     agent_sim_take(s->agents, &gone);
     DUNE_VEC_FREE(&gone.us);
     return rc;

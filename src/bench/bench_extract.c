@@ -83,14 +83,6 @@ struct extract_job {
 };
 enum { X_WALL, X_CPU, X_PACKETS, X_ROWS, X_RSS };
 
-static double cpu_seconds(void)
-{
-    struct rusage u;
-
-    getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
-
 static int extract_once(void *arg, double *value, struct dune_diag *d)
 {
     const struct extract_job *j = arg;
@@ -102,11 +94,11 @@ static int extract_once(void *arg, double *value, struct dune_diag *d)
     int rc = dune_labels_read(&labels, j->labels, NULL, d);
     uint64_t start = dune_now_ns();
 
-    value[X_CPU] = cpu_seconds();
+    value[X_CPU] = bench_cpu_seconds();
     if (rc == 0)
         rc = dune_extract(&ds, &in, 1, labels, NULL, &opts, &rep, d);
     value[X_WALL] = (double)(dune_now_ns() - start) / 1e9;
-    value[X_CPU] = cpu_seconds() - value[X_CPU];
+    value[X_CPU] = bench_cpu_seconds() - value[X_CPU];
     if (rc == 0) {
         struct rusage u;
 

@@ -38,15 +38,6 @@ struct fit_job {
 };
 enum { FIT_WALL, FIT_CPU, FIT_RSS, FIT_F1, FIT_LEAVES };
 
-static double cpu_seconds(void)
-{
-    struct rusage u;
-
-    getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
-
 static int fit_once(void *arg, double *value, struct dune_diag *d)
 {
     const struct fit_job *job = arg;
@@ -63,11 +54,11 @@ static int fit_once(void *arg, double *value, struct dune_diag *d)
     if (rc)
         return rc;
     t = bench_rows_part(&r, false, feat, col);
-    value[FIT_CPU] = cpu_seconds();
+    value[FIT_CPU] = bench_cpu_seconds();
     start = dune_now_ns();
     rc = dune_forest_train(&f, &t, &job->cfg, d);
     value[FIT_WALL] = (double)(dune_now_ns() - start) / 1e9;
-    value[FIT_CPU] = cpu_seconds() - value[FIT_CPU];
+    value[FIT_CPU] = bench_cpu_seconds() - value[FIT_CPU];
     getrusage(RUSAGE_SELF, &u);
     value[FIT_RSS] = (double)u.ru_maxrss / 1024; /* before predictions need memory */
     if (rc == 0) {

@@ -5,21 +5,12 @@
 
 #include <math.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "dune/partition.h"
 #include "dune/sequence.h"
 #include "dune/submodels.h"
 
 enum { P_SECONDS, P_OBJECTIVE, P_CPU };
-
-static double cpu_seconds(void)
-{
-    struct rusage u;
-
-    getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
 
 /* --- partition ----------------------------------------------------------------------------------------- */
 static int part_once(void *arg, double *value, struct dune_diag *d)
@@ -189,11 +180,11 @@ static int order_once(void *arg, double *value, struct dune_diag *d)
         for (unsigned i = 0; i < N_SUB; i++)
             col[i][k] = draw_answer(&r, i, s.item_cls[k]);
     }
-    value[P_CPU] = cpu_seconds();
+    value[P_CPU] = bench_cpu_seconds();
     start = dune_now_ns();
     rc = dune_sequence_end_to_end(&order, &s, (const struct dune_item_answer *const *)col, id, N_SUB, &rule, NULL, d);
     value[P_SECONDS] = (double)(dune_now_ns() - start) / 1e9;
-    value[P_CPU] = cpu_seconds() - value[P_CPU];
+    value[P_CPU] = bench_cpu_seconds() - value[P_CPU];
     value[P_OBJECTIVE] = rc ? 0 : order.objective;
     return rc; /* the process ends here: what it holds goes with it */
 }

@@ -112,6 +112,8 @@ bool cli_given(const struct cli_ctx *ctx, const char *name);
 void cli_out(struct cli_ctx *ctx, const char *fmt, ...) DUNE_PRINTF(2, 3);
 /* A remark on stderr, "dunectl COMMAND: text", silenced by --quiet. No newline needed. */
 void cli_note(struct cli_ctx *ctx, const char *fmt, ...) DUNE_PRINTF(2, 3);
+/* The same for stages that have something to say: ctx is the struct cli_ctx. */
+void cli_note_text(void *ctx, const char *text);
 /* A warning on stderr, "dunectl COMMAND: warning: text", printed also with --quiet. */
 void cli_warn(struct cli_ctx *ctx, const char *fmt, ...) DUNE_PRINTF(2, 3);
 /* The finished text of a dune_jsonw to stdout, with a newline at the end. */

@@ -30,6 +30,11 @@ void cli_note(struct cli_ctx *ctx, const char *fmt, ...)
     fputc('\n', stderr);
 }
 
+void cli_note_text(void *ctx, const char *text)
+{
+    cli_note(ctx, "%s", text);
+}
+
 void cli_warn(struct cli_ctx *ctx, const char *fmt, ...)
 {
     va_list ap;

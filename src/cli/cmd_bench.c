@@ -40,11 +40,6 @@ static void print_list(struct cli_ctx *ctx)
     cli_print_table(ctx, &t);
 }
 
-static void say(void *ctx, const char *text)
-{
-    cli_note(ctx, "%s", text);
-}
-
 /* Every name must choose something: a slip of the pen should not look like success. */
 static int check_names(struct cli_ctx *ctx, struct dune_diag *d)
 {
@@ -135,7 +130,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
     struct bench_cfg bc = {.quick = cfg->quick || ctx->effort == CLI_QUICK, .whole = cfg->whole, .rounds = cfg->rounds, .threads = ctx->threads,
-                           .seed = ctx->seed, .program = ctx->program, .say = say, .say_ctx = ctx};
+                           .seed = ctx->seed, .program = ctx->program, .say = cli_note_text, .say_ctx = ctx};
     int rc;
 
     if (cfg->list) {

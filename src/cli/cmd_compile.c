@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dunectl compile: ordered sub-models to a placed and verified plan. */
 #include "cli/place_report.h"
+#include "cli/profile_cli.h"
 
 #include <string.h>
 
@@ -204,13 +205,14 @@ static int compile(struct cli_ctx *ctx, const struct config *cfg, const struct d
     struct dune_budget budget = s->options.budget;
     const char *profile = cfg->profile ? cfg->profile : s->options.profile ? s->options.profile->name : "engine";
     uint8_t min_conf[DUNE_MAX_CLASSES + 1] = {0};
+    const struct dune_profile *known;
     struct dune_chain_rule rule;
     int rc = make_rule(ctx, cfg, s, seq, &rule, min_conf, d);
 
     if (rc == 0 && cfg->budget)
         rc = dune_budget_parse(cfg->budget, &budget, d);
-    if (rc == 0 && !dune_profile_find(profile))
-        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown profile %s", profile);
+    if (rc == 0)
+        rc = cli_profile(&known, profile, d);
     if (rc == 0)
         rc = dune_submodels_compile(p, s, seq, &rule, &budget, profile, d);
     if (rc)

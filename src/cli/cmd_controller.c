@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/confine.h"
@@ -14,6 +13,7 @@
 #include "cli/dash_open.h"
 #include "dune/controller.h"
 #include "dune/feed.h"
+#include "dune/live.h"
 
 struct config {
     const char *bus, *creds, *ca, *state, *owner, *feed, *devices, *profile;
@@ -115,11 +115,6 @@ static int parse_devices(const struct config *cfg, struct dune_controller_device
     return rc;
 }
 
-static void note(void *ctx, const char *text)
-{
-    cli_note(ctx, "%s", text);
-}
-
 struct served {
     struct dune_bus_hub *hub;
     struct dune_bus_server *server;
@@ -186,14 +181,6 @@ static void close_bus(struct served *s)
         close(s->lock);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 struct feeding {
     struct cli_ctx *ctx;
     struct dune_feed *feed;
@@ -227,7 +214,7 @@ static int serve(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag
     struct dune_controller_cfg k = {.device = dev, .n_devices = n_dev, .no_rules = cfg->no_rules,
                                     .rules_everywhere = cfg->rules_everywhere, .rule_rate = cfg->rule_rate,
                                     .no_auto_rollback = cfg->no_rollback, .feed = true, .drift_window_ns = (uint64_t)(cfg->drift_window * 1e9),
-                                    .coverage_drop = (uint32_t)(cfg->coverage_drop * 10), .note = note, .note_ctx = ctx};
+                                    .coverage_drop = (uint32_t)(cfg->coverage_drop * 10), .note = cli_note_text, .note_ctx = ctx};
 
     gethostname(host, sizeof(host) - 1);
     snprintf(owner, sizeof(owner), "%s-%ld", host, (long)getpid());
@@ -252,9 +239,9 @@ static int serve(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag
     if (rc == 0 && dash)
         watcher = dune_dash_watch_controller(dash, c);
     while (rc == 0 && !dune_interrupted()) {
-        dune_controller_step(c, now_ns());
+        dune_controller_step(c, dune_live_now_ns());
         if (watcher)
-            dune_dash_watcher_step(watcher, now_ns());
+            dune_dash_watcher_step(watcher, dune_live_now_ns());
         usleep(2000);
     }
     dune_dash_watcher_free(watcher);

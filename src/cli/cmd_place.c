@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dunectl place: the sub-models of a plan on the devices of a network. */
 #include "cli/place_report.h"
+#include "cli/profile_cli.h"
 
 struct config {
     const char *out, *budget, *profile;
@@ -51,14 +52,15 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     struct dune_topology *t = NULL;
     struct dune_placement x = {0};
     struct dune_budget budget = {0};
+    const struct dune_profile *known;
     int rc = dune_plan_read(&p, ctx->args[0], d);
 
     if (rc == 0)
         budget = p->device[0].budget;
     if (rc == 0 && cfg->budget)
         rc = dune_budget_parse(cfg->budget, &budget, d);
-    if (rc == 0 && cfg->profile && !dune_profile_find(cfg->profile))
-        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown profile %s", cfg->profile);
+    if (rc == 0 && cfg->profile)
+        rc = cli_profile(&known, cfg->profile, d);
     if (rc == 0)
         rc = dune_network_read(&t, ctx->args[1], cfg->profile ? cfg->profile : p->device[0].profile, &budget, d);
     if (rc == 0)

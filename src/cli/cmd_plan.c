@@ -2,6 +2,7 @@
 /* dunectl plan: the whole planner in one call, data set to plan. */
 #include "cli/place_report.h"
 #include "cli/model_cli.h"
+#include "cli/profile_cli.h"
 
 #include <string.h>
 
@@ -69,12 +70,13 @@ static const struct cli_option options[] = {
 static int fill_job(struct cli_ctx *ctx, const struct config *cfg, struct dune_solution_job *job,
                     struct dune_diag *d)
 {
+    const struct dune_profile *known;
     int rc = dune_budget_parse(cfg->budget, &job->cfg.budget, d);
 
     if (rc == 0)
         rc = dune_feature_set_parse(cfg->features, 0, &job->cfg.features, d);
-    if (rc == 0 && !dune_profile_find(cfg->profile))
-        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown profile %s", cfg->profile);
+    if (rc == 0)
+        rc = cli_profile(&known, cfg->profile, d);
     job->cfg.devices = cfg->devices;
     job->cfg.profile = cfg->profile;
     job->cfg.effort = (enum dune_effort)ctx->effort;

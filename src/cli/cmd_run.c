@@ -120,7 +120,7 @@ int cli_run_experiment(struct cli_ctx *ctx, const struct cli_run_config *cfg, bo
 {
     struct dune_run_opts o = {.threads = ctx->threads, .final = final, .verdicts = cfg->verdicts,
                               .ablation = cfg->ablation, .pareto = cfg->pareto,
-                              .engine = cfg->engine, .note = cli_run_note, .note_ctx = ctx};
+                              .engine = cfg->engine, .note = cli_note_text, .note_ctx = ctx};
     struct dune_experiment *e = NULL;
     struct cli_dash_run *dash = NULL;
     struct dune_run *r = NULL;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/profile_cli.h"
 #include "dune/submodel_set.h"
 
 struct config {
@@ -65,8 +66,8 @@ static int fill_options(struct cli_ctx *ctx, struct config *cfg, struct dune_sub
         rc = dune_feature_set_parse(cfg->features, 4, &o->features, d);
     if (rc == 0 && !o->features)
         rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "--features \"%s\" leaves 0 features", cfg->features);
-    if (rc == 0 && cfg->profile && !(o->profile = dune_profile_find(cfg->profile)))
-        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown profile %s", cfg->profile);
+    if (rc == 0 && cfg->profile)
+        rc = cli_profile(&o->profile, cfg->profile, d);
     o->own_features = cfg->own_features;
     o->sqrt_features = cfg->sqrt;
     o->f1_only = cfg->score == 1;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "cli/profile_cli.h"
 #include "dune/plan.h"
 
 struct config {
@@ -395,20 +396,14 @@ static void print_json(struct cli_ctx *ctx, const struct config *cfg, const stru
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     const struct config *cfg = config;
+    const struct dune_profile *known;
     struct dune_plan *p = NULL;
-    int rc;
+    int rc = 0;
 
-    if (cfg->profile && !dune_profile_find(cfg->profile)) {
-        struct dune_buf known = {0};
-
-        for (size_t i = 0; dune_profile_at(i); i++)
-            dune_buf_printf(&known, " %s", dune_profile_at(i)->name);
-        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "no profile '%s'; there are:%s", cfg->profile,
-                           known.data);
-        dune_buf_fini(&known);
-        return rc;
-    }
-    rc = dune_plan_read(&p, ctx->args[0], d);
+    if (cfg->profile)
+        rc = cli_profile(&known, cfg->profile, d);
+    if (rc == 0)
+        rc = dune_plan_read(&p, ctx->args[0], d);
     if (rc)
         return rc;
     if (ctx->json) {

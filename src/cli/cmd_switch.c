@@ -99,11 +99,6 @@ static int confine(struct dune_switch_cfg *s, const struct config *cfg, struct d
                              (dune_switch_on(s, "af_xdp") ? DUNE_CAP_LOCK : 0) | (xdp ? DUNE_CAP_TAKEOVER : 0), d);
 }
 
-static void note(void *ctx, const char *text)
-{
-    cli_note(ctx, "%s", text);
-}
-
 struct feeding {
     struct cli_ctx *ctx;
     struct dune_feed *feed;
@@ -128,7 +123,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     struct config *cfg = config;
     struct dune_switch_cfg s = {.name = ctx->args[0], .engine = cfg->engine, .back = cfg->back, .fix = cfg->fix, .trace = cfg->trace,
                                 .release_slots = cfg->release_slots,
-                                .note = note, .note_ctx = ctx};
+                                .note = cli_note_text, .note_ctx = ctx};
     struct feeding feeding = {.ctx = ctx, .device = ctx->args[0]};
     struct dune_bus *bus = NULL;
     int rc;

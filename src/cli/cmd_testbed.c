@@ -53,11 +53,6 @@ static const struct cli_option options[] = {
     {"name", 0, CLI_STR, offsetof(struct config, name), "NAME", NULL, "down: name of the testbed, without a topology"},
 };
 
-static void note(void *ctx, const char *text)
-{
-    cli_note(ctx, "%s", text);
-}
-
 static void on_tick(void *ctx, const struct dune_testbed_now *now)
 {
     cli_note(ctx, "%3.0f s: %llu sent, %llu arrived, macro F1 %.3f so far", now->seconds,
@@ -175,7 +170,7 @@ static int run_testbed(struct cli_ctx *ctx, const struct config *cfg, const stru
                                      .strip = cfg->strip, .no_rules = cfg->no_rules,
                                      .release_slots = cfg->release_slots, .record = cfg->record, .trace = cfg->trace,
                                      .opts = {.slots = cfg->slots, .ways = cfg->ways, .rules_max = cfg->rules_max},
-                                     .dunectl = "/proc/self/exe", .note = note, .note_ctx = ctx, .tick = on_tick,
+                                     .dunectl = "/proc/self/exe", .note = cli_note_text, .note_ctx = ctx, .tick = on_tick,
                                      .tick_ctx = ctx};
     struct dune_testbed_result *out = DUNE_NEW(struct dune_testbed_result);
     struct dune_plan *plan = NULL;

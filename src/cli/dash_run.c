@@ -3,8 +3,6 @@
 
 #include <pthread.h>
 
-#include "cli/run_table.h"
-
 struct cli_dash_run {
     struct cli_ctx *ctx;
     const char *dir, *use_case, *engine;
@@ -61,7 +59,7 @@ static void note(void *ctx, const char *text)
 {
     struct cli_dash_run *r = ctx;
 
-    cli_run_note(r->ctx, text);
+    cli_note_text(r->ctx, text);
     dune_dash_note(r->dash, text);
 }
 

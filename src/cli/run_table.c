@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-void cli_run_note(void *ctx, const char *text)
-{
-    cli_note(ctx, "%s", text);
-}
-
 static void final_row(struct cli_table *t, const struct dune_run_solution *s)
 {
     const struct dune_replay *p = s->replay;

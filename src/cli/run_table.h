@@ -7,7 +7,5 @@
 #include "dune/experiment.h"
 
 void cli_print_run(struct cli_ctx *ctx, const struct dune_run *r);
-/* Notes of a running experiment go to stderr. ctx is the struct cli_ctx. */
-void cli_run_note(void *ctx, const char *text);
 
 #endif

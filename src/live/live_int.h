@@ -20,7 +20,6 @@ struct live_hist {
 void dune_live_hist_add(struct live_hist *h, uint64_t ns);
 /* The upper end of the bin where a share q of the times is reached; 0: none. */
 uint64_t dune_live_hist_quantile(const struct live_hist *h, double q);
-uint64_t dune_live_now_ns(void); /* since the epoch, as packets are stamped */
 
 /* --- netns.c ---------------------------------------------------------------------------------------------- */
 /* Runs a program and waits; its output is kept for the message. */

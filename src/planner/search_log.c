@@ -4,6 +4,7 @@
  * takes the scores it has from here, so it is soon where it was and ends with the same bytes. Scores that
  * were lost are computed again.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,7 @@ int dune_search_log_open(struct dune_search_log **out, const char *path, const c
     char *head = dune_mem_printf("dune-search 1 %s", identity), *text = NULL;
     bool known = false;
     size_t len;
+    int e;
 
     *out = NULL;
     if (dune_path_exists(path) && dune_file_read(path, &text, &len, NULL) == 0)
@@ -91,12 +93,13 @@ int dune_search_log_open(struct dune_search_log **out, const char *path, const c
         return 0;
     }
     log->file = fopen(path, known ? "a" : "w");
+    e = errno;
     if (log->file) /* the empty line ends one that was cut short */
         fprintf(log->file, "%s\n", known ? "" : head);
     dune_mem_free(head);
     if (!log->file) {
         dune_search_log_close(log);
-        return dune_diag_set(d, DUNE_E_IO, path, "cannot be written");
+        return dune_diag_set(d, DUNE_E_IO, path, "cannot write it: %s", strerror(e));
     }
     *out = log;
     return 0;

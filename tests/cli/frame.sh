@@ -52,6 +52,9 @@ else
     skip "groff has no warnings about the manual pages" "groff is not installed"
 fi
 
+expect 2 "unknown profile" "$D" show none.json --profile tofino9
+has "says which there are" err 'unknown profile "tofino9"; there are .*tofino1'
+
 if [ -c /dev/full ]; then
     expect 5 "full disk is noticed" sh -c "'$D' version >/dev/full"
     has "and said" err 'cannot write to standard output'

@@ -25,6 +25,8 @@ void p4_set_flag(struct p4_vars *v, const char *name, bool on);
 /* Takes the text of b, which is empty afterwards. The trailing newline goes. */
 void p4_set_buf(struct p4_vars *v, const char *name, struct dune_buf *b);
 void p4_vars_fini(struct p4_vars *v);
+/* A constant of 8 bits, its name in capitals behind the prefix. */
+void p4_put_constant(struct dune_buf *b, const char *prefix, const char *name, unsigned value);
 /* Compilers warn about constants that nothing uses: takes them out. */
 void p4_drop_unused(struct dune_buf *b);
 void p4_expand(struct dune_buf *out, const char *text, const struct p4_vars *v);

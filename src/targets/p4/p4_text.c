@@ -2,6 +2,7 @@
 /* Templates: text with variables and conditions. */
 #include "targets/p4/p4_int.h"
 
+#include <ctype.h>
 #include <string.h>
 
 static void set(struct p4_vars *v, const char *name, char *value)
@@ -150,6 +151,14 @@ static bool used_elsewhere(const char *text, const char *at, const char *name, s
 static bool is_constant(const char *line, char name[64])
 {
     return sscanf(line, "const bit<%*u> %63[A-Za-z0-9_] =", name) == 1;
+}
+
+void p4_put_constant(struct dune_buf *b, const char *prefix, const char *name, unsigned value)
+{
+    dune_buf_printf(b, "const bit<8> %s", prefix);
+    for (; *name; name++)
+        dune_buf_printf(b, "%c", toupper((unsigned char)*name));
+    dune_buf_printf(b, " = %u;\n", value);
 }
 
 void p4_drop_unused(struct dune_buf *b)

@@ -10,14 +10,6 @@
 #define IN1 "    "
 #define IN2 "        "
 
-static void put_constant(struct dune_buf *b, const char *prefix, const char *name, unsigned value)
-{
-    dune_buf_printf(b, "const bit<8> %s", prefix);
-    for (; *name; name++)
-        dune_buf_printf(b, "%c", toupper((unsigned char)*name));
-    dune_buf_printf(b, " = %u;\n", value);
-}
-
 /* Reasons are numbered as everywhere, from 128. Fates are below. */
 static void constants(struct p4_vars *v)
 {
@@ -25,11 +17,11 @@ static void constants(struct p4_vars *v)
 
     for (unsigned i = DUNE_REASON_OK + 1; i < DUNE_N_REASONS; i++)
         if (i != DUNE_REASON_SHORT_L2 && i != DUNE_REASON_SHORT_L3 && i != DUNE_REASON_SHORT_L4)
-            put_constant(&b, "P_", dune_reason_name((enum dune_reason)i), 128 + i);
+            p4_put_constant(&b, "P_", dune_reason_name((enum dune_reason)i), 128 + i);
     p4_set_buf(v, "REASONS", &b);
     for (unsigned i = 0; i < DUNE_N_FATES; i++)
         if (i != DUNE_FATE_DROPPED_BAD_SHIM)
-            put_constant(&b, "F_", dune_fate_name((enum dune_fate)i), i);
+            p4_put_constant(&b, "F_", dune_fate_name((enum dune_fate)i), i);
     p4_set_buf(v, "FATES", &b);
 }
 

@@ -104,23 +104,15 @@ static void parser_vars(struct p4_vars *v, const struct p4_shape *s)
 
 /* --- head --------------------------------------------------------------------------------------------- */
 
-static void put_constant(struct dune_buf *b, const char *prefix, const char *name, unsigned value)
-{
-    dune_buf_printf(b, "const bit<8> %s", prefix);
-    for (; *name; name++)
-        dune_buf_printf(b, "%c", toupper((unsigned char)*name));
-    dune_buf_printf(b, " = %u;\n", value);
-}
-
 static void constants(struct p4_vars *v)
 {
     struct dune_buf b = {0};
 
     for (unsigned i = 0; i < DUNE_N_REASONS; i++)
-        put_constant(&b, "R_", dune_reason_name((enum dune_reason)i), i);
+        p4_put_constant(&b, "R_", dune_reason_name((enum dune_reason)i), i);
     p4_set_buf(v, "REASONS", &b);
     for (unsigned i = 0; i < DUNE_N_FATES; i++)
-        put_constant(&b, "F_", dune_fate_name((enum dune_fate)i), i);
+        p4_put_constant(&b, "F_", dune_fate_name((enum dune_fate)i), i);
     p4_set_buf(v, "FATES", &b);
 }
 
