@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A plan's structure on other flows. */
+#include "retrain/retrain_int.h"
+
 #include <string.h>
 
 #include "base/base.h"
-#include "dune/retrain.h"
 
 enum { MEMBERS = DUNE_CLASS_WORDS * 64 };
 
@@ -75,6 +76,33 @@ static const struct dune_plan_class *class_named(const struct dune_plan *p, cons
     return NULL;
 }
 
+void dune_retrain_keep(struct dune_plan *p, const struct dune_plan *old)
+{
+    struct dune_plan *copy = dune_plan_clone(old);
+
+    for (uint32_t c = 0; c < p->n_classes; c++) {
+        const struct dune_plan_class *was = class_named(old, p->cls[c].name);
+
+        if (was) {
+            p->cls[c].action = was->action;
+            p->cls[c].action_arg = was->action_arg;
+            p->cls[c].action_any = was->action_any;
+        }
+    }
+    p->filter = copy->filter;
+    memset(&copy->filter, 0, sizeof(copy->filter));
+    p->parser = old->parser;
+    p->hash = old->hash;
+    memcpy(p->hash_key, old->hash_key, sizeof(p->hash_key));
+    p->slots = old->slots;
+    p->ways = old->ways;
+    p->syn_timeout = p->claim == DUNE_CLAIM_VOTES ? 0 : DUNE_MIN(old->syn_timeout, p->timeout);
+    p->shim_ethertype = old->shim_ethertype;
+    p->chain_mtu = old->chain_mtu;
+    p->generation = old->generation == UINT16_MAX ? 1 : (uint16_t)(old->generation + 1);
+    dune_plan_free(copy);
+}
+
 /* Everything about the old plan that training does not decide. */
 static void take_over(struct dune_plan *p, const struct dune_plan *old)
 {
@@ -82,30 +110,17 @@ static void take_over(struct dune_plan *p, const struct dune_plan *old)
     struct dune_plan_device *dev = p->device;
     uint32_t n_dev = p->n_devices;
 
+    dune_retrain_keep(p, old);
     for (uint32_t c = 0; c < p->n_classes; c++) {
         const struct dune_plan_class *was = class_named(old, p->cls[c].name);
 
-        if (was) {
+        if (was)
             p->cls[c].min_confidence = was->min_confidence;
-            p->cls[c].action = was->action;
-            p->cls[c].action_arg = was->action_arg;
-            p->cls[c].action_any = was->action_any;
-        }
     }
     p->device = copy->device, copy->device = dev;
     p->n_devices = copy->n_devices, copy->n_devices = n_dev;
-    p->filter = copy->filter;
-    memset(&copy->filter, 0, sizeof(copy->filter));
     for (uint32_t i = 0; i < p->n_submodels; i++)
         p->sub[i].device = old->sub[i].device;
-    p->parser = old->parser;
-    p->hash = old->hash;
-    memcpy(p->hash_key, old->hash_key, sizeof(p->hash_key));
-    p->slots = old->slots;
-    p->ways = old->ways;
-    p->shim_ethertype = old->shim_ethertype;
-    p->chain_mtu = old->chain_mtu;
-    p->generation = old->generation == UINT16_MAX ? 1 : (uint16_t)(old->generation + 1);
     dune_plan_set_name(p, old->name);
     p->provenance.seed = old->provenance.seed;
     if (old->provenance.solution)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A candidate from the earlier flows, judged on the later ones, then fitted on all. */
+#include "retrain/retrain_int.h"
+
 #include <string.h>
 
 #include "base/base.h"
-#include "dune/retrain.h"
 #include "dune/solution.h"
 
 /* The planner looks at the train flows: those of part 0 only. */
@@ -34,20 +35,6 @@ static int search(struct dune_plan **out, const struct dune_plan *old, const str
     return rc;
 }
 
-static void carry_over(struct dune_plan *p, const struct dune_plan *old)
-{
-    p->generation = old->generation == UINT16_MAX ? 1 : (uint16_t)(old->generation + 1);
-    p->chain_mtu = old->chain_mtu;
-    p->shim_ethertype = old->shim_ethertype;
-    for (uint32_t c = 0; c < p->n_classes; c++)
-        for (uint32_t k = 0; k < old->n_classes; k++)
-            if (strcmp(p->cls[c].name, old->cls[k].name) == 0) {
-                p->cls[c].action = old->cls[k].action;
-                p->cls[c].action_arg = old->cls[k].action_arg;
-                p->cls[c].action_any = old->cls[k].action_any;
-            }
-}
-
 static int make_candidate(struct dune_plan **out, const struct dune_plan *old, const struct dune_dataset *ds,
                           const uint8_t *part, const struct dune_retrain_cfg *cfg, struct dune_diag *d)
 {
@@ -59,7 +46,7 @@ static int make_candidate(struct dune_plan **out, const struct dune_plan *old, c
     rc = cfg->search ? search(out, old, ds, part, cfg, d)
                      : dune_refit(out, old, ds, use, cfg->seed, cfg->threads, d);
     if (rc == 0 && cfg->search)
-        carry_over(*out, old);
+        dune_retrain_keep(*out, old);
     dune_mem_free(use);
     return rc;
 }

@@ -61,6 +61,11 @@ static struct dune_plan *old_plan(const struct dune_dataset *ds, const uint8_t *
     p->cls[1].action_arg = 10;
     p->generation = 6;
     p->slots = 1024;
+    p->syn_timeout = 1000;
+    p->chain_mtu = 1508;
+    p->filter.proto = dune_mem_alloc(1, 1);
+    p->filter.proto[0] = 6;
+    p->filter.n_protos = 1;
     p->sub[1].device = 2;
     dune_plan_set_name(p, "lab");
     assert_ok(dune_plan_verify(p, &d), d);
@@ -68,6 +73,19 @@ static struct dune_plan *old_plan(const struct dune_dataset *ds, const uint8_t *
         dune_fit_free(fit[i]);
     dune_space_free(s);
     return p;
+}
+
+/* What old_plan said of the network. */
+static void assert_kept(const struct dune_plan *p)
+{
+    assert_int_equal(p->generation, 7);
+    assert_int_equal(p->slots, 1024);
+    assert_int_equal(p->syn_timeout, 1000);
+    assert_int_equal(p->chain_mtu, 1508);
+    assert_int_equal(p->filter.n_protos, 1);
+    assert_int_equal(p->filter.proto[0], 6);
+    assert_int_equal(p->cls[1].action, DUNE_ACTION_MARK);
+    assert_int_equal(p->cls[1].action_arg, 10);
 }
 
 static void test_refit_keeps_the_structure(void **state)
@@ -81,12 +99,9 @@ static void test_refit_keeps_the_structure(void **state)
     size_t len[2];
 
     assert_ok(dune_refit(&p, old, ds, NULL, 1, 2, &d), d);
-    assert_int_equal(p->generation, 7);
+    assert_kept(p);
     assert_string_equal(p->name, "lab");
     assert_int_equal(p->n_devices, 3);
-    assert_int_equal(p->slots, 1024);
-    assert_int_equal(p->cls[1].action, DUNE_ACTION_MARK);
-    assert_int_equal(p->cls[1].action_arg, 10);
     for (uint32_t i = 0; i < 2; i++) {
         assert_int_equal(p->sub[i].id, old->sub[i].id);
         assert_int_equal(p->sub[i].device, old->sub[i].device);
@@ -200,6 +215,17 @@ static void test_retrain_without_a_change(void **state)
     dune_plan_free(r.plan);
 }
 
+/* The planner makes the new one, and the network wants of it what it wanted before. */
+static void test_search_keeps_the_settings(void **state)
+{
+    (void)state;
+    struct dune_retrained r;
+
+    retrained(true, true, &r);
+    assert_kept(r.plan);
+    dune_plan_free(r.plan);
+}
+
 static void test_judge_of_equals(void **state)
 {
     (void)state;
@@ -253,7 +279,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_new_class),
     cmocka_unit_test(test_retrain_is_better_after_a_change),
     cmocka_unit_test(test_retrain_without_a_change),
-    cmocka_unit_test(test_judge_of_equals),
+    cmocka_unit_test(test_search_keeps_the_settings),
+        cmocka_unit_test(test_judge_of_equals),
     cmocka_unit_test(test_timeline),
 };
 RUN_TESTS(tests)
