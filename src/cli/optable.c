@@ -18,7 +18,7 @@ const struct cli_option cli_common[] = {
     {"effort", 0, CLI_CHOICE, offsetof(struct cli_ctx, effort), "quick|default|full", "default",
      "how hard to search"},
     {"quiet", 'q', CLI_FLAG, offsetof(struct cli_ctx, quiet), NULL, NULL,
-     "no progress and no remarks on stderr"},
+     "no progress, no remarks; most commands print no more than --json and errors then"},
     {"help", 'h', CLI_FLAG, offsetof(struct cli_ctx, help), NULL, NULL, "this text"},
 };
 const size_t cli_n_common = DUNE_ARRAY_LEN(cli_common);
