@@ -39,6 +39,8 @@ struct dune_solution_ops {
 int dune_solution_solve(const struct dune_solution_ops *ops, const struct dune_solution_job *job,
                         struct dune_solution_result *out, struct dune_diag *d) DUNE_MUST_USE;
 const struct dune_solution_ops *dune_solution_find(const char *name); /* NULL: unknown */
+/* The same with an error that says which ones there are. */
+int dune_solution_get(const struct dune_solution_ops **out, const char *name, struct dune_diag *d) DUNE_MUST_USE;
 
 /* What the baseline votes plans, as a chain of one tree per device: chosen on the validation split. */
 struct dune_votes_choice {

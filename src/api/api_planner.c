@@ -113,15 +113,15 @@ int dune_plan_make(struct dune_plan **out, const struct dune_dataset *ds, const 
     static const struct dune_plan_options defaults;
     const struct dune_plan_options *o = options ? options : &defaults;
     const char *name = o->solution ? o->solution : "dune";
-    const struct dune_solution_ops *ops = dune_solution_find(name);
+    const struct dune_solution_ops *ops;
     struct dune_solution_job job = {.ds = ds, .all = ds};
     struct dune_solution_result r = {0};
     int rc;
 
     dune_progress_set_quiet(true);
-    if (!ops)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown solution %.64s", name);
-    rc = fill_planner(&job.cfg, o, d);
+    rc = dune_solution_get(&ops, name, d);
+    if (rc == 0)
+        rc = fill_planner(&job.cfg, o, d);
     if (rc == 0)
         rc = dune_solution_solve(ops, &job, &r, d);
     if (rc == 0) {

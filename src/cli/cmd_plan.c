@@ -239,8 +239,6 @@ static int check_options(struct cli_ctx *ctx, const struct config *cfg, const st
 {
     bool own = ops == &dune_solution_dune, points = cfg->pareto || cfg->want_f1 > 0;
 
-    if (!ops)
-        return dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown solution %s", cfg->solution);
     if (!own && (cfg->explain || cfg->open_world || cfg->want_precision > 0 || cfg->topology || cfg->time_limit > 0))
         return dune_diag_set(d, DUNE_E_USAGE, NULL,
                              "--explain, --open-world, --want-precision, --topology and --time-limit need "
@@ -306,14 +304,16 @@ static int plan(struct cli_ctx *ctx, const struct config *cfg, const struct dune
 static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
 {
     struct config *cfg = config;
-    const struct dune_solution_ops *ops = dune_solution_find(cfg->solution);
+    const struct dune_solution_ops *ops;
     struct dune_solution_job job = {0};
     struct dune_plan_device *dev = NULL;
     struct dune_dataset *ds = NULL;
     char *log = dune_mem_printf("%s.search", cfg->out);
     uint32_t n_dev = 0;
-    int rc = check_options(ctx, cfg, ops, d);
+    int rc = dune_solution_get(&ops, cfg->solution, d);
 
+    if (rc == 0)
+        rc = check_options(ctx, cfg, ops, d);
     if (rc == 0)
         rc = fill_job(ctx, cfg, &job, d);
     if (rc == 0)

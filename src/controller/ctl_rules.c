@@ -176,6 +176,7 @@ void dune_ctl_rules_step(struct dune_controller *c)
 
 int dune_controller_pin(struct dune_controller *c, const char *what, const char *cls, struct dune_diag *d)
 {
+    struct dune_diag old = {0};
     struct ctl_pin p;
     int rc;
 
@@ -188,8 +189,12 @@ int dune_controller_pin(struct dune_controller *c, const char *what, const char 
     rc = dune_ctl_pin_parse(&p, what, cls, d);
     if (rc)
         return rc;
-    if (dune_controller_unpin(c, what, NULL) == DUNE_E_IO)
-        return dune_diag_set(d, DUNE_E_IO, NULL, "the desired state cannot be saved");
+    if (dune_controller_unpin(c, what, &old) == DUNE_E_IO) { /* that it was not pinned is no error */
+        dune_mem_free(p.what);
+        dune_mem_free(p.cls);
+        *d = old;
+        return d->code;
+    }
     c->pin[c->n_pins++] = p;
     return dune_ctl_state_save(c, d);
 }

@@ -409,7 +409,7 @@ int dune_controller_apply(struct dune_controller *c, const char *name, const cha
     int rc = need_lease(c, d);
 
     if (rc == 0 && share > DUNE_CTL_SHARE)
-        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "a share of %u of %u", share, DUNE_CTL_SHARE);
+        rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "a share of %u, at most %u", share, DUNE_CTL_SHARE);
     if (rc)
         return rc;
     if (c->phase == DUNE_PHASE_STEADY || c->phase == DUNE_PHASE_EMPTY)

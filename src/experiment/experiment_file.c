@@ -62,7 +62,8 @@ static int read_list(const struct ctx *c, const struct dune_yaml *y, struct dune
 static int read_number(const struct ctx *c, const struct dune_yaml *y, uint64_t max, uint64_t *out)
 {
     if (y->kind != DUNE_YAML_SCALAR || !dune_parse_u64(y->text, out) || *out > max)
-        return bad(c, y, "a whole number in range is expected here");
+        return dune_diag_set_line(c->d, DUNE_E_INPUT, c->file, y->line, "%s: a whole number up to %llu is expected here",
+                                  y->key ? y->key : "file", (unsigned long long)max);
     return 0;
 }
 
@@ -324,6 +325,9 @@ int dune_experiment_read(struct dune_experiment **out, const char *path, struct 
 
 int dune_experiment_check(const struct dune_experiment *e, struct dune_diag *d)
 {
+    const struct dune_solution_ops *known;
+    int rc = 0;
+
     if (!e->train.len)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "no training captures: give data: train: (or --train)");
     if (!e->labels)
@@ -337,8 +341,7 @@ int dune_experiment_check(const struct dune_experiment *e, struct dune_diag *d)
                              DUNE_MAX_BLOCKS);
     if (e->max_n < 2 || e->max_n > 15)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "max_n %u: 2 to 15 are possible", e->max_n);
-    for (size_t i = 0; i < e->solutions.len; i++)
-        if (!dune_solution_find(e->solutions.data[i]))
-            return dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown solution %s", e->solutions.data[i]);
-    return 0;
+    for (size_t i = 0; rc == 0 && i < e->solutions.len; i++)
+        rc = dune_solution_get(&known, e->solutions.data[i], d);
+    return rc;
 }

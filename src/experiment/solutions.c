@@ -17,3 +17,18 @@ const struct dune_solution_ops *dune_solution_find(const char *name)
             return solutions[i];
     return NULL;
 }
+
+int dune_solution_get(const struct dune_solution_ops **out, const char *name, struct dune_diag *d)
+{
+    struct dune_buf known = {0};
+    int rc;
+
+    *out = dune_solution_find(name);
+    if (*out)
+        return 0;
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(solutions); i++)
+        dune_buf_printf(&known, "%s%s", i ? ", " : "", solutions[i]->name);
+    rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "unknown solution \"%.64s\"; there are %s", name, known.data);
+    dune_buf_fini(&known);
+    return rc;
+}

@@ -75,6 +75,7 @@ echo "nonsense: 1" >bad.yaml
 expect 3 "unknown key" "$D" run bad.yaml -o x
 has "file and line" err 'bad.yaml:1'
 expect 2 "unknown solution" "$D" run e.yaml -o x --solutions wizardry
+has "says which there are" err 'unknown solution "wizardry"; there are none, .*dune$'
 expect 3 "missing captures" "$D" run e.yaml -o x --test nowhere.pcap
 expect 5 "impossible directory" "$D" run e.yaml -o /dev/null/x
 check "no partial output" test ! -e x/metrics.json
