@@ -133,6 +133,8 @@ struct dune_controller {
 
 /* --- ctl_lease.c: the lease and the desired state in the store ------------------------------------------ */
 void dune_ctl_lease_step(struct dune_controller *c);
+/* Operators change things on the controller that has the lease and the state: DUNE_E_ENV on others. */
+int dune_ctl_need_lease(const struct dune_controller *c, struct dune_diag *d) DUNE_MUST_USE;
 int dune_ctl_state_save(struct dune_controller *c, struct dune_diag *d);
 int dune_ctl_state_read(struct dune_controller *c, struct dune_diag *d);
 void dune_ctl_plan_fini(struct ctl_plan *p);

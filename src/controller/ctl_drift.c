@@ -85,10 +85,10 @@ int dune_controller_profile(struct dune_controller *c, const char *text, size_t 
     struct dune_plan *own = NULL;
     struct dune_drift_profile *f = NULL;
     struct ctl_profile *slot;
-    int rc = 0;
+    int rc = dune_ctl_need_lease(c, d);
 
-    if (!c->leader || !c->state_read)
-        return dune_diag_set(d, DUNE_E_ENV, NULL, "this controller does not have the lease");
+    if (rc)
+        return rc;
     if (plan)
         rc = dune_plan_parse(&own, "plan", plan, plan_len, d);
     if (rc == 0) {

@@ -141,6 +141,13 @@ static void unread(struct dune_controller *c, const struct dune_diag *why)
     step_down(c, "it was given up");
 }
 
+int dune_ctl_need_lease(const struct dune_controller *c, struct dune_diag *d)
+{
+    if (c->leader && c->state_read)
+        return 0;
+    return dune_diag_set(d, DUNE_E_ENV, NULL, "this controller does not have the lease");
+}
+
 void dune_ctl_lease_step(struct dune_controller *c)
 {
     uint64_t pause = c->cfg.lease_ns / (c->leader ? 3 : 8);

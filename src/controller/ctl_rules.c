@@ -178,10 +178,10 @@ int dune_controller_pin(struct dune_controller *c, const char *what, const char 
 {
     struct dune_diag old = {0};
     struct ctl_pin p;
-    int rc;
+    int rc = dune_ctl_need_lease(c, d);
 
-    if (!c->leader || !c->state_read)
-        return dune_diag_set(d, DUNE_E_ENV, NULL, "this controller does not have the lease");
+    if (rc)
+        return rc;
     if (cls && c->base.plan && !class_id(&c->base, cls))
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "the plan has no class \"%.100s\"", cls);
     if (c->n_pins == MAX_PINS)
@@ -201,8 +201,10 @@ int dune_controller_pin(struct dune_controller *c, const char *what, const char 
 
 int dune_controller_unpin(struct dune_controller *c, const char *what, struct dune_diag *d)
 {
-    if (!c->leader || !c->state_read)
-        return dune_diag_set(d, DUNE_E_ENV, NULL, "this controller does not have the lease");
+    int rc = dune_ctl_need_lease(c, d);
+
+    if (rc)
+        return rc;
     for (uint32_t i = 0; i < c->n_pins; i++) {
         if (strcmp(c->pin[i].what, what) != 0)
             continue;

@@ -395,18 +395,11 @@ int dune_ctl_start(struct dune_controller *c, const char *name, const char *text
     return rc;
 }
 
-static int need_lease(const struct dune_controller *c, struct dune_diag *d)
-{
-    if (c->leader && c->state_read)
-        return 0;
-    return dune_diag_set(d, DUNE_E_ENV, NULL, "this controller does not have the lease");
-}
-
 int dune_controller_apply(struct dune_controller *c, const char *name, const char *text, size_t len,
                           uint32_t share, struct dune_diag *d)
 {
     struct ctl_plan p;
-    int rc = need_lease(c, d);
+    int rc = dune_ctl_need_lease(c, d);
 
     if (rc == 0 && share > DUNE_CTL_SHARE)
         rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "a share of %u, at most %u", share, DUNE_CTL_SHARE);
@@ -430,7 +423,7 @@ int dune_controller_apply(struct dune_controller *c, const char *name, const cha
 
 int dune_controller_promote(struct dune_controller *c, struct dune_diag *d)
 {
-    int rc = need_lease(c, d);
+    int rc = dune_ctl_need_lease(c, d);
 
     if (rc == 0 && c->phase != DUNE_PHASE_CANARY)
         rc = dune_diag_set(d, DUNE_E_USAGE, NULL, "there is no canary: the phase is %s", dune_ctl_phase_name(c->phase));
@@ -449,7 +442,7 @@ void dune_ctl_go_back(struct dune_controller *c)
 
 int dune_controller_rollback(struct dune_controller *c, struct dune_diag *d)
 {
-    int rc = need_lease(c, d);
+    int rc = dune_ctl_need_lease(c, d);
 
     if (rc)
         return rc;
@@ -471,7 +464,7 @@ int dune_controller_shadow(struct dune_controller *c, const char *name, const ch
                            struct dune_diag *d)
 {
     struct ctl_plan p = {0};
-    int rc = need_lease(c, d);
+    int rc = dune_ctl_need_lease(c, d);
 
     if (rc == 0 && text)
         rc = dune_ctl_plan_init(&p, name, text, len, new_generation(c), chain_length(c), d);
@@ -485,7 +478,7 @@ int dune_controller_shadow(struct dune_controller *c, const char *name, const ch
 int dune_controller_set_bare(struct dune_controller *c, const char *device, bool bare, struct dune_diag *d)
 {
     struct ctl_device *dev = dune_ctl_find_device(c, device);
-    int rc = need_lease(c, d);
+    int rc = dune_ctl_need_lease(c, d);
 
     if (rc)
         return rc;
@@ -498,7 +491,7 @@ int dune_controller_set_bare(struct dune_controller *c, const char *device, bool
 int dune_controller_set_position(struct dune_controller *c, const char *device, uint16_t position, struct dune_diag *d)
 {
     struct ctl_device *dev = dune_ctl_find_device(c, device);
-    int rc = need_lease(c, d);
+    int rc = dune_ctl_need_lease(c, d);
 
     if (rc)
         return rc;

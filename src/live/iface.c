@@ -96,6 +96,9 @@ static int check_mtu(int fd, const char *name, uint32_t mtu, bool fix, struct du
         return 0;
     mtu = saved->mtu;
     saved->mtu = 0;
+    if (fix)
+        return dune_diag_set(d, DUNE_E_ENV, NULL, "interface %s has MTU %u, and the %d that frames with a shim need cannot be "
+                             "set: %s", name, mtu, r.ifr_mtu, strerror(errno));
     return dune_diag_set(d, DUNE_E_ENV, NULL, "interface %s has MTU %u, frames with a shim need %d: "
                          "ip link set %s mtu %d, or --fix", name, mtu, r.ifr_mtu, name, r.ifr_mtu);
 }
@@ -118,8 +121,9 @@ int dune_iface_check(const char *name, uint32_t mtu, bool fix, struct dune_iface
         if (fix && write_offload(fd, name, i, false) && read_offload(fd, name, i, &raw) == 0)
             saved->offload[i] = 1;
         else if (i < 4) /* checksums: what the card checks is right with and without shim */
-            rc = dune_diag_set(d, DUNE_E_ENV, NULL, "interface %s has %s on, which merges or splits frames: "
-                               "ethtool -K %s %s off, or --fix", name, offload[i].name, name, offload[i].name);
+            rc = dune_diag_set(d, DUNE_E_ENV, NULL, "interface %s has %s on, which merges or splits frames%s: "
+                               "ethtool -K %s %s off%s", name, offload[i].name, fix ? ", and does not let it go" : "", name,
+                               offload[i].name, fix ? "" : ", or --fix");
     }
     close(fd);
     if (rc)

@@ -5,6 +5,7 @@
  */
 #include "live/live_int.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +55,10 @@ static int open_live(struct bsw *s, struct dune_diag *d)
     if (cfg->opts.slots || cfg->opts.ways)
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "engine bmv2: slots and ways are those of the plan");
     snprintf(s->dir, sizeof(s->dir), "/tmp/dune_bmv2.XXXXXX");
-    if (!mkdtemp(s->dir))
-        return dune_diag_set(d, DUNE_E_ENV, s->dir, "cannot make it");
+    if (!mkdtemp(s->dir)) {
+        s->dir[0] = '\0'; /* whatever stands there now is not ours to remove */
+        return dune_diag_set(d, DUNE_E_ENV, "/tmp", "cannot make a directory there: %s", strerror(errno));
+    }
     for (uint32_t i = 0; i < cfg->n_in; i++) /* numbers 0, 2, 3 ...; 1 is the way out */
         b.port[b.n_ports++] = (struct dune_bmv2_port){(uint16_t)(i ? i + 1 : 0), cfg->in[i].kind, cfg->in[i].ifname};
     b.port[b.n_ports++] = (struct dune_bmv2_port){1, cfg->out.kind, cfg->out.ifname};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All files of a plan: program, entries, scripts and report per device, the dissector once. */
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -50,7 +51,7 @@ static int write_file(const struct dune_p4_file *file, const char *dir, struct d
     if (rc == 0)
         rc = dune_file_write(path, file->text, file->len, d);
     if (rc == 0 && len > 3 && strcmp(path + len - 3, ".sh") == 0 && chmod(path, 0755) != 0)
-        rc = dune_diag_set(d, DUNE_E_IO, path, "cannot make it executable");
+        rc = dune_diag_set(d, DUNE_E_IO, path, "cannot make it executable: %s", strerror(errno));
     dune_mem_free(path);
     return rc;
 }
