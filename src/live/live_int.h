@@ -95,6 +95,7 @@ struct live_traffic {
     uint32_t n_classes;
     char **class_name;       /* of labels and plan */
     uint32_t of_plan[256];   /* plan class id -> class */
+    uint16_t ethertype;      /* of the shims that come back */
     uint32_t *head;          /* [n_heads]: by hash, first packet not yet arrived */
     uint32_t n_heads;
     struct dune_reader **reader;

@@ -186,6 +186,7 @@ int dune_live_traffic_load(struct live_traffic *t, const struct dune_testbed_run
     int rc = 0;
 
     memset(t, 0, sizeof(*t));
+    t->ethertype = run->plan->shim_ethertype;
     name_classes(t, run->plan, run->labels);
     dune_confusion_init(&t->flow, t->n_classes);
     dune_confusion_init(&t->packet, t->n_classes);
@@ -263,7 +264,7 @@ void dune_live_traffic_arrived(struct live_traffic *t, const uint8_t *data, uint
     uint8_t *copy = NULL;
     uint64_t sent;
     uint32_t at;
-    bool has = dune_shim_find(data, len, 2, DUNE_ETHERTYPE_SHIM_DEFAULT, &at) && len - at >= DUNE_SHIM_BYTES;
+    bool has = dune_shim_find(data, len, 2, t->ethertype, &at) && len - at >= DUNE_SHIM_BYTES;
 
     if (has) {
         dune_shim_get(&shim, data + at);

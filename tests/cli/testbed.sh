@@ -25,6 +25,10 @@ expect 0 "a row of three" "$D" testbed run "$T/row.yaml" --plan "$PLAN" --pcap "
     --labels "$T/tr/labels.csv" --pps 2000 --json --quiet
 has "every packet arrives" out '"lost": 0,'
 has "byte for byte" out '"unknown": 0,'
+sed 's/"ethertype": 34997/"ethertype": 34998/' "$PLAN" >"$T/other.json"
+expect 0 "shims of another EtherType" "$D" testbed run "$T/row.yaml" --plan "$T/other.json" --pcap "$T/tr/test" --pps 2000 --seconds 1 \
+    --json --quiet
+has "are known at the sink" out '"unknown": 0,'
 expect 0 "the offline replay of the same" "$D" replay "$PLAN" "$T/tr/test" --json --quiet
 check "nothing is left" nothing_left
 
