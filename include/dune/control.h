@@ -206,9 +206,10 @@ struct dune_bus_nats_cfg {
     const char *url;   /* nats://[USER:PASSWORD@]HOST:PORT, tls://... with TLS */
     const char *creds; /* credentials file; may be NULL */
     const char *ca;    /* certificates to trust instead of the system's; may be NULL */
+    bool may_be_late;  /* the server need not be there yet: until then it is as after a failure of the bus */
 };
 int dune_bus_nats_check(const struct dune_bus_nats_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
-/* DUNE_E_ENV: not part of this build, or no server. Afterwards the connection comes back by itself. */
+/* DUNE_E_ENV: not part of this build, no server (unless it may be late), or one that refuses us. Afterwards the connection comes back by itself. */
 int dune_bus_nats_connect(struct dune_bus **out, const struct dune_bus_nats_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
 const char *dune_bus_nats_version(void); /* of the library; NULL: not part of this build */
 

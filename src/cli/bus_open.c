@@ -3,9 +3,10 @@
 
 #include <string.h>
 
-int cli_bus_open(struct dune_bus **out, const char *spec, const char *creds, const char *ca, struct dune_diag *d)
+int cli_bus_open(struct dune_bus **out, const char *spec, const char *creds, const char *ca, bool may_be_late,
+                 struct dune_diag *d)
 {
-    struct dune_bus_nats_cfg cfg = {spec, creds, ca};
+    const struct dune_bus_nats_cfg cfg = {.url = spec, .creds = creds, .ca = ca, .may_be_late = may_be_late};
     const char *at = strrchr(spec, '@'); /* what is before it may be a password */
 
     if (strncmp(spec, "unix:", 5) == 0 && spec[5])

@@ -5,8 +5,9 @@
 
 #include "dune/control.h"
 
-/* "unix:PATH" or "nats://HOST:PORT" ("tls://" with TLS); creds and ca may be NULL. */
-int cli_bus_open(struct dune_bus **out, const char *spec, const char *creds, const char *ca,
+/* "unix:PATH" or "nats://HOST:PORT" ("tls://" with TLS); creds and ca may be NULL. may_be_late: a NATS server that cannot be
+ * reached yet is no error (a Unix bus never needs its server at once). */
+int cli_bus_open(struct dune_bus **out, const char *spec, const char *creds, const char *ca, bool may_be_late,
                  struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

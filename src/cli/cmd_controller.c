@@ -158,7 +158,7 @@ static int open_bus(struct served *s, const struct config *cfg, struct dune_diag
     int rc;
 
     if (strncmp(cfg->bus, "unix:", 5) != 0)
-        return cli_bus_open(&s->bus, cfg->bus, cfg->creds, cfg->ca, d);
+        return cli_bus_open(&s->bus, cfg->bus, cfg->creds, cfg->ca, false, d);
     rc = lock_state(s, cfg->state, d);
     if (rc == 0)
         rc = make_parent(cfg->bus + 5, d);
@@ -288,7 +288,7 @@ static int watch(struct cli_ctx *ctx, const struct config *cfg, struct dune_diag
     struct watching w = {ctx, cfg->events ? cfg->events : UINT64_MAX};
     struct dune_bus *bus = NULL;
     struct dune_diag ignored = {0};
-    int rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, d);
+    int rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, false, d);
 
     if (rc == 0)
         rc = bus->ops->subscribe(bus, DUNE_FEED_SUBJECT, print_event, &w, d);
@@ -320,7 +320,7 @@ static int ask(struct cli_ctx *ctx, const struct config *cfg, const struct dune_
     struct dune_asker *asker = NULL;
     struct dune_buf out = {0};
     char *answer = NULL;
-    int rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, d);
+    int rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, false, d);
 
     if (rc)
         return rc;

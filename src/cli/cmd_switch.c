@@ -126,6 +126,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
                                 .note = cli_note_text, .note_ctx = ctx};
     struct feeding feeding = {.ctx = ctx, .device = ctx->args[0]};
     struct dune_bus *bus = NULL;
+    struct dune_diag late = {0};
     int rc;
 
     if (cfg->in.len < 1 || cfg->in.len > DUNE_SWITCH_PORTS)
@@ -147,7 +148,9 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
     if (rc == 0)
         rc = confine(&s, cfg, d);
     if (rc == 0)
-        rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, d);
+        rc = cli_bus_open(&bus, cfg->bus, cfg->creds, cfg->ca, true, d); /* it forwards without one */
+    if (rc == 0 && bus->ops->poll(bus, 0, &late))
+        cli_warn(ctx, "%s", late.msg);
     if (rc == 0)
         rc = dune_switch_run(&s, bus, d);
     dune_feed_abort(feeding.feed);

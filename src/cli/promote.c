@@ -174,7 +174,7 @@ static int run_update(struct session *s, const char *text, struct dune_diag *d)
 int cli_promote(struct cli_ctx *ctx, const struct cli_promotion *how, const char *text, struct dune_diag *d)
 {
     struct session s = {.ctx = ctx, .how = how};
-    int rc = cli_bus_open(&s.bus, how->bus, how->creds, how->ca, d);
+    int rc = cli_bus_open(&s.bus, how->bus, how->creds, how->ca, false, d);
 
     if (rc)
         return rc;

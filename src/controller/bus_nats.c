@@ -19,7 +19,8 @@
     F(natsConnection_SubscribeSync) F(natsMsg_Destroy) F(natsMsg_GetData) F(natsMsg_GetDataLength)               \
     F(natsMsg_GetSubject) F(natsOptions_Create) F(natsOptions_Destroy) F(natsOptions_LoadCATrustedCertificates)  \
     F(natsOptions_SetAllowReconnect) F(natsOptions_SetMaxReconnect) F(natsOptions_SetName)                       \
-    F(natsOptions_SetNoEcho) F(natsOptions_SetReconnectWait) F(natsOptions_SetSecure) F(natsOptions_SetTimeout)  \
+    F(natsOptions_SetNoEcho) F(natsOptions_SetReconnectWait) F(natsOptions_SetRetryOnFailedConnect) F(natsOptions_SetSecure)              \
+    F(natsOptions_SetTimeout)                                                                                    \
     F(natsOptions_SetURL) F(natsOptions_SetUserCredentialsFromFiles) F(natsStatus_GetText)                       \
     F(natsSubscription_Destroy) F(natsSubscription_NextMsg) F(natsSubscription_SetPendingLimits)                   \
     F(nats_GetLastError) F(nats_GetVersion)
@@ -270,6 +271,22 @@ static natsStatus set_options(natsOptions *o, const struct dune_bus_nats_cfg *cf
     return s;
 }
 
+/* With a function to call the library connects by itself when the server comes. */
+static void is_there(natsConnection *nc, void *ctx)
+{
+    (void)nc;
+    (void)ctx;
+}
+
+static natsStatus connect_later(struct nats_bus *b, natsOptions *o)
+{
+    natsStatus s = nats.natsOptions_SetRetryOnFailedConnect(o, true, is_there, NULL);
+
+    if (s == NATS_OK)
+        s = nats.natsConnection_Connect(&b->nc, o);
+    return s == NATS_NOT_YET_CONNECTED ? NATS_OK : s;
+}
+
 static natsStatus connect_nats(struct nats_bus *b, const struct dune_bus_nats_cfg *cfg)
 {
     natsOptions *o = NULL;
@@ -280,6 +297,8 @@ static natsStatus connect_nats(struct nats_bus *b, const struct dune_bus_nats_cf
         s = set_options(o, cfg);
     if (s == NATS_OK)
         s = nats.natsConnection_Connect(&b->nc, o);
+    if (s == NATS_NO_SERVER && cfg->may_be_late)
+        s = connect_later(b, o);
     nats.natsOptions_Destroy(o);
     nats.jsOptions_Init(&js);
     js.Wait = WAIT_MS;

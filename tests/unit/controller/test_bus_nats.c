@@ -224,6 +224,36 @@ static int check(const char *text, const char *creds, struct dune_diag *d)
     return dune_bus_nats_check(&cfg, d);
 }
 
+/* A device that starts before the server is there joins when it comes; one that needs it now is told. */
+static void test_server_is_late(void **state)
+{
+    struct dune_bus_nats_cfg cfg = {.url = url, .may_be_late = true}, now = {.url = url};
+    struct dune_bus *early = NULL, *other;
+    struct got g = {0};
+    struct dune_diag d = {0};
+
+    (void)state;
+    need_server();
+    stop_server();
+    assert_int_equal(dune_bus_nats_connect(&early, &now, &d), DUNE_E_ENV);
+    assert_null(early);
+    d = (struct dune_diag){0};
+    assert_ok(dune_bus_nats_connect(&early, &cfg, &d), d);
+    assert_ok(early->ops->subscribe(early, "late.x", on_message, &g, &d), d);
+    assert_int_equal(early->ops->poll(early, 0, &d), DUNE_E_ENV);
+    start_server();
+    other = join();
+    for (int i = 0; i < 100 && g.n == 0; i++) {
+        d = (struct dune_diag){0};
+        assert_ok(other->ops->publish(other, "late.x", "there", 5, &d), d);
+        (void)early->ops->poll(early, 100, &d);
+    }
+    assert_true(g.n > 0);
+    assert_string_equal(g.last, "late.x=there");
+    other->ops->close(other);
+    early->ops->close(early);
+}
+
 /* Everything that is not this machine needs credentials. */
 static void test_credentials(void **state)
 {
@@ -264,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_no_password_is_shown),
         cmocka_unit_test(test_messages_and_store),
         cmocka_unit_test(test_controller),
+        cmocka_unit_test(test_server_is_late),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
