@@ -31,7 +31,7 @@ static const struct cli_option options[] = {
      "for every --in the number of the --out where its frames leave, from 0 (all by the first)"},
     {"engine", 0, CLI_STR, offsetof(struct config, engine), "reference|fast|xdp|bmv2", "reference", "what runs the plan"},
     {"back", 0, CLI_FLAG, offsetof(struct config, back), NULL, NULL,
-     "frames that come in at the out port leave by the first in port, as they are"},
+     "frames that come in at the out port leave by the first in port, as they are (else they are dropped)"},
     {"fix", 0, CLI_FLAG, offsetof(struct config, fix), NULL, NULL,
      "set MTU and offloads that are wrong, and set them back at the end"},
     {"edge-shim", 0, CLI_CHOICE, offsetof(struct config, edge_shim), "wrap|drop", "wrap",
