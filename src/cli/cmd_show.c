@@ -2,6 +2,7 @@
 /* A plan for people: what runs where, and what it costs. */
 #include "cli/cli.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "cli/profile_cli.h"
@@ -120,6 +121,43 @@ static void print_actions(struct cli_ctx *ctx, const struct dune_plan *p)
     }
     cli_out(ctx, "\n");
     cli_print_table(ctx, &t);
+}
+
+static const char *entry_gap(uint32_t i)
+{
+    return i ? ", " : " ";
+}
+
+/* Only where there is a filter, or a limit. */
+static void print_traffic(struct cli_ctx *ctx, const struct dune_plan *p)
+{
+    const struct dune_filter *f = &p->filter;
+    struct dune_buf b = {0};
+
+    if (f->n_prefixes)
+        dune_buf_printf(&b, "looks only at packets from or to");
+    for (uint32_t i = 0; i < f->n_prefixes; i++) {
+        char addr[INET6_ADDRSTRLEN];
+
+        inet_ntop(f->prefix[i].ipv6 ? AF_INET6 : AF_INET, f->prefix[i].addr, addr, sizeof(addr));
+        dune_buf_printf(&b, "%s%s/%u", entry_gap(i), addr, f->prefix[i].len);
+    }
+    if (f->n_ports)
+        dune_buf_printf(&b, "%slooks only at packets from or to port", b.len ? "\n" : "");
+    for (uint32_t i = 0; i < f->n_ports; i++) {
+        dune_buf_printf(&b, "%s%u", entry_gap(i), f->port[i].lo);
+        if (f->port[i].hi != f->port[i].lo)
+            dune_buf_printf(&b, "-%u", f->port[i].hi);
+    }
+    if (f->n_protos)
+        dune_buf_printf(&b, "%slooks only at packets of protocol", b.len ? "\n" : "");
+    for (uint32_t i = 0; i < f->n_protos; i++)
+        dune_buf_printf(&b, "%s%u", entry_gap(i), f->proto[i]);
+    if (p->chain_mtu)
+        dune_buf_printf(&b, "%spackets that are longer than %u bytes with a shim travel without", b.len ? "\n" : "", p->chain_mtu);
+    if (b.len)
+        cli_out(ctx, "\n%s\n", b.data);
+    dune_buf_fini(&b);
 }
 
 static bool is_wanted(const struct config *cfg, const struct dune_profile *prof)
@@ -414,6 +452,7 @@ static int run(struct cli_ctx *ctx, void *config, struct dune_diag *d)
         print_head(ctx, p);
         print_submodels(ctx, p);
         print_actions(ctx, p);
+        print_traffic(ctx, p);
         print_devices(ctx, cfg, p);
         print_profiles(ctx, cfg, p);
     }
