@@ -33,7 +33,7 @@ has "a switch" out 's1 +tofino1 .* yes$'
 expect 0 "one profile" "$D" show "$P" --profile tofino2
 check "hides the others" sh -c "! grep -q xdp '$T/out'"
 expect 2 "no such profile" "$D" show "$P" --profile abacus
-has "lists them" err 'bmv2 engine tofino1 tofino2 xdp'
+has "lists them" err 'bmv2, engine, tofino1, tofino2, xdp'
 expect 0 "show as JSON" "$D" show --json "$P"
 has "has resources" out '"profile": "tofino1", "fits": true'
 expect 3 "show checks too" "$D" show "$T/overlap.json"
