@@ -90,10 +90,10 @@ bool capture_magic_known(const uint8_t *data, size_t len);
 
 bool capture_is_packed(const uint8_t *data, size_t len);
 /* Makes the first window of r->data, which is packed; offsets in errors are of the packed file. */
-int capture_unpack(struct dune_reader *r, struct dune_diag *d);
+int capture_unpack(struct dune_reader *r, struct dune_diag *d) DUNE_MUST_USE;
 void capture_unpack_close(struct dune_reader *r);
 /* The next window, with at least n bytes from pos on if the file has them. */
-int capture_more(struct dune_reader *r, size_t n, struct dune_diag *d);
+int capture_more(struct dune_reader *r, size_t n, struct dune_diag *d) DUNE_MUST_USE;
 
 /* Sees to it that n bytes from pos on are in the window, if the file has them. */
 static inline int capture_want(struct dune_reader *r, size_t n, struct dune_diag *d)
@@ -101,7 +101,7 @@ static inline int capture_want(struct dune_reader *r, size_t n, struct dune_diag
     return r->len - r->pos >= n || !r->unpack ? 0 : capture_more(r, n, d);
 }
 
-int pcapng_start(struct dune_reader *r, struct dune_diag *d);
-int pcapng_next(struct dune_reader *r, struct dune_record *rec, struct dune_diag *d);
+int pcapng_start(struct dune_reader *r, struct dune_diag *d) DUNE_MUST_USE;
+int pcapng_next(struct dune_reader *r, struct dune_record *rec, struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

@@ -117,11 +117,11 @@ static inline bool labels_have_spans(const struct dune_labels *l)
 
 /* labels_read.c: fills an empty l; class ids are final. */
 int labels_read_rows(struct dune_labels *l, const char *name, const void *data, size_t len,
-                     struct dune_diag *d);
+                     struct dune_diag *d) DUNE_MUST_USE;
 /* label_logs.c: is it a log of a tool we know? Then the same from it; field as in the options. */
 bool labels_is_log(const void *data, size_t len);
 int labels_read_log(struct dune_labels *l, const char *name, const void *data, size_t len,
-                    const char *field, struct dune_diag *d);
+                    const char *field, struct dune_diag *d) DUNE_MUST_USE;
 
 /* label_ndpi.c: number of a capture, 0: nDPI was not asked about it. piece NULL: the whole file. */
 uint32_t labels_ndpi_capture(const struct dune_labels *l, const char *file, const char *piece);
@@ -141,7 +141,7 @@ struct ndpi_piece { /* a capture */
     uint32_t number;
 };
 int labels_ndpi_flows(ndpi_flow_records *out, const char *path, const struct ndpi_piece *piece, size_t n,
-                      enum dune_ndpi_names names, struct dune_diag *d);
+                      enum dune_ndpi_names names, struct dune_diag *d) DUNE_MUST_USE;
 
 /* label_build.c: classes get numbers as they come; at the end they are sorted and all entries
  * renumbered. */

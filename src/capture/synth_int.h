@@ -85,7 +85,7 @@ struct synth_result {
 };
 int synth_capture_write(const struct dune_synth *s, const struct dune_synth_cfg *cfg, const char *path,
                         uint64_t capture, uint64_t start_ns, uint64_t n_flows, struct synth_result *res,
-                        struct dune_progress *progress, struct dune_diag *d);
+                        struct dune_progress *progress, struct dune_diag *d) DUNE_MUST_USE;
 void synth_device_mac(uint32_t cls, uint32_t device, uint8_t mac[6]);
 
 #endif

@@ -24,9 +24,9 @@ struct cli_dash_config {
 
 /* Starts it and says where it is; *out NULL when it was not asked for. cfg's own fields are set from o. */
 int cli_dash_open(struct cli_ctx *ctx, const struct cli_dash_config *o, struct dune_dash_cfg *cfg, struct dune_dash **out,
-                  struct dune_diag *d);
+                  struct dune_diag *d) DUNE_MUST_USE;
 /* "max", "xTIMES" or packets per second. */
-int cli_dash_pace(const char *text, struct dune_testbed_run_cfg *run, struct dune_diag *d);
+int cli_dash_pace(const char *text, struct dune_testbed_run_cfg *run, struct dune_diag *d) DUNE_MUST_USE;
 /* Until somebody interrupts. */
 void cli_dash_stay(struct cli_ctx *ctx, const struct dune_dash *dash);
 

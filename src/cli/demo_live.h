@@ -16,6 +16,6 @@ struct cli_demo_live {
 };
 /* Runs the plans of a run directory live, one after the other, and prints the tables. The testbed's guard must be
  * there already (dune_testbed_guard). */
-int cli_demo_live(struct cli_ctx *ctx, const struct cli_demo_live *cfg, struct dune_diag *d);
+int cli_demo_live(struct cli_ctx *ctx, const struct cli_demo_live *cfg, struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

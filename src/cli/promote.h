@@ -16,6 +16,6 @@ struct cli_promotion {
 };
 /* text: the plan file. Errors: DUNE_E_ENV for a step that does not end in time or a rollback by the controller,
  * DUNE_E_INFEASIBLE when shadow and running plan disagree too often; then nothing has changed. */
-int cli_promote(struct cli_ctx *ctx, const struct cli_promotion *how, const char *text, struct dune_diag *d);
+int cli_promote(struct cli_ctx *ctx, const struct cli_promotion *how, const char *text, struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

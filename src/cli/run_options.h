@@ -66,8 +66,8 @@ struct cli_run_config {
 /* The experiment in the file of the first argument, or the defaults, and what cfg says on top of it, run
  * in cfg->out; prints the comparison. final: the test captures are read. */
 int cli_run_experiment(struct cli_ctx *ctx, const struct cli_run_config *cfg, bool final,
-                       struct dune_diag *d);
+                       struct dune_diag *d) DUNE_MUST_USE;
 /* The report of a run directory as a page (cmd_report.c). */
-int cli_report_page(struct cli_ctx *ctx, const char *dir, const char *path, struct dune_diag *d);
+int cli_report_page(struct cli_ctx *ctx, const char *dir, const char *path, struct dune_diag *d) DUNE_MUST_USE;
 
 #endif

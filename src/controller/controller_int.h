@@ -135,24 +135,24 @@ struct dune_controller {
 void dune_ctl_lease_step(struct dune_controller *c);
 /* Operators change things on the controller that has the lease and the state: DUNE_E_ENV on others. */
 int dune_ctl_need_lease(const struct dune_controller *c, struct dune_diag *d) DUNE_MUST_USE;
-int dune_ctl_state_save(struct dune_controller *c, struct dune_diag *d);
-int dune_ctl_state_read(struct dune_controller *c, struct dune_diag *d);
+int dune_ctl_state_save(struct dune_controller *c, struct dune_diag *d) DUNE_MUST_USE;
+int dune_ctl_state_read(struct dune_controller *c, struct dune_diag *d) DUNE_MUST_USE;
 void dune_ctl_plan_fini(struct ctl_plan *p);
 /* Parses text, gives it the generation (0: it keeps its own) and at least so many devices, and keeps the text
  * that devices get. */
 int dune_ctl_plan_init(struct ctl_plan *p, const char *name, const char *text, size_t len, uint16_t generation,
-                       uint32_t n_devices, struct dune_diag *d);
-int dune_ctl_pin_parse(struct ctl_pin *p, const char *what, const char *cls, struct dune_diag *d);
+                       uint32_t n_devices, struct dune_diag *d) DUNE_MUST_USE;
+int dune_ctl_pin_parse(struct ctl_pin *p, const char *what, const char *cls, struct dune_diag *d) DUNE_MUST_USE;
 
 /* --- ctl_update.c: phases and reconciling ----------------------------------------------------------------- */
 void dune_ctl_update_step(struct dune_controller *c);
 void dune_ctl_go_back(struct dune_controller *c);
 /* Starts the update to c->next. */
 int dune_ctl_start(struct dune_controller *c, const char *name, const char *text, size_t len, uint32_t share,
-                   struct dune_diag *d);
+                   struct dune_diag *d) DUNE_MUST_USE;
 
 /* --- ctl_drift.c ---------------------------------------------------------------------------------------------- */
-int dune_ctl_drift_read(struct dune_controller *c, struct dune_diag *d); /* profiles in the store */
+int dune_ctl_drift_read(struct dune_controller *c, struct dune_diag *d) DUNE_MUST_USE; /* profiles in the store */
 void dune_ctl_take_drift(struct dune_controller *c, const struct ctl_device *from, const struct dune_ctl_msg *m);
 void dune_ctl_drift_step(struct dune_controller *c);
 void dune_ctl_drift_status(const struct dune_controller *c, struct dune_jsonw *w);

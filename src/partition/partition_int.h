@@ -71,7 +71,7 @@ void greedy_partition(const struct problem *p, struct split *s, struct verdict *
 void random_partition(const struct problem *p, struct split *s, struct verdict *v);
 void confusion_partition(const struct problem *p, const double *confusion, bool together, struct split *s,
                          struct verdict *v);
-int exact_partition(const struct problem *p, struct split *s, struct verdict *v, struct dune_diag *d);
+int exact_partition(const struct problem *p, struct split *s, struct verdict *v, struct dune_diag *d) DUNE_MUST_USE;
 /* A good split for p's objective: iterated local search, always the same for the same seed. s must hold
  * an allowed start. */
 void improve_split(const struct problem *p, struct split *s, unsigned rounds);
@@ -79,7 +79,7 @@ void improve_split(const struct problem *p, struct split *s, unsigned rounds);
 void start_split(const struct problem *p, struct split *s);
 /* subset_dp.c: the optimum by dynamic programming over subsets, lexicographically smallest. lower: a
  * score that some split reaches. */
-int subset_dp(const struct problem *p, double lower, struct split *s, struct dune_diag *d);
+int subset_dp(const struct problem *p, double lower, struct split *s, struct dune_diag *d) DUNE_MUST_USE;
 uint64_t subset_dp_bytes(const struct problem *p);
 /* bound.c: no allowed split has a larger score. May improve s; *optimal: s is proven best. */
 double upper_bound(const struct problem *p, struct split *s, bool *optimal);

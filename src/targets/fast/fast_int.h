@@ -118,7 +118,7 @@ struct fast_model {
 };
 /* device DUNE_CORE_ALL_DEVICES: all of them as one, which is right only if none of them can see a packet that
  * another one does not (fast_fuse.c). */
-int dune_fast_model_init(struct fast_model *m, const struct dune_plan *p, uint16_t device, struct dune_diag *d);
+int dune_fast_model_init(struct fast_model *m, const struct dune_plan *p, uint16_t device, struct dune_diag *d) DUNE_MUST_USE;
 /* fast_vector.c */
 void dune_fast_fields_make(struct fast_fields *f, const struct dune_submodel *sm, const uint16_t where[DUNE_N_FEATURES]);
 /* x: f->stride words, and FAST_X_SLACK behind them. s NULL: without state. */
@@ -345,8 +345,8 @@ struct fast_chain {
 
 /* fast_engine.c: for a device that is alone. */
 int dune_fast_open_alone(struct fast_chain **out, const struct dune_plan *p, uint16_t index, const struct dune_chain_opts *o,
-                         struct dune_diag *d);
-int dune_fast_hold_other(struct fast_chain *c, const struct dune_plan *p, struct dune_diag *d);
+                         struct dune_diag *d) DUNE_MUST_USE;
+int dune_fast_hold_other(struct fast_chain *c, const struct dune_plan *p, struct dune_diag *d) DUNE_MUST_USE;
 void dune_fast_set_stamp(struct fast_chain *c, unsigned gen);
 /* fast_alone.c: does a rule of the controller say what the packet is? Then its shim says so, too. */
 bool dune_fast_alone_rule(struct fast_chain *c, struct fast_pkt *pk);

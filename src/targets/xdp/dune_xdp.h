@@ -111,7 +111,7 @@ int dune_xdp_clean(const char *ifname, struct dune_diag *d) DUNE_MUST_USE;
 
 /* --- digests and rules ------------------------------------------------------------------------------------ */
 /* Calls fn for every digest under way; waits up to timeout_ms for the first. Returns how many, or an error. */
-int dune_xdp_poll(struct dune_xdp *x, int timeout_ms, dune_digest_fn fn, void *ctx, struct dune_diag *d);
+int dune_xdp_poll(struct dune_xdp *x, int timeout_ms, dune_digest_fn fn, void *ctx, struct dune_diag *d) DUNE_MUST_USE;
 /* Calls fn for every record of the trace that waits; some may be lost, which is counted. */
 int dune_xdp_poll_trace(struct dune_xdp *x, dune_live_record_fn fn, void *ctx, struct dune_diag *d) DUNE_MUST_USE;
 /* For poll(2) in an event loop. */

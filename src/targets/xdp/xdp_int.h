@@ -75,7 +75,7 @@ struct dune_xdp {
 };
 /* testing: the program takes tick and ports from the test and writes a trace. bench: room for so many frames. */
 int dune_xdp_open_as(struct dune_xdp **out, const struct dune_xdp_opts *o, bool testing, uint32_t bench,
-                     struct dune_diag *d);
+                     struct dune_diag *d) DUNE_MUST_USE;
 /* Position of a generation, -1: not held. */
 int dune_xdp_position(const struct dune_xdp *x, uint16_t generation);
 /* Returns when all packets that were under way in a program have left it. */
@@ -109,7 +109,7 @@ struct xdp_run {
     uint32_t retval, duration; /* ns per run */
     uint32_t repeat;
 };
-int dune_xdp_test_run(struct dune_xdp *x, struct xdp_run *r, const struct xdp_test_meta *m, struct dune_diag *d);
+int dune_xdp_test_run(struct dune_xdp *x, struct xdp_run *r, const struct xdp_test_meta *m, struct dune_diag *d) DUNE_MUST_USE;
 /* Several rules per flow, each for packets from its tick on, as the simulated controller makes them. */
 void dune_xdp_queue_rule(struct dune_xdp *x, const struct dune_digest *dg, uint64_t from, uint32_t max);
 
