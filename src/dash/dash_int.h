@@ -19,9 +19,9 @@ enum {
     DASH_TOP = 64,             /* classes in a state; the rest is added up */
     DASH_TOP_CLAIMS = 12,      /* classes of a device in a state */
     DASH_BODY_MAX = 65536,     /* bytes of a request */
-    DASH_URL_MAX = 2048,
-    DASH_NONE = UINT32_MAX     /* no class */
+    DASH_URL_MAX = 2048
 };
+#define DASH_NONE UINT32_MAX /* no class, no capture */
 
 /* --- dash_board.c: counters of a scene ------------------------------------------------------------------- */
 struct dash_dev {
