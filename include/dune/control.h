@@ -148,6 +148,8 @@ struct dune_live *dune_live_ref_new(const struct dune_chain_opts *o);
 struct dune_live *dune_live_fast_new(const struct dune_chain_opts *o);
 /* What the owner of the ports has measured, for the reports. */
 void dune_live_ref_set_hop(struct dune_live *l, uint64_t p50_ns, uint64_t p90_ns, uint64_t p99_ns, uint64_t lost);
+/* Of shims on its links: that of the plan it got last, before the first the default one. */
+uint16_t dune_live_ref_ethertype(const struct dune_live *l);
 /* One packet. in->port and in->out_port as for dune_ref_device_process. */
 void dune_live_ref_process(struct dune_live *l, const struct dune_device_in *in, struct dune_device_out *out);
 /* Up to DUNE_BURST_MAX packets; their frames are lent until the next call. */

@@ -273,6 +273,11 @@ static void close_live(struct dune_live *l)
     dune_mem_free(l);
 }
 
+uint16_t dune_live_ref_ethertype(const struct dune_live *l)
+{
+    return ((const struct dune_live_ref *)l)->ethertype;
+}
+
 void dune_live_ref_set_hop(struct dune_live *l, uint64_t p50_ns, uint64_t p90_ns, uint64_t p99_ns, uint64_t lost)
 {
     struct dune_live_ref *r = ref_of(l);

@@ -229,6 +229,7 @@ static int backward(struct lsw *s, bool *busy, struct dune_diag *d)
 {
     struct dune_frame f[DUNE_IO_BURST_MAX];
     unsigned got = 0, k = 0;
+    uint16_t ethertype = dune_live_ref_ethertype(s->live);
     uint32_t at;
     int rc = dune_port_rx(s->out, f, DUNE_IO_BURST_MAX, &got, d);
 
@@ -236,7 +237,7 @@ static int backward(struct lsw *s, bool *busy, struct dune_diag *d)
         return rc;
     *busy = true;
     for (unsigned i = 0; i < got; i++)
-        if (s->cfg->back && !dune_shim_find(f[i].data, f[i].cap_len, 2, DUNE_ETHERTYPE_SHIM_DEFAULT, &at))
+        if (s->cfg->back && !dune_shim_find(f[i].data, f[i].cap_len, 2, ethertype, &at))
             f[k++] = f[i];
     return k ? send_all(s, s->in[0], f, k, d) : 0;
 }
@@ -338,6 +339,18 @@ static int check_cfg(const struct dune_switch_cfg *cfg, struct dune_diag *d)
     return dune_switch_can(cfg->engine, cfg->trace, cfg->release_slots, d);
 }
 
+/* What was sent to files, on the way back too. */
+static int finish_ports(struct lsw *s, struct dune_diag *d)
+{
+    int rc = s->out ? dune_port_finish(s->out, d) : 0;
+
+    for (uint32_t i = 0; rc == 0 && i < s->cfg->n_more_out; i++)
+        rc = dune_port_finish(s->more_out[i], d);
+    for (uint32_t i = 0; rc == 0 && i < s->cfg->n_in; i++)
+        rc = dune_port_finish(s->in[i], d);
+    return rc;
+}
+
 static void close_ports(struct lsw *s)
 {
     for (uint32_t i = 0; i < s->cfg->n_in; i++)
@@ -377,8 +390,8 @@ int dune_switch_run(const struct dune_switch_cfg *cfg, struct dune_bus *bus, str
         cfg->note(cfg->note_ctx, "forwarding");
     if (rc == 0)
         rc = loop(s, bus, d);
-    if (rc == 0 && s->out)
-        rc = dune_port_finish(s->out, d);
+    if (rc == 0)
+        rc = finish_ports(s, d);
     if (dune_trace_close(s->trace, 0, rc ? NULL : d) && rc == 0)
         rc = d->code;
     close_ports(s);

@@ -18,6 +18,24 @@ same_frames() { # number of frames and bytes of both; time stamps are new
 
 forward "pcap:$in" "pcap:,$T/files.pcap"
 check "files: all frames leave" same_frames "$T/files.pcap"
+# The way back: frames as they are, but none with a shim.
+python3 - "$T" <<'END'
+import struct, sys
+plain = bytes.fromhex("020000000001" "020000000002" "0800") + bytes(46)
+forged = bytes.fromhex("020000000001" "020000000002" "88b5" "2000000000010800") + bytes(46)
+def write(name, frames):
+    with open(sys.argv[1] + "/" + name, "wb") as f:
+        f.write(struct.pack("<IHHIIII", 0xa1b23c4d, 2, 4, 0, 0, 262144, 1))
+        for x in frames:
+            f.write(struct.pack("<IIII", 1, 0, len(x), len(x)) + x)
+write("comes.pcap", [plain, forged, plain])
+write("wanted.pcap", [plain, plain])
+END
+same_back() { [ "$(stat -c %s "$T/wanted.pcap")" = "$(stat -c %s "$T/$1.pcap")" ]; }
+timeout -s INT -k 5 3 "$D" switch s1 --bus "unix:$T/bus" --back --in "edge:pcap:,$T/back.pcap" \
+    --out "chain:pcap:$T/comes.pcap,$T/forth.pcap" >"$T/out" 2>"$T/err"
+check "back: frames without shim pass" same_back back
+
 if "$D" switch s1 --bus "unix:$T/bus" --in edge:dpdk:net_nothing0 --out "edge:pcap:,$T/x.pcap" 2>&1 | grep -q 'has no DPDK'; then
     skip "DPDK: all frames leave" "this build has no DPDK"
 else

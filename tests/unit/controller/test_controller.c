@@ -346,9 +346,29 @@ static void test_requests(void **state)
     (void)state;
 }
 
+/* Who forwards past the device, on the way back, has to know its shims. */
+static void test_shim_ethertype(void **state)
+{
+    struct dune_live *live[] = {dune_live_ref_new(NULL), dune_live_fast_new(NULL)};
+    struct dune_plan *p = world_plan(1);
+    struct dune_diag d = {0};
+
+    p->generation = 1;
+    p->shim_ethertype = 0x88B6;
+    for (size_t i = 0; i < DUNE_ARRAY_LEN(live); i++) {
+        assert_int_equal(dune_live_ref_ethertype(live[i]), DUNE_ETHERTYPE_SHIM_DEFAULT);
+        assert_ok(live[i]->ops->load(live[i], p, 0, &d), d);
+        assert_int_equal(dune_live_ref_ethertype(live[i]), 0x88B6);
+        live[i]->ops->close(live[i]);
+    }
+    dune_plan_free(p);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shim_ethertype),
         cmocka_unit_test(test_hundred_updates),
         cmocka_unit_test(test_third_waits),
         cmocka_unit_test(test_canary),
