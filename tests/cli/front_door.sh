@@ -49,6 +49,8 @@ expect 0 "demo with labels from nDPI" env -u DATA -u OUT PATH="$T/bin:$PATH" LAB
 has "which is no file" out '^demo -o out/demo --labels ndpi$'
 expect 0 "demo without them" env -u DATA -u LABELS OUT= PATH="$T/bin:$PATH" "$T/front/run" demo
 has "goes to out/demo" out '^demo -o out/demo$'
+expect 0 "demo with the option itself" env -u DATA -u LABELS -u OUT PATH="$T/bin:$PATH" "$T/front/run" demo live -o /y
+has "is not given it twice" out '^demo live -o /y$'
 
 count() { # EXPECTED, log on stdin
     cat >"$T/log.json"
