@@ -219,6 +219,8 @@ static int read_node(struct reader *r, struct dune_tree *t, uint32_t v, const js
     t->node[v].feat = -1;
     if (!json_array_size(item))
         return 0;
+    if (t->n_nodes < 3)
+        return BAD(r, "a tree of one node is a leaf: expected []");
     if (!read_uint(json_array_get(item, 0), r->f->n_feats - 1, &feat))
         return BAD(r, "expected a feature index from 0 to %u", r->f->n_feats - 1);
     if (!read_uint(json_array_get(item, 1), UINT32_MAX, &threshold))
