@@ -211,7 +211,7 @@ static int one_round(struct chain c[CHAINS], uint32_t n, double mpps[CHAINS], do
  */
 static int whole_round(struct bench *b, struct chain c[CHAINS], const char *title, uint32_t n, unsigned *repeated, struct dune_diag *d)
 {
-    double mpps[CHAINS], lost = 1;
+    double mpps[CHAINS] = {0}, lost = 1;
     int rc = 0;
 
     for (int try = 0; rc == 0 && try < TRIES && lost > 0; try++) {
