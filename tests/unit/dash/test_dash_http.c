@@ -294,7 +294,7 @@ static double cpu_seconds(void)
 }
 
 /* Ten states a second of 32 devices and 30 classes to three readers: 1 to 2 % of a core, the producer's part included; up to 7
- * where others use the caches. Without a pause, or copied once per reader and device, it would be far more. */
+ * where others use the caches. A loop without a pause would be all of it. */
 static void cost(void **state)
 {
     struct dune_dash *dash = begin(10, 0, NULL);
