@@ -103,12 +103,13 @@ void dune_bin_hist_free(struct dune_bin_hist *h)
  */
 static inline __attribute__((always_inline)) void add_lanes(struct dune_bin_hist *h, const struct dune_grow_job *job,
                                                             const struct dune_item *item, size_t n, uint32_t from,
-                                                            const uint32_t lanes, const uint16_t *gathered, size_t ld)
+                                                            const uint32_t lanes, const uint16_t *gathered, size_t ld,
+                                                            const bool by_column)
 {
     const uint16_t *code[LANES] = {0};
     uint64_t *data[LANES] = {0};
     uint8_t *has = h->has + (size_t)from * DUNE_BINS; /* one base for all lanes spares registers */
-    size_t stride = h->stride, row_stride = job->codes.row_step;
+    size_t stride = h->stride, row_stride = by_column ? 1 : job->codes.row_step;
 
     for (uint32_t j = 0; j < lanes; j++) {
         code[j] = gathered ? gathered + (from + j) * ld : dune_codes_column(&job->codes, job->code_col[h->col[from + j]]);
@@ -118,7 +119,7 @@ static inline __attribute__((always_inline)) void add_lanes(struct dune_bin_hist
         size_t at = gathered ? i : item[i].row * row_stride, local = item[i].local;
         uint64_t w = item[i].w;
 
-        if (!gathered && from == 0 && i + DUNE_AHEAD < n)
+        if (!by_column && !gathered && from == 0 && i + DUNE_AHEAD < n)
             __builtin_prefetch(job->codes.code + item[i + DUNE_AHEAD].row * row_stride);
 #pragma GCC unroll 4
         for (uint32_t j = 0; j < lanes; j++) {
@@ -137,13 +138,13 @@ static inline __attribute__((always_inline)) void add_block(struct dune_bin_hist
     uint32_t c = 0;
 
     for (; c + LANES <= h->n_cols; c += LANES)
-        add_lanes(h, job, item, n, c, LANES, gathered, ld);
+        add_lanes(h, job, item, n, c, LANES, gathered, ld, false);
     if (h->n_cols - c == 3)
-        add_lanes(h, job, item, n, c, 3, gathered, ld);
+        add_lanes(h, job, item, n, c, 3, gathered, ld, false);
     else if (h->n_cols - c == 2)
-        add_lanes(h, job, item, n, c, 2, gathered, ld);
+        add_lanes(h, job, item, n, c, 2, gathered, ld, false);
     else if (h->n_cols - c == 1)
-        add_lanes(h, job, item, n, c, 1, gathered, ld);
+        add_lanes(h, job, item, n, c, 1, gathered, ld, false);
 }
 
 static inline __attribute__((always_inline)) void gather_lanes(const struct dune_bin_hist *h, const struct dune_grow_job *job,
@@ -186,34 +187,10 @@ static void gather(const struct dune_bin_hist *h, const struct dune_grow_job *jo
         gather_lanes(h, job, item, len, c, 1, to, ld);
 }
 
-/* Codes that lie by column. Two histograms at a time still stay in a near cache, and one item serves both. */
-static inline __attribute__((always_inline)) void add_columns(struct dune_bin_hist *h, const struct dune_grow_job *job,
-                                                              const struct dune_item *item, size_t n, uint32_t from, const uint32_t lanes)
-{
-    const uint16_t *code[LANES] = {0};
-    uint64_t *data[LANES] = {0};
-    uint8_t *has = h->has + (size_t)from * DUNE_BINS;
-    size_t stride = h->stride;
-
-    for (uint32_t j = 0; j < lanes; j++) {
-        code[j] = dune_codes_column(&job->codes, job->code_col[h->col[from + j]]);
-        data[j] = h->data + h->offset[from + j];
-    }
-    for (size_t i = 0; i < n; i++) {
-        size_t row = item[i].row, local = item[i].local;
-        uint64_t w = item[i].w;
-
-#pragma GCC unroll 4
-        for (uint32_t j = 0; j < lanes; j++) {
-            size_t b = code[j][row] >> 8;
-
-            has[j * DUNE_BINS + b] = 1;
-            data[j][b * stride + local] += w;
-        }
-    }
-}
-
-/* Items of a block are read from the first cache for all columns but the first. */
+/*
+ * Codes that lie by column. Two histograms at a time still stay in a near cache, and one item serves both; items of a block are
+ * read from the first cache for all columns but the first.
+ */
 static void add_by_column(struct dune_bin_hist *h, const struct dune_grow_job *job, const struct dune_item *item, size_t n)
 {
     for (size_t i = 0; i < n; i += ITEMS) {
@@ -221,9 +198,9 @@ static void add_by_column(struct dune_bin_hist *h, const struct dune_grow_job *j
         uint32_t c = 0;
 
         for (; c + 2 <= h->n_cols; c += 2)
-            add_columns(h, job, item + i, len, c, 2);
+            add_lanes(h, job, item + i, len, c, 2, NULL, 0, true);
         if (c < h->n_cols)
-            add_columns(h, job, item + i, len, c, 1);
+            add_lanes(h, job, item + i, len, c, 1, NULL, 0, true);
     }
 }
 

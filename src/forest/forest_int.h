@@ -137,8 +137,7 @@ static inline uint32_t dune_value(const struct dune_grow_job *job, uint32_t col,
 }
 /* near_rows.c: copies of the codes of a node's rows, shared by the nodes below it. */
 struct dune_near {
-    uint16_t *code;
-    size_t row_step, col_step; /* as in struct dune_codes */
+    struct dune_codes codes;
     uint32_t *global; /* [n] rows of the table */
     size_t n;
     _Atomic uint32_t users; /* subtrees may grow at the same time */

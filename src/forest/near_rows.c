@@ -30,56 +30,57 @@ bool dune_near_pays(const struct dune_near *from, size_t n, const struct dune_gr
 }
 
 /* From codes by row: each row is fetched once. */
-static void copy_rows(struct dune_near *k, const struct dune_grow_job *job, const struct dune_item *item, size_t cols)
+static void copy_rows(struct dune_codes *to, const struct dune_grow_job *job, const struct dune_item *item, size_t n)
 {
     const struct dune_codes *from = &job->codes;
 
-    for (size_t i = 0; i < k->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const uint16_t *code = from->code + item[i].row * from->row_step;
-        uint16_t *to = k->code + i * k->row_step;
+        uint16_t *out = to->code + i * to->row_step;
 
-        if (i + DUNE_AHEAD < k->n) {
+        if (i + DUNE_AHEAD < n) {
             const uint16_t *far = from->code + item[i + DUNE_AHEAD].row * from->row_step;
 
             __builtin_prefetch(far);
-            __builtin_prefetch(far + cols - 1);
+            __builtin_prefetch(far + from->row_step - 1);
         }
-        if (k->col_step == 1)
-            memcpy(to, code, cols * sizeof(*to));
+        if (to->col_step == 1)
+            memcpy(out, code, from->row_step * sizeof(*out));
         else
             for (uint32_t j = 0; j < job->n_cols; j++)
-                to[job->code_col[j] * k->col_step] = code[job->code_col[j]];
+                out[job->code_col[j] * to->col_step] = code[job->code_col[j]];
     }
 }
 
 /* From codes by column. The others of the table are left out: nobody asks, and their memory is not even touched. */
-static void copy_columns(struct dune_near *k, const struct dune_grow_job *job, const struct dune_item *item)
+static void copy_columns(struct dune_codes *to, const struct dune_grow_job *job, const struct dune_item *item, size_t n)
 {
     for (uint32_t j = 0; j < job->n_cols; j++) {
         const uint16_t *code = dune_codes_column(&job->codes, job->code_col[j]);
-        uint16_t *to = k->code + job->code_col[j] * k->col_step;
+        uint16_t *out = to->code + job->code_col[j] * to->col_step;
 
-        for (size_t i = 0; i < k->n; i++)
-            to[i * k->row_step] = code[item[i].row];
+        for (size_t i = 0; i < n; i++)
+            out[i] = code[item[i].row];
     }
 }
 
 struct dune_near *dune_near_new(const struct dune_near *from, const struct dune_grow_job *job, struct dune_item *item, size_t n)
 {
-    const struct dune_codes *codes = &job->codes;
     struct dune_near *k = DUNE_NEW(struct dune_near);
-    size_t cols = DUNE_MAX(codes->row_step, codes->n_cols);
 
     k->users = 1;
     k->n = n;
-    k->row_step = n <= job->tune.column_rows ? 1 : cols;
-    k->col_step = n <= job->tune.column_rows ? n : 1;
-    k->code = dune_mem_alloc(n, cols * sizeof(*k->code));
+    k->codes = job->codes;
+    if (n <= job->tune.column_rows) {
+        k->codes.row_step = 1;
+        k->codes.col_step = n;
+    }
+    k->codes.code = dune_mem_alloc(n, DUNE_MAX(k->codes.row_step, (size_t)k->codes.n_cols) * sizeof(*k->codes.code));
     k->global = dune_mem_alloc(n, sizeof(*k->global));
-    if (codes->row_step == 1)
-        copy_columns(k, job, item);
+    if (job->codes.row_step == 1)
+        copy_columns(&k->codes, job, item, n);
     else
-        copy_rows(k, job, item, cols);
+        copy_rows(&k->codes, job, item, n);
     for (size_t i = 0; i < n; i++) {
         k->global[i] = from ? from->global[item[i].row] : item[i].row;
         item[i].row = (uint32_t)i;
@@ -98,7 +99,7 @@ void dune_near_drop(struct dune_near *k)
 {
     if (!k || --k->users)
         return;
-    dune_mem_free(k->code);
+    dune_mem_free(k->codes.code);
     dune_mem_free(k->global);
     dune_mem_free(k);
 }

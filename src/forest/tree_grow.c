@@ -260,12 +260,7 @@ static void repeat_split(struct grow *g, struct pending *p, struct pending child
 /* Searches and partitions read codes through the job: those near the node's rows, or the table. */
 static void look_near(struct grow *g, const struct pending *p)
 {
-    g->job->codes = g->table;
-    if (p->near) {
-        g->job->codes.code = p->near->code;
-        g->job->codes.row_step = p->near->row_step;
-        g->job->codes.col_step = p->near->col_step;
-    }
+    g->job->codes = p->near ? p->near->codes : g->table;
     g->job->global = p->near ? p->near->global : NULL;
 }
 
