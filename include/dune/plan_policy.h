@@ -20,6 +20,8 @@ int dune_plan_set_min_confidence(struct dune_plan *p, const char *text, struct d
 int dune_plan_add_prefix(struct dune_plan *p, const char *text, struct dune_diag *d) DUNE_MUST_USE;
 int dune_plan_add_ports(struct dune_plan *p, const char *text, struct dune_diag *d) DUNE_MUST_USE;
 int dune_plan_add_protocol(struct dune_plan *p, const char *text, struct dune_diag *d) DUNE_MUST_USE;
+enum { DUNE_PREFIX_TEXT = 64 };
+void dune_prefix_format(char out[DUNE_PREFIX_TEXT], const struct dune_prefix *x); /* "10.0.0.0/8" */
 void dune_plan_clear_filter(struct dune_plan *p); /* all traffic */
 
 #endif

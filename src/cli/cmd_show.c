@@ -2,11 +2,10 @@
 /* A plan for people: what runs where, and what it costs. */
 #include "cli/cli.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "cli/profile_cli.h"
-#include "dune/plan.h"
+#include "dune/plan_policy.h"
 
 struct config {
     const char *profile;
@@ -137,10 +136,10 @@ static void print_traffic(struct cli_ctx *ctx, const struct dune_plan *p)
     if (f->n_prefixes)
         dune_buf_printf(&b, "looks only at packets from or to");
     for (uint32_t i = 0; i < f->n_prefixes; i++) {
-        char addr[INET6_ADDRSTRLEN];
+        char text[DUNE_PREFIX_TEXT];
 
-        inet_ntop(f->prefix[i].ipv6 ? AF_INET6 : AF_INET, f->prefix[i].addr, addr, sizeof(addr));
-        dune_buf_printf(&b, "%s%s/%u", entry_gap(i), addr, f->prefix[i].len);
+        dune_prefix_format(text, &f->prefix[i]);
+        dune_buf_printf(&b, "%s%s", entry_gap(i), text);
     }
     if (f->n_ports)
         dune_buf_printf(&b, "%slooks only at packets from or to port", b.len ? "\n" : "");

@@ -45,6 +45,10 @@ struct dune_use {
 void dune_use_add(struct dune_use *use, const struct dune_submodel *sm);
 uint32_t dune_use_features(const struct dune_use *use);
 
+/* prefix.c: "10.0.0.0/8", "2001:db8::/32", a bare address is a host; false: it is none. Bits beyond the length are let through. */
+bool dune_prefix_parse(struct dune_prefix *out, const char *text);
+bool dune_prefix_has_host_bits(const struct dune_prefix *x);
+
 /* Words of the file format, in the order of the enums; NULL-terminated. */
 extern const char *const dune_plan_claim_words[], *const dune_plan_hash_words[],
                                                       *const dune_plan_fallback_words[],

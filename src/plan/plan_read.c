@@ -5,9 +5,9 @@
  */
 #include "plan/plan_int.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
+#include "dune/plan_policy.h"
 #include "plan/json_reader.h"
 
 static void read_parser(struct dune_json_reader *r, const json_t *root,
@@ -82,23 +82,18 @@ static void read_shim(struct dune_json_reader *r, const json_t *root, struct dun
 static void read_prefix(struct dune_json_reader *r, const json_t *v, struct dune_prefix *out)
 {
     const char *s = json_string_value(v), *slash = s ? strrchr(s, '/') : NULL;
-    char addr[64], canon[INET6_ADDRSTRLEN], again[80];
+    char again[DUNE_PREFIX_TEXT];
     uint64_t len;
 
-    if (!slash || (size_t)(slash - s) >= sizeof(addr) || !dune_parse_u64(slash + 1, &len)) {
+    if (!slash || (size_t)(slash - s) >= DUNE_PREFIX_TEXT || !dune_parse_u64(slash + 1, &len)) {
         dune_json_fail(r, "must be a prefix such as \"10.0.0.0/8\" or \"2001:db8::/32\"");
         return;
     }
-    snprintf(addr, sizeof(addr), "%.*s", (int)(slash - s), s);
-    out->ipv6 = strchr(addr, ':') != NULL;
-    if (inet_pton(out->ipv6 ? AF_INET6 : AF_INET, addr, out->addr) != 1 ||
-        len > (out->ipv6 ? 128 : 32)) {
+    if (!dune_prefix_parse(out, s)) {
         dune_json_fail(r, "'%.64s' is not a prefix", s);
         return;
     }
-    out->len = (uint8_t)len;
-    inet_ntop(out->ipv6 ? AF_INET6 : AF_INET, out->addr, canon, sizeof(canon));
-    snprintf(again, sizeof(again), "%s/%u", canon, out->len);
+    dune_prefix_format(again, out);
     if (strcmp(again, s) != 0)
         dune_json_fail(r, "'%.64s' is to be written %s", s, again);
 }

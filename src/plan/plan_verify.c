@@ -118,14 +118,6 @@ static int check_settings(struct check *c)
     return 0;
 }
 
-static bool has_host_bits(const struct dune_prefix *x)
-{
-    for (unsigned i = x->len; i < 128; i++)
-        if (x->addr[i / 8] & (0x80 >> i % 8))
-            return true;
-    return false;
-}
-
 static int check_filter(struct check *c)
 {
     const struct dune_filter *f = &c->p->filter;
@@ -136,7 +128,7 @@ static int check_filter(struct check *c)
     for (uint32_t i = 0; i < f->n_prefixes; i++) {
         const struct dune_prefix *x = &f->prefix[i];
 
-        if (x->len > (x->ipv6 ? 128 : 32) || has_host_bits(x))
+        if (x->len > (x->ipv6 ? 128 : 32) || dune_prefix_has_host_bits(x))
             return BAD(c, at(c, "filter.prefixes[%u]", i),
                        "bits beyond the prefix length must be 0");
     }

@@ -2,9 +2,10 @@
 /* The canonical writer of plan.json: one layout for one plan. docs/formats/plan.md */
 #include "plan/plan_int.h"
 
-#include <arpa/inet.h>
 #include <jansson.h>
 #include <string.h>
+
+#include "dune/plan_policy.h"
 
 const char *const dune_plan_claim_words[] = {"first", "best", "votes", NULL};
 const char *const dune_plan_hash_words[] = {"crc", "siphash", NULL};
@@ -52,10 +53,9 @@ static void put_filter(struct dune_jsonw *w, const struct dune_filter *f)
     dune_jsonw_key(w, "prefixes");
     dune_jsonw_arr(w);
     for (uint32_t i = 0; i < f->n_prefixes; i++) {
-        char addr[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 8];
+        char text[DUNE_PREFIX_TEXT];
 
-        inet_ntop(f->prefix[i].ipv6 ? AF_INET6 : AF_INET, f->prefix[i].addr, addr, sizeof(addr));
-        snprintf(text, sizeof(text), "%s/%u", addr, f->prefix[i].len);
+        dune_prefix_format(text, &f->prefix[i]);
         dune_jsonw_str(w, text);
     }
     dune_jsonw_end(w);

@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dune/plan_policy.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "plan/plan_int.h"
 
-/* text up to len; what does not fit is nobody's number or address. */
-static bool cut(char *out, size_t room, const char *text, size_t len)
-{
-    if (len >= room)
-        return false;
-    memcpy(out, text, len);
-    out[len] = 0;
-    return true;
-}
-
+/* The first len characters of text. */
 static bool number(const char *text, size_t len, uint64_t max, uint64_t *out)
 {
     char word[24];
 
-    return cut(word, sizeof(word), text, len) && dune_parse_u64(word, out) && *out <= max;
+    if (len >= sizeof(word))
+        return false;
+    memcpy(word, text, len);
+    word[len] = '\0';
+    return dune_parse_u64(word, out) && *out <= max;
 }
 
 /* The classes before the '=' of text; *rest is what follows it. The name may have a '=' itself: the last one counts. */
@@ -66,7 +60,6 @@ static bool read_action(struct dune_plan_class *k, const char *text)
         return false;
     takes_port = a == DUNE_ACTION_STEER || a == DUNE_ACTION_MIRROR;
     any_allowed = a == DUNE_ACTION_DROP || a == DUNE_ACTION_MIRROR;
-    k->action_any = false;
     if (takes_port || a == DUNE_ACTION_MARK) {
         if (*end != ':')
             return false;
@@ -128,18 +121,12 @@ static int too_many(const char *what, uint32_t most, struct dune_diag *d)
 int dune_plan_add_prefix(struct dune_plan *p, const char *text, struct dune_diag *d)
 {
     struct dune_filter *f = &p->filter;
-    struct dune_prefix x = {.ipv6 = strchr(text, ':') != NULL};
-    const char *end = text + strcspn(text, "/");
-    uint64_t most = x.ipv6 ? 128 : 32, len = most;
-    char addr[64];
+    struct dune_prefix x;
 
-    if (!cut(addr, sizeof(addr), text, (size_t)(end - text)) || inet_pton(x.ipv6 ? AF_INET6 : AF_INET, addr, x.addr) != 1 ||
-        (*end && !number(end + 1, strlen(end + 1), most, &len)))
+    if (!dune_prefix_parse(&x, text))
         return dune_diag_set(d, DUNE_E_USAGE, NULL, "'%s' is not a prefix such as 10.0.0.0/8 or 2001:db8::/32", text);
-    x.len = (uint8_t)len;
-    for (unsigned i = x.len; i < most; i++)
-        if (x.addr[i / 8] & (0x80 >> i % 8))
-            return dune_diag_set(d, DUNE_E_USAGE, NULL, "'%s' has bits beyond its length of %u", text, x.len);
+    if (dune_prefix_has_host_bits(&x))
+        return dune_diag_set(d, DUNE_E_USAGE, NULL, "'%s' has bits beyond its length of %u", text, x.len);
     if (f->n_prefixes >= DUNE_PLAN_MAX_FILTER)
         return too_many("prefixes", DUNE_PLAN_MAX_FILTER, d);
     f->prefix = dune_mem_realloc(f->prefix, f->n_prefixes + 1, sizeof(*f->prefix));
