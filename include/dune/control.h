@@ -213,6 +213,7 @@ struct dune_bus_nats_cfg {
 int dune_bus_nats_check(const struct dune_bus_nats_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
 /* DUNE_E_ENV: not part of this build, no server (unless it may be late), or one that refuses us. Afterwards the connection comes back by itself. */
 int dune_bus_nats_connect(struct dune_bus **out, const struct dune_bus_nats_cfg *cfg, struct dune_diag *d) DUNE_MUST_USE;
+const char *dune_bus_nats_shown(const char *url); /* a URL without user and password, for messages: they end in logs */
 const char *dune_bus_nats_version(void); /* of the library; NULL: not part of this build */
 
 /* --- agent ----------------------------------------------------------------------------------------- */

@@ -21,10 +21,6 @@ void dune_ctl_counters_add(struct dune_counters *sum, const struct dune_counters
 /* m is all zero. False: not exactly as dune_ctl_format writes digests or rules; then m is to be thrown away. */
 bool dune_ctl_fast_read(struct dune_ctl_msg *m, const char *text, size_t len);
 
-/* --- bus_nats_check.c ---------------------------------------------------------------------------------- */
-/* A URL without user and password, for messages: they end in logs. */
-const char *dune_bus_nats_shown(const char *url);
-
 /* --- agent_shadow.c: a plan beside the traffic ------------------------------------------------------------ */
 struct ctl_shadow; /* opaque */
 int dune_ctl_shadow_new(struct ctl_shadow **out, struct dune_plan *plan_take, struct dune_diag *d) DUNE_MUST_USE;
