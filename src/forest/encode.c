@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { SLOTS = 65536, MANTISSA = 11, PER_BIN = 256, BLOCK = 4096 };
+enum { SLOTS = 65536, MANTISSA = 11, PER_BIN = 256, BLOCK = 4096, NEAR_SLOTS = 2048 };
 enum kind { DIRECT, RANKED, LEADING };
 
 struct slots {
@@ -20,6 +20,7 @@ struct slots {
 };
 struct tally { /* per slot */
     uint32_t *count;
+    uint32_t *used, n_used; /* slots with rows, ascending */
     uint32_t *lo, *hi; /* LEADING: smallest and largest value */
 };
 struct encoder {
@@ -76,6 +77,27 @@ static bool try_ranks(struct slots *s, struct tally *y, const uint32_t *x, size_
     return (n < 2 * some || rank_rows(s, NULL, x, some)) && rank_rows(s, y, x, n);
 }
 
+/* Neighbouring rows often have the same value, and an addition waits for the one before it in the same place: so
+ * they take turns in several tables, as long as these stay in the nearest cache. */
+static void count_direct(const struct slots *s, struct tally *y, const uint32_t *x, size_t n)
+{
+    const size_t turns = s->n <= NEAR_SLOTS ? 4 : 1, m = s->n;
+    size_t i = 0;
+
+    y->count = DUNE_NEW_N(uint32_t, m * turns);
+    for (; turns > 1 && i + 4 <= n; i += 4) {
+        y->count[x[i] - s->base]++;
+        y->count[m + x[i + 1] - s->base]++;
+        y->count[2 * m + x[i + 2] - s->base]++;
+        y->count[3 * m + x[i + 3] - s->base]++;
+    }
+    for (; i < n; i++)
+        y->count[x[i] - s->base]++;
+    for (const uint32_t *more = y->count + m; more < y->count + m * turns; more += m)
+        for (size_t v = 0; v < m; v++)
+            y->count[v] += more[v];
+}
+
 static void count_slots(struct slots *s, struct tally *y, const uint32_t *x, size_t n)
 {
     uint32_t lo = x[0], hi = x[0];
@@ -88,9 +110,7 @@ static void count_slots(struct slots *s, struct tally *y, const uint32_t *x, siz
     s->kind = hi - lo < SLOTS ? DIRECT : RANKED;
     if (s->kind == DIRECT) {
         s->n = hi - lo + 1;
-        y->count = DUNE_NEW_N(uint32_t, s->n);
-        for (size_t i = 0; i < n; i++)
-            y->count[x[i] - lo]++;
+        count_direct(s, y, x, n);
     } else if (!try_ranks(s, y, x, n)) {
         s->kind = LEADING;
         s->n = leading(hi - lo) + 1;
@@ -109,6 +129,27 @@ static void count_slots(struct slots *s, struct tally *y, const uint32_t *x, siz
     s->code = dune_mem_alloc(s->n, sizeof(*s->code));
 }
 
+/* Few of many slots have rows: pairs without any are passed at once. */
+static void list_used(struct tally *y, uint32_t n)
+{
+    uint32_t v = 0;
+
+    y->used = dune_mem_alloc((size_t)n + 2, sizeof(*y->used)); /* the last pair writes ahead */
+    for (; v + 2 <= n; v += 2) {
+        uint64_t pair;
+
+        memcpy(&pair, y->count + v, sizeof(pair));
+        if (!pair)
+            continue;
+        y->used[y->n_used] = v;
+        y->n_used += y->count[v] > 0;
+        y->used[y->n_used] = v + 1;
+        y->n_used += y->count[v + 1] > 0;
+    }
+    if (v < n && y->count[v])
+        y->used[y->n_used++] = v;
+}
+
 static uint32_t value_of(const struct slots *s, const struct tally *y, uint32_t slot)
 {
     if (s->kind == DIRECT)
@@ -116,22 +157,20 @@ static uint32_t value_of(const struct slots *s, const struct tally *y, uint32_t 
     return s->kind == RANKED ? s->value[slot] : y->lo[slot];
 }
 
-/* One bin, slots from..to-1 of which used have rows: numbers them within the bin. */
-static void number_slots(struct slots *s, const struct tally *y, struct dune_coded *k, uint32_t from,
-                         uint32_t to, uint32_t used, uint32_t *n_values)
+/* One bin, the used slots from..to-1: numbers them within the bin. */
+static void number_slots(struct slots *s, const struct tally *y, struct dune_coded *k, uint32_t from, uint32_t to)
 {
-    uint32_t bin = k->n_bins++, i = 0;
+    uint32_t bin = k->n_bins++, n = to - from;
 
-    k->multi[bin] = used > 1;
-    k->exact &= used <= PER_BIN;
-    k->first[bin] = *n_values;
-    for (; from < to; from++) {
-        if (!y->count[from])
-            continue;
-        s->code[from] = (uint16_t)(bin << 8 | (used <= PER_BIN ? i : i * PER_BIN / used));
-        i++;
-        k->value[(*n_values)++] = value_of(s, y, from);
-        if (s->kind == LEADING && y->lo[from] != y->hi[from]) {
+    k->multi[bin] = n > 1;
+    k->exact &= n <= PER_BIN;
+    k->first[bin] = from;
+    for (uint32_t i = from; i < to; i++) {
+        uint32_t v = y->used[i], at = i - from;
+
+        s->code[v] = (uint16_t)(bin << 8 | (n <= PER_BIN ? at : at * PER_BIN / n));
+        k->value[i] = value_of(s, y, v);
+        if (s->kind == LEADING && y->lo[v] != y->hi[v]) {
             k->multi[bin] = 1;
             k->exact = false;
         }
@@ -145,65 +184,89 @@ static void number_slots(struct slots *s, const struct tally *y, struct dune_cod
 static void cut_slots(struct slots *s, const struct tally *y, struct dune_coded *k, size_t n, uint32_t bins)
 {
     size_t rows_left = n, in_bin = 0;
-    uint32_t left = 0, from = 0, used = 0, n_values = 0;
-    bool few;
+    uint32_t from = 0;
+    bool few = y->n_used <= bins;
 
     *k = (struct dune_coded){.exact = true};
-    for (uint32_t v = 0; v < s->n; v++)
-        left += y->count[v] > 0;
-    few = left <= bins;
-    k->value = dune_mem_alloc(left, sizeof(*k->value));
-    for (uint32_t v = 0; v < s->n; v++) {
-        uint32_t add = y->count[v], bins_left = bins - k->n_bins; /* with the one being filled */
-        bool full = few || used == PER_BIN || in_bin + add / 2 > rows_left / bins_left;
+    k->value = dune_mem_alloc(y->n_used, sizeof(*k->value));
+    for (uint32_t i = 0; i < y->n_used; i++) {
+        uint32_t add = y->count[y->used[i]], left = y->n_used - i;
+        uint32_t bins_left = bins - k->n_bins; /* with the one being filled */
+        bool full = few || i - from == PER_BIN || in_bin + add / 2 > rows_left / bins_left;
 
-        if (!add)
-            continue;
-        if (used && bins_left > 1 && full && (used == PER_BIN || left <= (bins_left - 1) * PER_BIN)) {
-            number_slots(s, y, k, from, v, used, &n_values);
+        if (i > from && bins_left > 1 && full && (i - from == PER_BIN || left <= (bins_left - 1) * PER_BIN)) {
+            number_slots(s, y, k, from, i);
             rows_left -= in_bin;
-            in_bin = used = 0;
-            from = v;
+            in_bin = 0;
+            from = i;
         }
         in_bin += add;
-        used++;
-        left--;
     }
-    number_slots(s, y, k, from, s->n, used, &n_values);
+    number_slots(s, y, k, from, y->n_used);
     if (!k->exact) {
         dune_mem_free(k->value);
         k->value = NULL;
     }
 }
 
-static void plan_column(void *ctx, size_t i)
+static void plan_column(struct encoder *e, size_t i)
 {
-    struct encoder *e = ctx;
     struct tally y = {0};
 
     count_slots(&e->slots[i], &y, e->t->col[i], e->t->n_rows);
+    list_used(&y, e->slots[i].n);
     cut_slots(&e->slots[i], &y, &e->codes->col[i], e->t->n_rows, e->max_bins);
     dune_mem_free(y.count);
+    dune_mem_free(y.used);
     dune_mem_free(y.lo);
     dune_mem_free(y.hi);
 }
 
+static void encode_rows(const struct encoder *e, uint32_t c, size_t from, size_t to)
+{
+    const struct slots *s = &e->slots[c];
+    const uint32_t *x = e->t->col[c];
+    uint16_t *out = e->codes->code + c * e->codes->col_step;
+    size_t step = e->codes->row_step;
+
+    if (s->kind == DIRECT)
+        for (size_t r = from; r < to; r++)
+            out[r * step] = s->code[x[r] - s->base];
+    else if (s->kind == RANKED)
+        for (size_t r = from; r < to; r++)
+            out[r * step] = s->code[s->slot[r]];
+    else
+        for (size_t r = from; r < to; r++)
+            out[r * step] = s->code[leading(x[r] - s->base)];
+}
+
+static void free_slots(struct slots *s)
+{
+    dune_mem_free(s->code);
+    dune_mem_free(s->value);
+    dune_mem_free(s->slot);
+    *s = (struct slots){0};
+}
+
+/* By column: the values are still in a cache when they become codes, and the next column gets the same memory. */
+static void encode_column(void *ctx, size_t c)
+{
+    struct encoder *e = ctx;
+
+    plan_column(e, c);
+    if (e->codes->row_step > 1)
+        return;
+    encode_rows(e, (uint32_t)c, 0, e->t->n_rows);
+    free_slots(&e->slots[c]);
+}
+
+/* By row: all columns of a block. */
 static void encode_block(void *ctx, size_t b)
 {
     struct encoder *e = ctx;
-    size_t end = DUNE_MIN(e->t->n_rows, (b + 1) * BLOCK), step = e->codes->row_step;
 
-    for (uint32_t c = 0; c < e->t->n_cols; c++) {
-        const struct slots *s = &e->slots[c];
-        const uint32_t *x = e->t->col[c];
-        uint16_t *to = e->codes->code + c * e->codes->col_step;
-
-        for (size_t r = b * BLOCK; r < end; r++) {
-            uint32_t d = x[r] - s->base;
-
-            to[r * step] = s->code[s->kind == DIRECT ? d : s->kind == RANKED ? s->slot[r] : leading(d)];
-        }
-    }
+    for (uint32_t c = 0; c < e->t->n_cols; c++)
+        encode_rows(e, c, b * BLOCK, DUNE_MIN(e->t->n_rows, (b + 1) * BLOCK));
 }
 
 void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t max_bins, bool by_column, unsigned threads)
@@ -216,13 +279,11 @@ void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t 
     c->code = dune_mem_alloc_big(t->n_rows, (by_column ? t->n_cols : c->row_step) * sizeof(*c->code));
     c->col = DUNE_NEW_N(struct dune_coded, t->n_cols);
     e.slots = DUNE_NEW_N(struct slots, t->n_cols);
-    dune_parallel_for(threads, t->n_cols, plan_column, &e);
-    dune_parallel_for(threads, (t->n_rows + BLOCK - 1) / BLOCK, encode_block, &e);
-    for (uint32_t i = 0; i < t->n_cols; i++) {
-        dune_mem_free(e.slots[i].code);
-        dune_mem_free(e.slots[i].value);
-        dune_mem_free(e.slots[i].slot);
-    }
+    dune_parallel_for(threads, t->n_cols, encode_column, &e);
+    if (c->row_step > 1)
+        dune_parallel_for(threads, (t->n_rows + BLOCK - 1) / BLOCK, encode_block, &e);
+    for (uint32_t i = 0; i < t->n_cols; i++)
+        free_slots(&e.slots[i]);
     dune_mem_free(e.slots);
 }
 
