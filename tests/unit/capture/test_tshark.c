@@ -251,7 +251,7 @@ static void same_records(const char *a_path, const char *b_path)
 /* Other programs' files of the same packets. */
 static void test_other_formats(void **state)
 {
-    static const char *const make[] = {"editcap -F pcapng", "editcap -F nsecpcap", "gzip -c", "zstd -qc"};
+    static const char *const make[] = {"editcap -F pcapng", "editcap -F nsecpcap", "gzip -c", "zstd -qcf" /* also links */};
     const char *path = shared_data("aalto-iot-setup/train/Aria.pcap");
 
     (void)state;
