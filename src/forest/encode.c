@@ -130,7 +130,7 @@ static void count_slots(struct slots *s, struct tally *y, const uint32_t *x, siz
 }
 
 /* Few of many slots have rows: pairs without any are passed at once. */
-static void list_used(struct tally *y, uint32_t n)
+static void list_slots(struct tally *y, uint32_t n)
 {
     uint32_t v = 0;
 
@@ -214,7 +214,7 @@ static void plan_column(struct encoder *e, size_t i)
     struct tally y = {0};
 
     count_slots(&e->slots[i], &y, e->t->col[i], e->t->n_rows);
-    list_used(&y, e->slots[i].n);
+    list_slots(&y, e->slots[i].n);
     cut_slots(&e->slots[i], &y, &e->codes->col[i], e->t->n_rows, e->max_bins);
     dune_mem_free(y.count);
     dune_mem_free(y.used);
