@@ -26,6 +26,11 @@ void *dune_mem_alloc_big(size_t n, size_t elem_bytes); /* uninitialised, on huge
 void *dune_mem_zalloc(size_t n, size_t elem_bytes); /* zeroed */
 void *dune_mem_realloc(void *p, size_t n, size_t elem_bytes);
 void dune_mem_free(void *p);
+/* work.c: the same for what a piece of work needs again and again: large blocks are kept for the next. Freed by
+ * dune_work_free only. */
+void *dune_work_alloc(size_t n, size_t elem_bytes); /* uninitialised, 64 bytes aligned if large */
+void *dune_work_zalloc(size_t n, size_t elem_bytes);
+void dune_work_free(void *p);
 char *dune_mem_strdup(const char *s);
 char *dune_mem_strndup(const char *s, size_t len);
 char *dune_mem_printf(const char *fmt, ...) DUNE_PRINTF(1, 2);

@@ -19,7 +19,7 @@ void dune_bin_hist_fini(struct dune_bin_hist *h)
     dune_mem_free(h->col);
     dune_mem_free(h->offset);
     dune_mem_free(h->class_of);
-    dune_mem_free(h->data);
+    dune_work_free(h->data);
     dune_mem_free(h->has);
 }
 
@@ -41,9 +41,9 @@ void dune_bin_hist_plan(struct dune_bin_hist *h, const struct dune_grow_job *job
     }
     memset(h->has, 0, (size_t)h->n_cols * DUNE_BINS);
     if (h->offset[h->n_cols] > h->room) {
-        dune_mem_free(h->data);
+        dune_work_free(h->data);
         h->room = h->offset[h->n_cols];
-        h->data = DUNE_NEW_N(uint64_t, h->room);
+        h->data = dune_work_zalloc(h->room, sizeof(*h->data));
     }
 }
 
@@ -59,7 +59,7 @@ struct dune_bin_hist *dune_bin_hist_like(const struct dune_bin_hist *h, const st
     memcpy(c->col, h->col, h->n_cols * sizeof(*h->col));
     memcpy(c->offset, h->offset, (h->n_cols + 1) * sizeof(*h->offset));
     memcpy(c->class_of, h->class_of, h->n_local * sizeof(*h->class_of));
-    c->data = DUNE_NEW_N(uint64_t, c->room);
+    c->data = dune_work_zalloc(c->room, sizeof(*c->data));
     return c;
 }
 

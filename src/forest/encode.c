@@ -44,7 +44,7 @@ static inline uint32_t leading(uint32_t d)
 /* Sorts rows by value; false where there are more than SLOTS different values. */
 static bool rank_rows(struct slots *s, struct tally *y, const uint32_t *x, size_t n)
 {
-    uint64_t *key = dune_mem_alloc(n, sizeof(*key)), *tmp = dune_mem_alloc(n, sizeof(*tmp));
+    uint64_t *key = dune_work_alloc(n, sizeof(*key)), *tmp = dune_work_alloc(n, sizeof(*tmp));
     size_t different = 1;
 
     for (size_t i = 0; i < n; i++)
@@ -54,9 +54,9 @@ static bool rank_rows(struct slots *s, struct tally *y, const uint32_t *x, size_
         different += key[i] >> 32 != key[i - 1] >> 32;
     if (different <= SLOTS && y) {
         s->n = 0;
-        s->value = dune_mem_alloc(different, sizeof(*s->value));
-        s->slot = dune_mem_alloc(n, sizeof(*s->slot));
-        y->count = DUNE_NEW_N(uint32_t, different);
+        s->value = dune_work_alloc(different, sizeof(*s->value));
+        s->slot = dune_work_alloc(n, sizeof(*s->slot));
+        y->count = dune_work_zalloc(different, sizeof(*y->count));
         for (size_t i = 0; i < n; i++) {
             if (!i || key[i] >> 32 != key[i - 1] >> 32)
                 s->value[s->n++] = (uint32_t)(key[i] >> 32);
@@ -64,8 +64,8 @@ static bool rank_rows(struct slots *s, struct tally *y, const uint32_t *x, size_
             y->count[s->n - 1]++;
         }
     }
-    dune_mem_free(key);
-    dune_mem_free(tmp);
+    dune_work_free(key);
+    dune_work_free(tmp);
     return different <= SLOTS;
 }
 
@@ -84,7 +84,7 @@ static void count_direct(const struct slots *s, struct tally *y, const uint32_t 
     const size_t turns = s->n <= NEAR_SLOTS ? 4 : 1, m = s->n;
     size_t i = 0;
 
-    y->count = DUNE_NEW_N(uint32_t, m * turns);
+    y->count = dune_work_zalloc(m * turns, sizeof(*y->count));
     for (; turns > 1 && i + 4 <= n; i += 4) {
         y->count[x[i] - s->base]++;
         y->count[m + x[i + 1] - s->base]++;
@@ -114,9 +114,9 @@ static void count_slots(struct slots *s, struct tally *y, const uint32_t *x, siz
     } else if (!try_ranks(s, y, x, n)) {
         s->kind = LEADING;
         s->n = leading(hi - lo) + 1;
-        y->count = DUNE_NEW_N(uint32_t, s->n);
-        y->lo = dune_mem_alloc(s->n, sizeof(*y->lo));
-        y->hi = DUNE_NEW_N(uint32_t, s->n);
+        y->count = dune_work_zalloc(s->n, sizeof(*y->count));
+        y->lo = dune_work_alloc(s->n, sizeof(*y->lo));
+        y->hi = dune_work_zalloc(s->n, sizeof(*y->hi));
         memset(y->lo, 0xff, s->n * sizeof(*y->lo));
         for (size_t i = 0; i < n; i++) {
             uint32_t k = leading(x[i] - lo);
@@ -126,7 +126,7 @@ static void count_slots(struct slots *s, struct tally *y, const uint32_t *x, siz
             y->hi[k] = DUNE_MAX(y->hi[k], x[i]);
         }
     }
-    s->code = dune_mem_alloc(s->n, sizeof(*s->code));
+    s->code = dune_work_alloc(s->n, sizeof(*s->code));
 }
 
 /* Few of many slots have rows: pairs without any are passed at once. */
@@ -134,7 +134,7 @@ static void list_slots(struct tally *y, uint32_t n)
 {
     uint32_t v = 0;
 
-    y->used = dune_mem_alloc((size_t)n + 2, sizeof(*y->used)); /* the last pair writes ahead */
+    y->used = dune_work_alloc((size_t)n + 2, sizeof(*y->used)); /* the last pair writes ahead */
     for (; v + 2 <= n; v += 2) {
         uint64_t pair;
 
@@ -216,10 +216,10 @@ static void plan_column(struct encoder *e, size_t i)
     count_slots(&e->slots[i], &y, e->t->col[i], e->t->n_rows);
     list_slots(&y, e->slots[i].n);
     cut_slots(&e->slots[i], &y, &e->codes->col[i], e->t->n_rows, e->max_bins);
-    dune_mem_free(y.count);
-    dune_mem_free(y.used);
-    dune_mem_free(y.lo);
-    dune_mem_free(y.hi);
+    dune_work_free(y.count);
+    dune_work_free(y.used);
+    dune_work_free(y.lo);
+    dune_work_free(y.hi);
 }
 
 static void encode_rows(const struct encoder *e, uint32_t c, size_t from, size_t to)
@@ -242,9 +242,9 @@ static void encode_rows(const struct encoder *e, uint32_t c, size_t from, size_t
 
 static void free_slots(struct slots *s)
 {
-    dune_mem_free(s->code);
-    dune_mem_free(s->value);
-    dune_mem_free(s->slot);
+    dune_work_free(s->code);
+    dune_work_free(s->value);
+    dune_work_free(s->slot);
     *s = (struct slots){0};
 }
 
@@ -276,7 +276,7 @@ void dune_codes_make(struct dune_codes *c, const struct dune_table *t, uint32_t 
     c->n_cols = t->n_cols;
     c->row_step = by_column ? 1 : (t->n_cols + 3) / 4 * 4;
     c->col_step = by_column ? t->n_rows : 1;
-    c->code = dune_mem_alloc_big(t->n_rows, (by_column ? t->n_cols : c->row_step) * sizeof(*c->code));
+    c->code = dune_work_alloc(t->n_rows, (by_column ? t->n_cols : c->row_step) * sizeof(*c->code));
     c->col = DUNE_NEW_N(struct dune_coded, t->n_cols);
     e.slots = DUNE_NEW_N(struct slots, t->n_cols);
     dune_parallel_for(threads, t->n_cols, encode_column, &e);
@@ -291,6 +291,6 @@ void dune_codes_fini(struct dune_codes *c)
 {
     for (uint32_t i = 0; i < c->n_cols; i++)
         dune_mem_free(c->col[i].value);
-    dune_mem_free(c->code);
+    dune_work_free(c->code);
     dune_mem_free(c->col);
 }

@@ -75,8 +75,8 @@ struct dune_near *dune_near_new(const struct dune_near *from, const struct dune_
         k->codes.row_step = 1;
         k->codes.col_step = n;
     }
-    k->codes.code = dune_mem_alloc(n, DUNE_MAX(k->codes.row_step, (size_t)k->codes.n_cols) * sizeof(*k->codes.code));
-    k->global = dune_mem_alloc(n, sizeof(*k->global));
+    k->codes.code = dune_work_alloc(n, DUNE_MAX(k->codes.row_step, (size_t)k->codes.n_cols) * sizeof(*k->codes.code));
+    k->global = dune_work_alloc(n, sizeof(*k->global));
     if (job->codes.row_step == 1)
         copy_columns(&k->codes, job, item, n);
     else
@@ -99,7 +99,7 @@ void dune_near_drop(struct dune_near *k)
 {
     if (!k || --k->users)
         return;
-    dune_mem_free(k->codes.code);
-    dune_mem_free(k->global);
+    dune_work_free(k->codes.code);
+    dune_work_free(k->global);
     dune_mem_free(k);
 }

@@ -20,7 +20,7 @@ void dune_grown_free(struct dune_grown *g)
     if (!g)
         return;
     for (uint32_t t = 0; t < g->f->n_trees; t++) {
-        dune_mem_free(g->tree[t].item);
+        dune_work_free(g->tree[t].item);
         dune_mem_free(g->tree[t].node);
     }
     dune_mem_free(g->tree);

@@ -69,7 +69,7 @@ struct dune_bin_search *dune_bin_search_new(const struct dune_grow_job *job, uin
     s->left = dune_mem_alloc(vectors, sizeof(v4d));
     s->exact = DUNE_NEW_N(uint64_t, 3 * job->n_classes);
     s->room = job->codes.row_step > 1 && want < job->n_cols && want <= GATHER ? want : 0;
-    s->gathered = s->room ? dune_mem_alloc_big(n_items, s->room * sizeof(*s->gathered)) : NULL;
+    s->gathered = s->room ? dune_work_alloc(n_items, s->room * sizeof(*s->gathered)) : NULL;
 #ifdef __x86_64__
     s->avx2 = __builtin_cpu_supports("avx2");
 #endif
@@ -86,7 +86,7 @@ void dune_bin_search_free(struct dune_bin_search *s)
     dune_mem_free(s->all);
     dune_mem_free(s->left);
     dune_mem_free(s->exact);
-    dune_mem_free(s->gathered);
+    dune_work_free(s->gathered);
     dune_mem_free(s);
 }
 

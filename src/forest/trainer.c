@@ -142,7 +142,7 @@ static uint64_t draw(const struct draws *k, struct dune_rng *r)
  * of all rows stay in a cache. */
 static int draw_sample(const struct fit *fit, uint64_t tree, uint64_t *w)
 {
-    uint32_t *drawn = DUNE_NEW_N(uint32_t, fit->n_used);
+    uint32_t *drawn = dune_work_zalloc(fit->n_used, sizeof(*drawn));
     const struct draws below = draws_below(fit->n_used);
     struct dune_rng rng;
     dune_u128 sum = 0;
@@ -155,7 +155,7 @@ static int draw_sample(const struct fit *fit, uint64_t tree, uint64_t *w)
         sum += (dune_u128)fit->job.w[fit->used[i]] * drawn[i];
         w[fit->used[i]] = fit->job.w[fit->used[i]] * drawn[i];
     }
-    dune_mem_free(drawn);
+    dune_work_free(drawn);
     return sum > DUNE_MAX_WEIGHT ? DUNE_E_INPUT : 0;
 }
 
@@ -172,13 +172,13 @@ static void grow_tree(void *ctx, size_t i)
     if (fit->kept)
         job.note = &fit->kept->tree[i];
     if (fit->cfg.bootstrap && !job.from) {
-        w = dune_mem_alloc(job.n_rows, sizeof(*w));
+        w = dune_work_alloc(job.n_rows, sizeof(*w));
         rc = draw_sample(fit, i, w);
         job.w = w;
     }
     if (!rc)
         rc = dune_tree_grow(&fit->f->tree[i], &job);
-    dune_mem_free(w);
+    dune_work_free(w);
     if (rc)
         atomic_compare_exchange_strong(&fit->rc, &ok, rc);
 }
@@ -304,7 +304,7 @@ static void grow_all(struct fit *fit)
 
 static void list_used(struct fit *fit)
 {
-    fit->used = dune_mem_alloc(fit->job.n_rows, sizeof(*fit->used));
+    fit->used = dune_work_alloc(fit->job.n_rows, sizeof(*fit->used));
     for (size_t r = 0; r < fit->job.n_rows; r++)
         if (fit->job.w[r])
             fit->used[fit->n_used++] = (uint32_t)r;
@@ -368,7 +368,7 @@ static int fit_forest(const struct dune_trainer *tr, struct dune_forest **out, c
         start_from(&fit, from, kept != NULL);
         rc = fit_trees(&fit, d);
     }
-    dune_mem_free(fit.used);
+    dune_work_free(fit.used);
     dune_mem_free(fit.col);
     dune_mem_free(fit.code_col);
     if (rc) {

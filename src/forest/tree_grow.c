@@ -413,11 +413,11 @@ static void take_rows(struct grow *g)
 
     if (g->from) {
         g->n_items = g->from->n_items;
-        g->item = dune_mem_alloc_big(g->n_items, sizeof(*g->item));
+        g->item = dune_work_alloc(g->n_items, sizeof(*g->item));
         memcpy(g->item, g->from->item, g->n_items * sizeof(*g->item));
         return;
     }
-    g->item = dune_mem_alloc_big(job->n_rows, sizeof(*g->item));
+    g->item = dune_work_alloc(job->n_rows, sizeof(*g->item));
     for (size_t r = 0; r < job->n_rows; r++)
         if (job->w[r])
             g->item[g->n_items++] = (struct dune_item){job->w[r], (uint32_t)r, job->cls[r], 0};
@@ -439,8 +439,8 @@ static void open_tools(struct grow *g, size_t n)
     const struct dune_grow_job *job = g->job;
 
     g->rows = (struct dune_row_search){
-        .job = job, .key = dune_mem_alloc(n, sizeof(uint64_t)),
-        .tmp = dune_mem_alloc(n, sizeof(uint64_t)), .left = DUNE_NEW_N(uint64_t, job->n_classes),
+        .job = job, .key = dune_work_alloc(n, sizeof(uint64_t)),
+        .tmp = dune_work_alloc(n, sizeof(uint64_t)), .left = DUNE_NEW_N(uint64_t, job->n_classes),
         .right = DUNE_NEW_N(uint64_t, job->n_classes)};
     if (g->weight < DUNE_BIN_WEIGHT && !job->tune.plain)
         g->bins = dune_bin_search_new(job, g->rows.key, g->rows.tmp, n, draws_wanted(job));
@@ -457,8 +457,8 @@ static void close_tools(struct grow *g)
 {
     for (size_t i = 0; i < g->open.len; i++)
         leave(g, &g->open.data[i]);
-    dune_mem_free(g->rows.key);
-    dune_mem_free(g->rows.tmp);
+    dune_work_free(g->rows.key);
+    dune_work_free(g->rows.tmp);
     dune_mem_free(g->rows.left);
     dune_mem_free(g->rows.right);
     dune_bin_search_free(g->bins);
@@ -473,7 +473,7 @@ static void start(struct grow *g)
     take_rows(g);
     for (size_t i = 0; i < g->n_items; i++)
         g->weight += g->item[i].w;
-    g->spare = dune_mem_alloc_big(g->n_items, sizeof(*g->spare));
+    g->spare = dune_work_alloc(g->n_items, sizeof(*g->spare));
     open_tools(g, g->n_items);
 }
 
@@ -642,8 +642,8 @@ int dune_tree_grow(struct dune_tree *out, const struct dune_grow_job *job)
     close_tools(&g);
     if (rc == 0)
         leave_rows(&g);
-    dune_mem_free(g.item);
-    dune_mem_free(g.spare);
+    dune_work_free(g.item);
+    dune_work_free(g.spare);
     if (rc) {
         dune_tree_fini(out);
         return rc;
