@@ -188,6 +188,20 @@ void dune_csv_init(struct dune_csv *c, const char *file, const void *data, size_
 int dune_csv_next(struct dune_csv *c, struct dune_diag *d) DUNE_MUST_USE;
 void dune_csv_fini(struct dune_csv *c);
 /* Strict numbers: the whole text must be consumed. */
+/* Value of a digit 0-9 or a-f, else -1. */
+static inline int dune_hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+/* Characters of a text in UTF-8. */
+static inline size_t dune_text_width(const char *s)
+{
+    size_t n = 0;
+
+    for (; *s; s++)
+        n += ((unsigned char)*s & 0xc0) != 0x80;
+    return n;
+}
 bool dune_parse_u64(const char *s, uint64_t *out);
 bool dune_parse_i64(const char *s, int64_t *out);
 bool dune_parse_double(const char *s, double *out); /* finite only */

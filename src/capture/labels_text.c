@@ -6,12 +6,9 @@
 #include <time.h>
 #include <strings.h>
 
-static int hex(char c)
+static int hex(char c) /* in either case */
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return dune_hex_digit(c >= 'A' && c <= 'F' ? (char)(c - 'A' + 'a') : c);
 }
 
 /* aa:bb:cc:dd:ee:ff, with dashes, or 12 digits; one digit stands for two. */

@@ -79,18 +79,9 @@ void cli_table_cell(struct cli_table *t, const char *fmt, ...)
     DUNE_VEC_PUSH(&t->cells, text);
 }
 
-static size_t width(const char *s)
-{
-    size_t n = 0;
-
-    for (; *s; s++)
-        n += ((unsigned char)*s & 0xc0) != 0x80;
-    return n;
-}
-
 static void print_cell(const char *s, size_t w, bool right, bool last)
 {
-    int pad = (int)(w - width(s));
+    int pad = (int)(w - dune_text_width(s));
 
     printf("%*s%s", right ? pad : 0, "", s);
     if (!last)
@@ -103,7 +94,7 @@ void cli_print_table(struct cli_ctx *ctx, struct cli_table *t)
 
     (void)ctx;
     for (i = 0; i < t->cells.len; i++)
-        w[i % t->n_cols] = DUNE_MAX(w[i % t->n_cols], width(t->cells.data[i]));
+        w[i % t->n_cols] = DUNE_MAX(w[i % t->n_cols], dune_text_width(t->cells.data[i]));
     for (i = 0; i < t->cells.len; i++) {
         col = i % t->n_cols;
         print_cell(t->cells.data[i], w[col], t->right[col], col + 1 == t->n_cols);

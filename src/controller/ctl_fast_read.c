@@ -40,17 +40,12 @@ static uint64_t number(struct scan *s, uint64_t max)
     return v;
 }
 
-static int nibble(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void read_key(struct scan *s, struct dune_flow_key *key)
 {
     size_t n = 0;
 
     for (; s->ok && n < sizeof(key->bytes) && s->end - s->p >= 2 && *s->p != '"'; n++, s->p += 2) {
-        int hi = nibble(s->p[0]), lo = nibble(s->p[1]);
+        int hi = dune_hex_digit(s->p[0]), lo = dune_hex_digit(s->p[1]);
 
         if (hi < 0 || lo < 0) {
             s->ok = false;

@@ -166,13 +166,6 @@ void dune_ctl_format(const struct dune_ctl_msg *m, struct dune_buf *out)
 
 #define HEAD "v type device epoch seq generation "
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void read_key(struct dune_json_reader *r, const char *hex, struct dune_flow_key *key)
 {
     size_t len = hex ? strlen(hex) : 0;
@@ -182,7 +175,7 @@ static void read_key(struct dune_json_reader *r, const char *hex, struct dune_fl
         return;
     }
     for (size_t i = 0; i < len / 2; i++) {
-        int hi = hex_value(hex[2 * i]), lo = hex_value(hex[2 * i + 1]);
+        int hi = dune_hex_digit(hex[2 * i]), lo = dune_hex_digit(hex[2 * i + 1]);
 
         if (hi < 0 || lo < 0) {
             dune_json_fail(r, "a flow key is written in hex digits 0-9 and a-f");

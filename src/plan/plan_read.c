@@ -26,11 +26,6 @@ static void read_parser(struct dune_json_reader *r, const json_t *root,
     dune_json_leave(r, at);
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void read_hash_key(struct dune_json_reader *r, const json_t *o, struct dune_plan *p)
 {
     const char *s = dune_json_text(r, o, "hash_key", true);
@@ -43,7 +38,7 @@ static void read_hash_key(struct dune_json_reader *r, const json_t *o, struct du
     else if (s && (strlen(s) != 32 || strspn(s, "0123456789abcdef") != 32))
         dune_json_fail(r, "must be 32 hex digits (0-9, a-f)");
     for (int i = 0; s && r->rc == 0 && i < 16; i++)
-        p->hash_key[i] = (uint8_t)(hex_digit(s[2 * i]) << 4 | hex_digit(s[2 * i + 1]));
+        p->hash_key[i] = (uint8_t)(dune_hex_digit(s[2 * i]) << 4 | dune_hex_digit(s[2 * i + 1]));
     dune_json_leave(r, at);
 }
 

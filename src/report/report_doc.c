@@ -69,15 +69,6 @@ const char *report_count(double v)
 }
 
 /* --- text ---------------------------------------------------------------------------------------------- */
-static size_t width(const char *s)
-{
-    size_t n = 0;
-
-    for (; *s; s++)
-        n += ((unsigned char)*s & 0xc0) != 0x80;
-    return n;
-}
-
 /* What a terminal must not get: control characters, and what turns the direction of writing. */
 static void put_safe(struct dune_buf *out, const char *s, size_t most)
 {
@@ -226,10 +217,10 @@ static void text_cell(struct report_doc *d, const char *s, size_t col, size_t w)
     size_t most = last && !d->right[col] ? 200 : TEXT_CELL;
     int pad;
 
-    put_safe(&safe, s, width(s) > most ? most - 1 : most);
-    if (width(s) > most)
+    put_safe(&safe, s, dune_text_width(s) > most ? most - 1 : most);
+    if (dune_text_width(s) > most)
         dune_buf_puts(&safe, "\xe2\x80\xa6");
-    pad = (int)(w - DUNE_MIN(w, safe.data ? width(safe.data) : 0));
+    pad = (int)(w - DUNE_MIN(w, safe.data ? dune_text_width(safe.data) : 0));
     dune_buf_printf(d->text, "%s%*s%s", col ? "  " : "", d->right[col] ? pad : 0, "", safe.data ? safe.data : "");
     if (last)
         dune_buf_puts(d->text, "\n");
@@ -243,9 +234,9 @@ static void table_text(struct report_doc *d)
     size_t w[DUNE_ARRAY_LEN(d->right)] = {0};
 
     for (size_t i = 0; i < d->n_cols; i++)
-        w[i] = width(d->head[i]);
+        w[i] = dune_text_width(d->head[i]);
     for (size_t i = 0; i < d->cells.len; i++)
-        w[i % d->n_cols] = DUNE_MAX(w[i % d->n_cols], DUNE_MIN(width(d->cells.data[i]), TEXT_CELL));
+        w[i % d->n_cols] = DUNE_MAX(w[i % d->n_cols], DUNE_MIN(dune_text_width(d->cells.data[i]), TEXT_CELL));
     dune_buf_printf(d->text, "%s\n", d->caption);
     for (size_t i = 0; i < d->n_cols; i++)
         text_cell(d, d->head[i], i, w[i]);

@@ -41,11 +41,6 @@ static uint64_t small(struct p4_num a)
     return v;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* "12", "0x00ff"; false: not a number. */
 bool p4_num_parse(struct dune_p4_tables *t, const char *s, size_t len, struct p4_num *out)
 {
@@ -55,7 +50,7 @@ bool p4_num_parse(struct dune_p4_tables *t, const char *s, size_t len, struct p4
         out->n = (uint32_t)(len - 1) / 2;
         out->b = dune_arena_alloc(&t->arena, out->n, 1);
         for (size_t i = 0; i < len - 2; i++) {
-            int digit = hex_digit(s[len - 1 - i]);
+            int digit = dune_hex_digit(s[len - 1 - i]);
 
             if (digit < 0)
                 return false;

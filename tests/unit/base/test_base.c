@@ -237,7 +237,22 @@ static void test_sort(void **state)
     }
 }
 
+static void test_hex_and_width(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        static const char digits[] = "0123456789abcdef";
+        const char *at = c ? strchr(digits, c) : NULL;
+
+        assert_int_equal(dune_hex_digit((char)c), at ? at - digits : -1);
+    }
+    assert_int_equal(dune_text_width(""), 0);
+    assert_int_equal(dune_text_width("flow"), 4);
+    assert_int_equal(dune_text_width("m\xc3\xbcller \xe2\x86\x92 \xf0\x9f\x8c\x8d"), 10);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_hex_and_width),
     cmocka_unit_test(test_sort),
     cmocka_unit_test(test_hashes),        cmocka_unit_test(test_rng_is_keyed),
     cmocka_unit_test(test_csv_quotes_crlf_bom), cmocka_unit_test(test_json_writer),
