@@ -22,7 +22,7 @@
 
 /* --- mem.c: allocation with overflow checks -------------------------------------------------- */
 void *dune_mem_alloc(size_t n, size_t elem_bytes);  /* uninitialised */
-void *dune_mem_alloc_big(size_t n, size_t elem_bytes); /* uninitialised, on huge pages if possible */
+void *dune_mem_alloc_big(size_t n, size_t elem_bytes); /* uninitialised, on huge pages if possible; for what stays */
 void *dune_mem_zalloc(size_t n, size_t elem_bytes); /* zeroed */
 void *dune_mem_realloc(void *p, size_t n, size_t elem_bytes);
 void dune_mem_free(void *p);
@@ -187,7 +187,6 @@ void dune_csv_init(struct dune_csv *c, const char *file, const void *data, size_
 /* 1: a record, 0: end of input, negative: an error. Blank lines are skipped. */
 int dune_csv_next(struct dune_csv *c, struct dune_diag *d) DUNE_MUST_USE;
 void dune_csv_fini(struct dune_csv *c);
-/* Strict numbers: the whole text must be consumed. */
 /* Value of a digit 0-9 or a-f, else -1. */
 static inline int dune_hex_digit(char c)
 {
@@ -202,6 +201,7 @@ static inline size_t dune_text_width(const char *s)
         n += ((unsigned char)*s & 0xc0) != 0x80;
     return n;
 }
+/* Strict numbers: the whole text must be consumed. */
 bool dune_parse_u64(const char *s, uint64_t *out);
 bool dune_parse_i64(const char *s, int64_t *out);
 bool dune_parse_double(const char *s, double *out); /* finite only */

@@ -14,12 +14,9 @@
 #include "base/spill.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
-/* Sizes of classes have many zeros at their end. Arrays that are walked together shall not lie in the same sets of a cache. */
-enum { SKEW = 128, SKEWS = 31 };
 enum { STEPS = 8, LEAST_LOG = 15, CLASSES = (64 - LEAST_LOG) * STEPS, PLAIN = CLASSES };
 static const size_t huge = (size_t)2 << 20, region_bytes = (size_t)64 << 20, largest = (size_t)8 << 20,
                     keep = (size_t)64 << 20, page = 4096;
@@ -27,9 +24,7 @@ static const size_t huge = (size_t)2 << 20, region_bytes = (size_t)64 << 20, lar
 struct block {
     size_t bytes; /* with this header */
     unsigned cls; /* PLAIN: of dune_mem_alloc */
-    bool own;     /* a mapping of its own */
     bool counted; /* in idle_bytes */
-    int cpu;      /* in whose caches it may be */
     struct block *next;
 };
 union header { /* data is aligned to a line of the cache */
@@ -42,7 +37,6 @@ static struct {
     struct block *idle[CLASSES];
     size_t idle_bytes;
     char *at, *end; /* what is left of the newest region */
-    unsigned cut;   /* blocks cut so far */
 } work = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void before_fork(void)
@@ -94,32 +88,25 @@ static struct block *fresh(size_t bytes, unsigned cls)
         bytes = (bytes + huge - 1) / huge * huge;
         b = (struct block *)map(bytes);
     } else {
-        if ((size_t)(work.end - work.at) < bytes + SKEW * SKEWS) {
+        if ((size_t)(work.end - work.at) < bytes) {
             work.at = map(region_bytes);
             work.end = work.at ? work.at + region_bytes : NULL;
         }
         b = (struct block *)work.at;
         if (b)
-            work.at += bytes + SKEW * (work.cut++ % SKEWS);
+            work.at += bytes;
     }
     if (b)
-        *b = (struct block){.bytes = bytes, .cls = cls, .own = bytes > largest};
+        *b = (struct block){.bytes = bytes, .cls = cls};
     return b;
 }
 
-/* The one that this processor had last, if it is among the first of its list. */
 static struct block *reuse(unsigned cls)
 {
-    struct block **at = &work.idle[cls], **from = at, *b;
-    int cpu = sched_getcpu(), look = 8;
+    struct block *b = work.idle[cls];
 
-    for (; *from && (*from)->cpu != cpu && look > 0; look--)
-        from = &(*from)->next;
-    if (!*from || look == 0)
-        from = at;
-    b = *from;
     if (b) {
-        *from = b->next;
+        work.idle[cls] = b->next;
         work.idle_bytes -= b->counted ? b->bytes : 0;
     }
     return b;
@@ -190,10 +177,20 @@ static void empty(struct block *b)
         (void)madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
+static void keep_block(struct block *b, bool full)
+{
+    if (full)
+        empty(b);
+    b->counted = !full;
+    work.idle_bytes += full ? 0 : b->bytes;
+    b->next = work.idle[b->cls];
+    work.idle[b->cls] = b;
+}
+
 void dune_work_free(void *p)
 {
     struct block *b = p ? &((union header *)p - 1)->b : NULL;
-    bool full;
+    bool full, kept;
 
     if (!b)
         return;
@@ -203,16 +200,10 @@ void dune_work_free(void *p)
     }
     pthread_mutex_lock(&work.lock);
     full = b->bytes > keep || work.idle_bytes > keep - b->bytes;
-    if (!full || !b->own) {
-        if (full)
-            empty(b);
-        b->counted = !full;
-        b->cpu = sched_getcpu();
-        work.idle_bytes += b->counted ? b->bytes : 0;
-        b->next = work.idle[b->cls];
-        work.idle[b->cls] = b;
-    }
+    kept = !full || b->bytes <= largest;
+    if (kept)
+        keep_block(b, full);
     pthread_mutex_unlock(&work.lock);
-    if (full && b->own)
+    if (!kept)
         munmap(b, b->bytes);
 }

@@ -21,7 +21,7 @@ static size_t resident(void)
 
 static size_t some_size(struct dune_rng *r)
 {
-    size_t top = (size_t)1 << (4 + dune_rng_below(r, 20)); /* from bytes to blocks with a mapping of their own */
+    size_t top = (size_t)1 << (4 + dune_rng_below(r, 21)); /* from bytes to blocks with a mapping of their own */
 
     return 1 + dune_rng_below(r, top);
 }
