@@ -26,7 +26,7 @@ int one_packet(struct all *a, struct dune_core_slot *s, struct dune_core_packet 
 {
     uint32_t x[DUNE_CORE_X_MAX + 1], leaf[3], at;
     dune_core_update(s, &a->layout, p, now);
-    dune_core_vector(x, &a->fields, p, s);
+    dune_core_vector(x, &a->fields, p, s, s->count);
     dune_core_take_all(x, &a->takes, p, s);
     for (int t = 0; t < 3; t++) {
         at = 0;

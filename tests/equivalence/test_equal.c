@@ -161,6 +161,39 @@ static void test_runs(void **state)
     (void)state;
 }
 
+/* Flows of a few SYN and then more: their verdicts may be kept in the slot only once they are settled. */
+static void test_half_open(void **state)
+{
+    struct run *r = DUNE_NEW(struct run);
+    struct totals t = {0};
+
+    for (uint64_t seed = 1500; seed < 1520; seed++) {
+        struct dune_plan *p = random_plan(seed, 1 + seed % 3, 1 + seed % 2);
+        struct dune_chain_opts o = {.threads = 1 + seed % 2, .slots = 64, .ways = seed % 3 ? 8 : 1};
+        struct random_traffic traffic;
+        struct equal e;
+
+        plain_plan(p, 1);
+        p->early_exit = 256;
+        p->timeout = seed % 4 ? p->timeout : DUNE_TIMEOUT_NONE;
+        p->syn_timeout = DUNE_MIN(p->timeout, (uint64_t)300);
+        for (uint32_t s = 0; s < p->n_submodels; s++)
+            p->sub[s].n = 2;
+        equal_open(&e, p, &o, false, "half open", seed);
+        random_traffic_init(&traffic, seed, 40);
+        for (int i = 0; i < 3; i++) {
+            send_run(&e, r, &traffic, 1000);
+            equal_counters(&e);
+        }
+        add(&t, &e);
+        equal_close(&e);
+        dune_plan_free(p);
+    }
+    assert_true(t.settled > t.packets / 50);
+    dune_mem_free(r);
+    (void)state;
+}
+
 /* The older generation goes on all devices of both; the one that is stamped cannot. */
 static void drop_older(struct equal *e, uint16_t generation)
 {
@@ -226,6 +259,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_half_open),
         cmocka_unit_test(test_update),
     };
 

@@ -46,51 +46,57 @@ DUNE_CORE_INLINE uint32_t dune_core_saturate(uint64_t v)
     return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
 }
 
-/* now - last > timeout; false while time runs backwards. UINT64_MAX: never. */
+/* now - last > timeout; false while time runs backwards. UINT64_MAX: never. Without branches: whether a flow's packets come in one
+ * tick nobody could foresee. */
 DUNE_CORE_INLINE int dune_core_expired(uint64_t now, uint64_t last, uint64_t timeout)
 {
-    return timeout != UINT64_MAX && now > last && now - last > timeout;
+    return (now > last) & (now - last > timeout);
 }
 
-/* Times of a packet that is not the flow's first; returns the gap before it. */
+/* Whether a packet is the longest so far nobody could foresee: a processor had better not branch. */
+#ifdef __BPF__
+#define DUNE_CORE_KEEP(r, v, when)                                                                 \
+    do {                                                                                           \
+        if (when)                                                                                  \
+            *(r) = (v);                                                                            \
+    } while (0)
+#else
+#define DUNE_CORE_KEEP(r, v, when) (*(r) = (when) ? (v) : *(r))
+#endif
+
+/* Times of a packet that is not the flow's first, which `last` was `before`; returns the gap before it. */
 DUNE_CORE_INLINE uint32_t dune_core_times(struct dune_core_slot *s, const struct dune_core_layout *l,
-                                          uint64_t now)
+                                          uint64_t now, uint64_t before, uint32_t count)
 {
-    uint32_t gap = now > s->last ? dune_core_saturate(now - s->last) : 0;
+    uint32_t gap = now > before ? dune_core_saturate(now - before) : 0;
 
     if (l->use & DUNE_CORE_GAP_MIN) {
         dune_core_u32 *r = dune_core_at32(s, l->gap_min);
 
-        if (s->count == 1 || gap < *r)
-            *r = gap;
+        DUNE_CORE_KEEP(r, gap, (count == 1) | (gap < *r));
     }
     if (l->use & DUNE_CORE_GAP_MAX) {
         dune_core_u32 *r = dune_core_at32(s, l->gap_max);
 
-        if (gap > *r)
-            *r = gap;
+        DUNE_CORE_KEEP(r, gap, gap > *r);
     }
-    if (now > s->last)
-        s->last = now;
     if (l->use & DUNE_CORE_DURATION)
-        *dune_core_at32(s, l->duration) = dune_core_saturate(s->last - *dune_core_at64(s, l->first));
+        *dune_core_at32(s, l->duration) = dune_core_saturate((now > before ? now : before) - *dune_core_at64(s, l->first));
     return gap;
 }
 
 DUNE_CORE_INLINE void dune_core_lengths(struct dune_core_slot *s, const struct dune_core_layout *l,
-                                        uint16_t len)
+                                        uint16_t len, uint32_t count)
 {
     if (l->use & DUNE_CORE_LEN_MIN) {
         dune_core_u16 *r = dune_core_at16(s, l->len_min);
 
-        if (s->count == 0 || len < *r)
-            *r = len;
+        DUNE_CORE_KEEP(r, len, (count == 0) | (len < *r));
     }
     if (l->use & DUNE_CORE_LEN_MAX) {
         dune_core_u16 *r = dune_core_at16(s, l->len_max);
 
-        if (len > *r)
-            *r = len;
+        DUNE_CORE_KEEP(r, len, len > *r);
     }
     if (l->use & DUNE_CORE_LEN_TOTAL) {
         dune_core_u32 *r = dune_core_at32(s, l->len_total);
@@ -130,10 +136,8 @@ DUNE_CORE_INLINE void dune_core_counts(struct dune_core_slot *s, const struct du
 }
 
 DUNE_CORE_INLINE void dune_core_kth(struct dune_core_slot *s, const struct dune_core_layout *l,
-                                    uint16_t len, uint32_t gap)
+                                    uint16_t len, uint32_t gap, uint32_t k)
 {
-    uint32_t k = s->count;
-
     if (k >= DUNE_CORE_KTH_MAX)
         return;
     if (l->kth_len[k])
@@ -144,12 +148,12 @@ DUNE_CORE_INLINE void dune_core_kth(struct dune_core_slot *s, const struct dune_
 
 /* Only SYN without ACK was seen of the flow. Before the packet is counted. */
 DUNE_CORE_INLINE void dune_core_half_open(struct dune_core_slot *s, const struct dune_core_layout *l,
-                                          const struct dune_core_packet *p)
+                                          const struct dune_core_packet *p, uint32_t count)
 {
     uint32_t w = p->w[DUNE_CORE_W_PROTO];
     uint8_t *flags = dune_core_at(s, l->flags);
 
-    if ((w & 0xff) == 6 && (w >> 16 & 0x12) == 0x02 && (s->count == 0 || *flags & DUNE_CORE_HALF_OPEN))
+    if ((w & 0xff) == 6 && (w >> 16 & 0x12) == 0x02 && (count == 0 || *flags & DUNE_CORE_HALF_OPEN))
         *flags |= DUNE_CORE_HALF_OPEN;
     else
         *flags &= (uint8_t)~DUNE_CORE_HALF_OPEN;
@@ -160,36 +164,45 @@ DUNE_CORE_INLINE int dune_core_is_half_open(struct dune_core_slot *s, const stru
     return l->use & DUNE_CORE_SYN && *dune_core_at(s, l->flags) & DUNE_CORE_HALF_OPEN;
 }
 
-/* Adds one packet at tick now; a slot that was just taken is all zero but for its id. */
-DUNE_CORE_INLINE void dune_core_update(struct dune_core_slot *s, const struct dune_core_layout *l,
-                                       const struct dune_core_packet *p, uint64_t now)
+/* Adds one packet at tick now to all registers but last and count, which were `before` and `count`. */
+DUNE_CORE_INLINE void dune_core_registers(struct dune_core_slot *s, const struct dune_core_layout *l,
+                                          const struct dune_core_packet *p, uint64_t now, uint64_t before,
+                                          uint32_t count)
 {
     uint16_t len = (uint16_t)p->w[DUNE_CORE_W_LEN];
     uint32_t gap = 0;
 
     if (l->use & DUNE_CORE_SYN)
-        dune_core_half_open(s, l, p);
-    if (s->count == 0) {
-        s->last = now;
-        if (l->use & DUNE_CORE_DURATION)
-            *dune_core_at64(s, l->first) = now;
-    } else {
-        gap = dune_core_times(s, l, now);
-    }
+        dune_core_half_open(s, l, p, count);
+    if (count)
+        gap = dune_core_times(s, l, now, before, count);
+    else if (l->use & DUNE_CORE_DURATION)
+        *dune_core_at64(s, l->first) = now;
     if (l->use & DUNE_CORE_LENS)
-        dune_core_lengths(s, l, len);
+        dune_core_lengths(s, l, len, count);
     if (l->use & DUNE_CORE_UDPS && (p->w[DUNE_CORE_W_PROTO] & 0xff) != 6)
         dune_core_udp(s, l, (uint16_t)(p->w[DUNE_CORE_W_L4] >> 16));
     if (l->use & DUNE_CORE_COUNTS)
         dune_core_counts(s, l, p->w[DUNE_CORE_W_PROTO] >> 16 & 0xff);
     if (l->use & DUNE_CORE_KTH)
-        dune_core_kth(s, l, len, gap);
+        dune_core_kth(s, l, len, gap, count);
+}
+
+/* Adds one packet at tick now; a slot that was just taken is all zero but for its id. */
+DUNE_CORE_INLINE void dune_core_update(struct dune_core_slot *s, const struct dune_core_layout *l,
+                                       const struct dune_core_packet *p, uint64_t now)
+{
+    uint64_t before = s->last;
+
+    if (now > before)
+        s->last = now;
+    dune_core_registers(s, l, p, now, before, s->count);
     s->count += s->count != UINT32_MAX;
 }
 
-/* The features a sub-model reads, of this packet and (s not NULL) its flow. x[0] is 0. */
+/* The features a sub-model reads, of this packet and (s not NULL) its flow, whose packet `count` it is. x[0] is 0. */
 DUNE_CORE_INLINE void dune_core_vector(uint32_t *x, const struct dune_core_fields *f,
-                                       const struct dune_core_packet *p, struct dune_core_slot *s)
+                                       const struct dune_core_packet *p, struct dune_core_slot *s, uint32_t count)
 {
     x[0] = 0;
     for (uint32_t i = 0; i < 32 && i < f->n_packet; i++) {
@@ -204,7 +217,7 @@ DUNE_CORE_INLINE void dune_core_vector(uint32_t *x, const struct dune_core_field
         x[DUNE_CORE_IDX(v->x, DUNE_CORE_X_MAX - 1)] = s ? dune_core_load(s, v->at) & v->mask : 0;
     }
     if (f->count_x) {
-        uint32_t n = s ? s->count : 0;
+        uint32_t n = s ? count : 0;
 
         x[DUNE_CORE_IDX(f->count_x, DUNE_CORE_X_MAX - 1)] = n > UINT16_MAX ? UINT16_MAX : n;
     }

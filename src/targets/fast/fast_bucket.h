@@ -5,6 +5,8 @@
 
 #include "targets/fast/fast_int.h"
 
+#include <string.h>
+
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -76,18 +78,23 @@ static inline uint32_t fast_limit_of(const struct fast_table *t, uint64_t now)
     return units < FAST_WORD_MAX ? (uint32_t)units : FAST_WORD_MAX - 1;
 }
 
-static inline struct dune_core_slot *fast_slot_at(const struct fast_table *t, size_t i)
+static inline uint8_t *fast_slot_bytes_at(const struct fast_table *t, uint32_t bucket, uint32_t way)
 {
-    return (struct dune_core_slot *)(void *)(t->slot + i * t->slot_bytes);
+    return t->slot + way * t->way_bytes + (size_t)bucket * t->slot_bytes;
+}
+
+static inline struct dune_core_slot *fast_slot_at(const struct fast_table *t, uint32_t bucket, uint32_t way)
+{
+    return (struct dune_core_slot *)(void *)fast_slot_bytes_at(t, bucket, way);
 }
 
 /* What dune_fast_table_take does where the flow is there; NULL: ask that. */
-static inline struct dune_core_slot *fast_bucket_hit(const struct fast_table *t, size_t i, uint32_t same, uint32_t id,
-                                                     uint64_t now, uint32_t *way)
+static inline struct dune_core_slot *fast_bucket_hit(const struct fast_table *t, uint32_t bucket, uint32_t same,
+                                                     uint32_t id, uint64_t now, uint32_t *way)
 {
     for (; same; same &= same - 1) {
         uint32_t k = (uint32_t)__builtin_ctz(same);
-        struct dune_core_slot *s = fast_slot_at(t, i + k);
+        struct dune_core_slot *s = fast_slot_at(t, bucket, k);
 
         if (s->id == id && !dune_core_expired(now, s->last, t->timeout)) {
             *way = k;
@@ -97,11 +104,27 @@ static inline struct dune_core_slot *fast_bucket_hit(const struct fast_table *t,
     return NULL;
 }
 
-static inline void fast_bucket_touch(struct fast_table *t, size_t i, const struct dune_core_slot *s)
+/* The slot becomes that of a flow. */
+static inline struct dune_core_slot *fast_slot_claim(struct fast_table *t, uint32_t bucket, uint32_t way, uint32_t id,
+                                                     uint64_t now)
+{
+    struct dune_core_slot *s = fast_slot_at(t, bucket, way);
+
+    if (t->word)
+        t->word[(size_t)bucket * t->ways + way] = fast_tag_of(id) << 24 | fast_units_of(t, now);
+    memset(s, 0, 64);
+    if (t->slot_bytes > 64)
+        memset((uint8_t *)s + 64, 0, t->slot_bytes - 64);
+    s->id = id;
+    return s;
+}
+
+/* before: what last of the slot was until now, which the word still says. */
+static inline void fast_bucket_touch(struct fast_table *t, size_t i, const struct dune_core_slot *s, uint64_t before)
 {
     uint32_t u;
 
-    if (t->timeout == DUNE_TIMEOUT_NONE)
+    if (t->timeout == DUNE_TIMEOUT_NONE || (before - t->base) >> t->shift == (s->last - t->base) >> t->shift)
         return;
     u = fast_units_of(t, s->last);
     if ((t->word[i] & FAST_WORD_MAX) != u)

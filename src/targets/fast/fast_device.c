@@ -33,9 +33,11 @@ static bool take_slot(struct fast_gen *g, struct fast_counts *n, uint32_t dev, s
         if (busy)
             return false;
         if (pk->slot) {
-            fast_slot_update(pk->slot, m, &pk->core, pk->now);
-            dune_fast_table_touch(t, pk->index, way, pk->slot);
+            uint64_t before = fast_slot_touch(pk->slot, pk->now);
+
+            dune_fast_table_touch(t, pk->index, way, pk->slot, before);
             pk->count = pk->slot->count;
+            fast_slot_registers(pk->slot, m, &pk->core, pk->now, before, pk->count);
             if (dune_core_is_half_open(pk->slot, &m->layout) && !(pk->shim.flags & DUNE_SHIM_FINAL))
                 pk->shim.flags &= (uint8_t)~DUNE_SHIM_SETTLED;
         } else {
@@ -88,7 +90,7 @@ void dune_fast_ask_forests(struct fast_worker *w, const struct fast_model *m)
 
         if (n == 0)
             continue;
-        dune_fast_forest_ask(&m->sub[k].forest, w->x[from], n, answer);
+        dune_fast_forest_ask(&m->sub[k].forest, w->x[from].x, n, answer);
         for (uint32_t i = 0; i < n; i++)
             w->answer[k][w->asked[from][i]] = answer[i];
         if (!m->shared || k + 1 == m->n_sub)

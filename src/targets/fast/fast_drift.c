@@ -110,7 +110,7 @@ static void count_sub(struct fast_drift *d, const struct fast_worker *w, const s
     uint32_t from = m->shared ? 0 : k, n = d->n_asked[from];
     uint32_t place[DUNE_MAX_TREES * FAST_CHUNK];
 
-    dune_fast_forest_places(&sub->forest, w->x[from], n, place, FAST_CHUNK);
+    dune_fast_forest_places(&sub->forest, w->x[from].x, n, place, FAST_CHUNK);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = w->asked[from][i];
 
@@ -118,7 +118,7 @@ static void count_sub(struct fast_drift *d, const struct fast_worker *w, const s
             continue;
         for (uint32_t t = 0; t < o->n_trees; t++)
             o->leaf[t][place[t * FAST_CHUNK + i]]++;
-        count_one(o, &sub->forest, w->x[from] + i * sub->fields.stride, w->answer[k][at]);
+        count_one(o, &sub->forest, w->x[from].x + i * sub->fields.stride, w->answer[k][at]);
     }
     d->fresh[k] = 0;
 }

@@ -116,8 +116,9 @@ static void size_vectors(struct fast_chain *c, struct fast_worker *w)
             want_words(words, &c->gen[g].model[i]);
     }
     for (uint32_t k = 0; k < DUNE_MAX_SUBMODELS; k++) {
-        dune_mem_free(w->x[k]);
-        w->x[k] = words[k] ? dune_mem_zalloc((size_t)words[k] * FAST_CHUNK + FAST_X_SLACK, sizeof(uint32_t)) : NULL;
+        dune_fast_vectors_fini(&w->x[k]);
+        if (words[k])
+            dune_fast_vectors_init(&w->x[k], FAST_CHUNK, words[k]);
     }
 }
 
@@ -208,7 +209,7 @@ int dune_fast_unload(struct dune_chain *base, uint16_t generation, struct dune_d
 static void free_worker(struct fast_worker *w)
 {
     for (uint32_t k = 0; k < DUNE_MAX_SUBMODELS; k++)
-        dune_mem_free(w->x[k]);
+        dune_fast_vectors_fini(&w->x[k]);
     dune_fast_share_free(w->share);
     dune_mem_free(w->stage);
     dune_mem_free(w->dev);

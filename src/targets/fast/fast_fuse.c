@@ -58,13 +58,14 @@ static void split_table(struct fast_table *to, const struct fast_table *from, co
     to->base = from->base;
     to->started = from->started;
     for (size_t i = 0; i < n; i++) {
-        bool used = from->word ? from->word[i] != 0 : fast_slot_at(from, i)->id != 0;
+        const uint32_t bucket = (uint32_t)(i / from->ways), way = (uint32_t)(i % from->ways);
+        bool used = from->word ? from->word[i] != 0 : fast_slot_at(from, bucket, way)->id != 0;
 
         if (!used)
             continue;
         if (from->word)
             to->word[i] = from->word[i];
-        split_slot(fast_slot_at(to, i), fast_slot_at(from, i), m, whole, first);
+        split_slot(fast_slot_at(to, bucket, way), fast_slot_at(from, bucket, way), m, whole, first);
     }
 }
 

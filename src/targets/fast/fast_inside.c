@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looks inside a chain: for the bench and for tests. */
-#include "targets/fast/fast_int.h"
+#include "targets/fast/fast_bucket.h"
 #include "targets/fast/fast_quick_parse.h"
 
 static void set_walk(struct fast_model *m, enum dune_fast_walk walk)
@@ -57,12 +57,18 @@ uint32_t dune_fast_slot_bytes(const struct dune_chain *base, uint32_t device)
 
 /* --- bare limits -------------------------------------------------------------------------------------------- */
 
-static uint64_t touch_slots(const struct fast_table *t, const uint32_t *index, uint32_t n)
+/* Any slot of the table, as the flow's hash has it. */
+static uint64_t *limit_slot(const struct fast_table *t, uint64_t h)
+{
+    return (uint64_t *)(void *)fast_slot_bytes_at(t, (uint32_t)h & t->mask, (uint32_t)(h >> 32) % t->ways);
+}
+
+static uint64_t touch_slots(const struct fast_table *t, const uint64_t *hash, uint32_t n)
 {
     uint64_t sum = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t *slot = (uint64_t *)(void *)(t->slot + (size_t)(index[i] & t->mask) * t->ways * t->slot_bytes);
+        uint64_t *slot = limit_slot(t, hash[i]);
 
         sum += slot[7];
         slot[7] = sum & 1; /* bytes 56..63; the limit is measured on a chain of its own */
@@ -78,7 +84,8 @@ uint64_t dune_fast_limit(struct dune_chain *base, const struct dune_chain_packet
     uint64_t sum = 0;
 
     for (size_t at = 0; at < n; at += FAST_CHUNK) {
-        uint32_t m = (uint32_t)DUNE_MIN(n - at, FAST_CHUNK), index[FAST_CHUNK];
+        uint32_t m = (uint32_t)DUNE_MIN(n - at, FAST_CHUNK);
+        uint64_t hash[FAST_CHUNK];
 
         for (uint32_t i = 0; i < m; i++) {
             struct dune_core_packet core = {0};
@@ -90,12 +97,12 @@ uint64_t dune_fast_limit(struct dune_chain *base, const struct dune_chain_packet
             if (fast_quick_parse(pkt[at + i].data, pkt[at + i].cap_len, &core, &addr, &ports))
                 h = dune_fast_hash_v4(&g->hash, addr, ports, (uint8_t)core.w[DUNE_CORE_W_PROTO]);
             sum += h ^ core.w[DUNE_CORE_W_LEN];
-            index[i] = (uint32_t)h;
+            hash[i] = h;
             if (touch)
-                __builtin_prefetch(t->slot + (size_t)(index[i] & t->mask) * t->ways * t->slot_bytes, 1);
+                __builtin_prefetch(limit_slot(t, h), 1);
         }
         if (touch)
-            sum += touch_slots(t, index, m);
+            sum += touch_slots(t, hash, m);
     }
     return sum;
 }

@@ -123,20 +123,31 @@ int dune_fast_model_init(struct fast_model *m, const struct dune_plan *p, uint16
 void dune_fast_fields_make(struct fast_fields *f, const struct dune_submodel *sm, const uint16_t where[DUNE_N_FEATURES]);
 /* x: f->stride words, and FAST_X_SLACK behind them. s NULL: without state. */
 void dune_fast_vector(uint32_t *x, const struct fast_fields *f, const struct dune_core_packet *p,
-                      struct dune_core_slot *s);
+                      struct dune_core_slot *s, uint32_t count);
+/* Zeroed room for n vectors and FAST_X_SLACK. Entries 1 to 16 of a vector of 16 words lie in one line. */
+struct fast_vectors {
+    uint32_t *x;
+    void *room;
+};
+void dune_fast_vectors_init(struct fast_vectors *v, size_t n, uint32_t stride);
+void dune_fast_vectors_fini(struct fast_vectors *v);
 void dune_fast_model_fini(struct fast_model *m);
 
-/* Step 5. Once all answers of the device are stored, nothing reads a register but last and count. */
-static inline void fast_slot_update(struct dune_core_slot *s, const struct fast_model *m,
-                                    const struct dune_core_packet *core, uint64_t now)
+/* Step 5, in two: last and count, of which it returns what last was before; then the registers, `count` being the packet's number.
+ * Once all answers of the device are stored, nothing reads them. */
+static inline uint64_t fast_slot_touch(struct dune_core_slot *s, uint64_t now)
 {
-    if (s->count < m->last_read) {
-        dune_core_update(s, &m->layout, core, now);
-        return;
-    }
-    if (now > s->last || s->count == 0)
-        s->last = now;
+    uint64_t before = s->last;
+
+    s->last = now > before ? now : before;
     s->count += s->count != UINT32_MAX;
+    return before;
+}
+static inline void fast_slot_registers(struct dune_core_slot *s, const struct fast_model *m, const struct dune_core_packet *core,
+                                       uint64_t now, uint64_t before, uint32_t count)
+{
+    if (count <= m->last_read)
+        dune_core_registers(s, &m->layout, core, now, before, count - 1);
 }
 
 /* --- fast_table.c: slots x ways of one generation on one device ------------------------------------------ */
@@ -150,6 +161,7 @@ static inline void fast_slot_update(struct dune_core_slot *s, const struct fast_
 struct fast_table {
     uint32_t mask, ways; /* mask: slots - 1 */
     uint32_t slot_bytes;
+    size_t way_bytes; /* all slots of one way */
     uint64_t timeout;
     uint64_t syn_timeout; /* of flows with only SYN without ACK; 0: none */
     const struct dune_core_layout *layout;
@@ -175,7 +187,7 @@ struct dune_core_slot *dune_fast_table_find(const struct fast_table *t, uint32_t
                                             uint64_t now);
 /* After the registers: the word of the slot follows last. */
 void dune_fast_table_touch(struct fast_table *t, uint32_t index, uint32_t way,
-                           const struct dune_core_slot *s);
+                           const struct dune_core_slot *s, uint64_t before);
 void dune_fast_table_prefetch_slot(const struct fast_table *t, uint32_t index, uint32_t id);
 /* Always inline, as all that only prefetch: a compiler may think it has no effect and drop the call. */
 DUNE_CORE_INLINE void fast_table_prefetch_bucket(const struct fast_table *t, uint32_t index)
@@ -268,11 +280,18 @@ struct fast_lane {
     uint32_t from[FAST_LANE];   /* which of those that came */
     uint32_t index[FAST_LANE], id[FAST_LANE], count[FAST_LANE];
     uint64_t now[FAST_LANE];
+    bool has_likely;                          /* on the first stage: */
+    struct dune_core_slot *likely[FAST_LANE]; /* where it was when memory was fetched */
+    uint8_t likely_way[FAST_LANE];
+    bool hit[FAST_LANE];                      /* it was there, and still is */
     struct dune_core_slot *slot[FAST_LANE]; /* on the device in hand; NULL: no state */
+    uint64_t before[FAST_LANE];             /* last of the slot before this packet */
     struct dune_core_shim shim[FAST_LANE];
     uint16_t device[FAST_LANE]; /* where the verdict became final */
     struct dune_core_packet core[FAST_LANE];
     uint64_t addr[FAST_LANE], rest[FAST_LANE], hash[FAST_LANE]; /* of the key */
+    uint8_t young[FAST_LANE], old[FAST_LANE]; /* of the round: those that ask a forest and those that do not */
+    uint32_t n_young, n_old;
     uint8_t on[FAST_LANE];      /* those that a device still has to look at */
     uint32_t n_on;
 };
@@ -293,12 +312,13 @@ struct fast_stage { /* what its passes work on */
 struct fast_worker { /* what one thread writes */
     struct fast_lane lane[FAST_LANES];
     uint32_t reached[DUNE_MAX_DEVICES]; /* packets of the last lane that a device looked at */
+    uint64_t newest; /* time of those that went through the first stage since the lanes began */
     struct fast_pkt *live[FAST_CHUNK]; /* packets of the chunk that carry a shim */
     uint32_t n_live;
     struct fast_counts plain; /* packets without shim: the same on every device */
     struct fast_counts *dev;  /* [n_dev] */
     struct fast_stage_counts *stage; /* [n_dev] */
-    uint32_t *x[DUNE_MAX_SUBMODELS]; /* vectors asked of sub-model k of the device in hand */
+    struct fast_vectors x[DUNE_MAX_SUBMODELS]; /* vectors asked of sub-model k of the device in hand */
     uint32_t n_asked[DUNE_MAX_SUBMODELS];
     uint8_t asked[DUNE_MAX_SUBMODELS][FAST_CHUNK]; /* by which of the live packets */
     uint32_t answer[DUNE_MAX_SUBMODELS][FAST_CHUNK]; /* of sub-model and live packet */
@@ -378,7 +398,7 @@ static inline void fast_ask_for(struct fast_worker *w, const struct fast_model *
 
         if (kind != DUNE_ANSWER_FL && !(kind == DUNE_ANSWER_PL && open))
             continue;
-        dune_fast_vector(w->x[k] + i * sub->fields.stride, &sub->fields, core, regs ? slot : NULL);
+        dune_fast_vector(w->x[k].x + i * sub->fields.stride, &sub->fields, core, regs ? slot : NULL, count);
         w->asked[k][i] = (uint8_t)at;
         w->n_asked[k]++;
     }
@@ -394,7 +414,7 @@ void dune_fast_lane_receive(struct fast_chain *c, struct fast_worker *w, struct 
 /* What every packet begins with; number, time, index, id and fields are there. */
 void dune_fast_lane_start(struct fast_lane *l);
 void dune_fast_lane_fetch(const struct fast_chain *c, const struct fast_lane *l);
-void dune_fast_lane_fetch_slots(const struct fast_chain *c, const struct fast_worker *w, const struct fast_lane *l);
+void dune_fast_lane_fetch_slots(const struct fast_chain *c, const struct fast_worker *w, struct fast_lane *l);
 void dune_fast_lane_finish(struct fast_chain *c, struct fast_worker *w, struct fast_lane *l);
 void dune_fast_lane_verdicts(const struct fast_chain *c, const struct fast_lane *l, struct dune_verdict *v);
 /* fast_stage.c: one stage for the packets of a lane that it has to look at. */

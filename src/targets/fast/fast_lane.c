@@ -7,6 +7,10 @@
 #include "targets/fast/fast_bucket.h"
 #include "targets/fast/fast_quick_parse.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 /* --- steps 1 and 2 ------------------------------------------------------------------------------------------ */
 
 void dune_fast_lane_start(struct fast_lane *l)
@@ -14,9 +18,11 @@ void dune_fast_lane_start(struct fast_lane *l)
     for (uint32_t e = 0; e < l->n; e++) {
         l->shim[e] = (struct dune_core_shim){.flags = DUNE_SHIM_SETTLED};
         l->device[e] = UINT16_MAX;
+        l->hit[e] = false;
         l->on[e] = (uint8_t)e;
     }
     l->n_on = l->n;
+    l->has_likely = false;
 }
 
 void dune_fast_lane_receive(struct fast_chain *c, struct fast_worker *w, struct fast_lane *l,
@@ -89,31 +95,74 @@ void dune_fast_lane_fetch(const struct fast_chain *c, const struct fast_lane *l)
     }
 }
 
-DUNE_CORE_INLINE void prefetch_slots(const struct fast_table *t, const struct fast_lane *l)
-{
-    for (uint32_t e = 0; e < l->n; e++) {
-        if (t->ways == 8) {
-            size_t at = (size_t)(l->index[e] & t->mask) * 8;
-            struct fast_bits b = fast_bucket_look(&t->word[at], fast_tag_of(l->id[e]), 0);
-            uint32_t k = b.same ? b.same : b.empty | 1u << 7;
-            const uint8_t *s = t->slot + (at + (uint32_t)__builtin_ctz(k)) * t->slot_bytes;
+struct likely { /* one bit per way of a bucket */
+    uint32_t same, empty;
+};
 
-            for (uint32_t byte = 0; byte < t->slot_bytes; byte += 64)
-                __builtin_prefetch(s + byte, 1);
-        } else {
-            dune_fast_table_prefetch_slot(t, l->index[e], l->id[e]);
-        }
+/* A packet's slot where its bucket has eight ways, the first empty one for a new flow. */
+DUNE_CORE_INLINE void fetch_one(const struct fast_table *t, struct fast_lane *l, uint32_t e, struct likely b, bool likely)
+{
+    uint32_t way = (uint32_t)__builtin_ctz(b.same ? b.same : b.empty | 1u << 7);
+    uint8_t *s = fast_slot_bytes_at(t, l->index[e] & t->mask, way);
+
+    if (likely) {
+        l->likely[e] = (struct dune_core_slot *)(void *)s;
+        l->likely_way[e] = (uint8_t)way;
+        l->hit[e] = b.same != 0; /* an empty way's slot may be of any capture before this one */
+    }
+    for (uint32_t byte = 0; byte < t->slot_bytes; byte += 64)
+        __builtin_prefetch(s + byte, 1);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void fetch_eight_ways_avx2(const struct fast_table *t, struct fast_lane *l, bool likely)
+{
+    const __m256i none = _mm256_setzero_si256();
+
+    for (uint32_t e = 0; e < l->n; e++) {
+        const uint32_t *word = &t->word[(size_t)(l->index[e] & t->mask) * 8];
+        __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)word);
+        __m256i same = _mm256_cmpeq_epi32(_mm256_srli_epi32(w, 24), _mm256_set1_epi32((int)fast_tag_of(l->id[e])));
+        struct likely b = {(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(same)),
+                           (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(w, none)))};
+
+        fetch_one(t, l, e, b, likely);
+    }
+}
+#endif
+
+static void fetch_eight_ways(const struct fast_table *t, struct fast_lane *l, bool likely, bool avx2)
+{
+#if defined(__x86_64__)
+    if (avx2) {
+        fetch_eight_ways_avx2(t, l, likely);
+        return;
+    }
+#endif
+    (void)avx2;
+    for (uint32_t e = 0; e < l->n; e++) {
+        const uint32_t *word = &t->word[(size_t)(l->index[e] & t->mask) * 8];
+        struct fast_bits b = fast_bucket_look(word, fast_tag_of(l->id[e]), 0);
+
+        fetch_one(t, l, e, (struct likely){b.same, b.empty}, likely);
     }
 }
 
 /* Of stages that many packets reach; a settled one does not come as far as the last. */
-void dune_fast_lane_fetch_slots(const struct fast_chain *c, const struct fast_worker *w, const struct fast_lane *l)
+void dune_fast_lane_fetch_slots(const struct fast_chain *c, const struct fast_worker *w, struct fast_lane *l)
 {
     for (uint32_t stage = 0; stage < fast_n_stages(c); stage++) {
         const struct fast_table *t = table_of(&c->gen[c->stamp], stage);
 
-        if (t && (stage == 0 || w->reached[stage] > FAST_LANE / 4))
-            prefetch_slots(t, l);
+        if (!t || (stage > 0 && w->reached[stage] <= FAST_LANE / 4))
+            continue;
+        if (t->ways == 8) {
+            fetch_eight_ways(t, l, stage == 0, c->gen[c->stamp].hash.avx2);
+            l->has_likely |= stage == 0;
+            continue;
+        }
+        for (uint32_t e = 0; e < l->n; e++)
+            dune_fast_table_prefetch_slot(t, l->index[e], l->id[e]);
     }
 }
 
@@ -167,6 +216,7 @@ void dune_fast_lane_run(struct fast_chain *c, struct fast_worker *w, const struc
 {
     size_t n_lanes = (n + FAST_LANE - 1) / FAST_LANE;
 
+    w->newest = 0;
     for (size_t k = 0; k < n_lanes + 2; k++) {
         size_t at = k * FAST_LANE, back = (k - 2) * FAST_LANE;
 

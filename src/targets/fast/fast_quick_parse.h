@@ -41,7 +41,7 @@ static inline bool fast_quick_parse(const uint8_t *f, uint32_t len, struct dune_
     dst = __builtin_bswap32(*ports) & 0xffff;
     out->w[DUNE_CORE_W_LEN] = fast_be16(f + FAST_IP + 2) | (ttl_proto >> 8) << 16 | (uint32_t)f[FAST_IP + 1] << 24;
     out->w[DUNE_CORE_W_PORTS] = __builtin_bswap32(*ports) >> 16 | dst << 16;
-    out->w[DUNE_CORE_W_PORT_LOW] = dst < 1024 ? dst : 0;
+    out->w[DUNE_CORE_W_PORT_LOW] = dst & (0u - (uint32_t)(dst < 1024)); /* without a branch */
     if (proto == 17) {
         out->w[DUNE_CORE_W_PROTO] = proto | 5 << 8;
         out->w[DUNE_CORE_W_L4] = fast_be16(f + FAST_L4 + 4) << 16;

@@ -142,6 +142,7 @@ static void run_owned(void *ctx, unsigned worker)
     struct reader r = {.c = c, .owner = worker};
     uint32_t n_lanes = UINT32_MAX - 2;
 
+    w->newest = 0;
     for (uint32_t k = 0; k < n_lanes + 2; k++) {
         if (k < n_lanes) {
             struct fast_lane *l = &w->lane[k % FAST_LANES];

@@ -5,23 +5,46 @@
  */
 #include "targets/fast/fast_bucket.h"
 
+#include <string.h>
+
 static const uint8_t done_bits = DUNE_SHIM_FINAL | DUNE_SHIM_SETTLED;
 
 /* --- pass 1 ------------------------------------------------------------------------------------------------- */
+
+/*
+ * Where a flow was when its memory was fetched, it still is, unless it expired since; then it may be elsewhere, and live here
+ * again only where time runs backwards, or another flow is here, which its id tells (find_slot). All looks together, so
+ * that one does not wait for another's memory.
+ */
+static void look_at_likely(const struct fast_table *t, struct fast_lane *l, uint32_t from)
+{
+    for (uint32_t i = from; i < l->n_on; i++) {
+        uint32_t e = l->on[i];
+        struct dune_core_slot *s = l->likely[e];
+
+        l->hit[e] = l->hit[e] & (s->id == l->id[e]) & !dune_core_expired(l->now[e], s->last, t->timeout);
+    }
+}
 
 static inline struct dune_core_slot *take(struct fast_table *t, const struct fast_lane *l, uint32_t e, uint64_t keep,
                                           enum dune_slot_outcome *outcome, bool *busy, size_t *word)
 {
     struct dune_core_slot *s;
     uint32_t way = 0;
-    size_t at = (size_t)(l->index[e] & t->mask) * t->ways;
+    const uint32_t bucket = l->index[e] & t->mask;
+    const size_t at = (size_t)bucket * t->ways;
 
     if (t->ways == 8) {
-        struct fast_bits b = fast_bucket_look(&t->word[at], fast_tag_of(l->id[e]), 0);
+        struct fast_bits b = fast_bucket_look(&t->word[at], fast_tag_of(l->id[e]), fast_limit_of(t, l->now[e]));
 
-        s = fast_bucket_hit(t, at, b.same, l->id[e], l->now[e], &way);
+        s = fast_bucket_hit(t, bucket, b.same, l->id[e], l->now[e], &way);
+        *outcome = DUNE_SLOT_HIT;
+        if (!s && b.empty && !(b.maybe & (b.empty - 1) & ~b.empty) && !t->syn_timeout && t->started) {
+            way = (uint32_t)__builtin_ctz(b.empty);
+            s = fast_slot_claim(t, bucket, way, l->id[e], l->now[e]);
+            *outcome = DUNE_SLOT_NEW;
+        }
         if (s) {
-            *outcome = DUNE_SLOT_HIT;
             *word = at + way;
             return s;
         }
@@ -31,37 +54,110 @@ static inline struct dune_core_slot *take(struct fast_table *t, const struct fas
     return s;
 }
 
-/* False: the slot is in use by an earlier packet of this round. */
-DUNE_CORE_INLINE bool first_pass(struct fast_worker *w, struct fast_lane *l, const struct fast_model *m,
-                                 struct fast_table *t, struct fast_stage_counts *n, uint32_t e, uint64_t keep)
+/* The slot, last and count. False: the slot is in use by an earlier packet of this round. */
+DUNE_CORE_INLINE bool find_slot(struct fast_worker *w, struct fast_lane *l, struct fast_table *t, struct fast_stage_counts *n,
+                                uint32_t e, uint64_t keep)
 {
-    enum dune_slot_outcome outcome = DUNE_SLOT_NONE;
-    struct dune_core_slot *s = NULL;
+    enum dune_slot_outcome outcome = DUNE_SLOT_HIT;
+    struct dune_core_slot *s = l->likely[e];
     bool busy = false;
-    uint32_t count = 0;
-    size_t word;
+    size_t word = (size_t)(l->index[e] & t->mask) * t->ways + l->likely_way[e];
 
-    if (m->keeps_state) {
+    if (!(l->hit[e] && s->id == l->id[e] && l->now[e] >= w->newest))
         s = take(t, l, e, keep, &outcome, &busy, &word);
-        if (busy)
-            return false;
-        if (s) {
-            fast_slot_update(s, m, &l->core[e], l->now[e]);
-            if (t->word)
-                fast_bucket_touch(t, word, s);
-            count = s->count;
-            if (dune_core_is_half_open(s, &m->layout) && !(l->shim[e].flags & DUNE_SHIM_FINAL))
-                l->shim[e].flags &= (uint8_t)~DUNE_SHIM_SETTLED;
-        } else {
-            l->shim[e].flags |= DUNE_SHIM_COLLISION;
-        }
-    }
-    l->count[e] = count;
+    if (busy)
+        return false;
+    w->newest = DUNE_MAX(w->newest, l->now[e]);
     l->slot[e] = s;
+    l->count[e] = 0;
+    if (s) {
+        l->before[e] = fast_slot_touch(s, l->now[e]);
+        l->count[e] = s->count;
+        if (t->word)
+            fast_bucket_touch(t, word, s, l->before[e]);
+    }
     n->slot[outcome]++;
-    if (count <= m->last_asked)
-        fast_ask_for(w, m, &l->core[e], s, count, !(l->shim[e].flags & DUNE_SHIM_FINAL), e);
     return true;
+}
+
+/* Of a round that begins at packet `from`; returns where it ends. */
+static uint32_t find_slots(struct fast_worker *w, struct fast_lane *l, struct fast_table *t, struct fast_stage_counts *n,
+                           uint32_t from)
+{
+    uint64_t oldest = UINT64_MAX;
+    uint32_t i;
+
+    for (i = from; i < l->n_on; i++)
+        oldest = DUNE_MIN(oldest, l->now[l->on[i]]);
+    if (l->has_likely)
+        look_at_likely(t, l, from);
+    /* The first packet of a round finds no slot in use. */
+    for (i = from; i < l->n_on; i++) {
+        uint64_t now = l->now[l->on[i]];
+
+        /* Whether a slot is half open is not known before the registers are written. */
+        if (i > from && t->syn_timeout && now - oldest > t->syn_timeout)
+            break;
+        if (!find_slot(w, l, t, n, l->on[i], i == from ? UINT64_MAX : oldest))
+            break;
+    }
+    return i;
+}
+
+static void no_slots(struct fast_lane *l, struct fast_stage_counts *n)
+{
+    for (uint32_t i = 0; i < l->n_on; i++) {
+        l->slot[l->on[i]] = NULL;
+        l->count[l->on[i]] = 0;
+    }
+    n->slot[DUNE_SLOT_NONE] += l->n_on;
+}
+
+/* Which of the round ask a forest: without branches, since nobody could foresee them. A flow's young packets come before its old
+ * ones, so that all of the former may be done first. */
+static void split_by_age(struct fast_lane *l, uint32_t from, uint32_t to, uint32_t last_asked)
+{
+    l->n_young = l->n_old = 0;
+    for (uint32_t i = from; i < to; i++) {
+        uint8_t e = l->on[i];
+        bool young = l->count[e] <= last_asked;
+
+        l->young[l->n_young] = l->old[l->n_old] = e;
+        l->n_young += young;
+        l->n_old += !young;
+    }
+}
+
+static inline void write_registers(struct fast_lane *l, const struct fast_model *m, uint32_t e)
+{
+    struct dune_core_slot *s = l->slot[e];
+
+    if (s) {
+        fast_slot_registers(s, m, &l->core[e], l->now[e], l->before[e], l->count[e]);
+        if (dune_core_is_half_open(s, &m->layout) && !(l->shim[e].flags & DUNE_SHIM_FINAL))
+            l->shim[e].flags &= (uint8_t)~DUNE_SHIM_SETTLED;
+    } else if (m->keeps_state) {
+        l->shim[e].flags |= DUNE_SHIM_COLLISION;
+    }
+}
+
+static void update(struct fast_worker *w, struct fast_lane *l, const struct fast_model *m)
+{
+    for (uint32_t i = 0; i < l->n_young; i++) {
+        uint32_t e = l->young[i];
+
+        write_registers(l, m, e);
+        if (m->all_fresh) {
+            dune_fast_vector(w->x[0].x + i * m->sub[0].fields.stride, &m->sub[0].fields, &l->core[e], l->slot[e], l->count[e]);
+            w->asked[0][i] = (uint8_t)e;
+            w->n_asked[0] = i + 1;
+            continue;
+        }
+        fast_ask_for(w, m, &l->core[e], l->slot[e], l->count[e], !(l->shim[e].flags & DUNE_SHIM_FINAL), e);
+    }
+    if (m->last_read > m->last_asked)
+        for (uint32_t i = 0; i < l->n_old; i++)
+            write_registers(l, m, l->old[i]);
 }
 
 /* --- pass 3 ------------------------------------------------------------------------------------------------- */
@@ -117,8 +213,11 @@ static inline bool use_ready(const struct fast_stage *st, struct fast_stage_coun
     return true;
 }
 
+/* That of a half-open flow is not settled, and becomes so without a word of its sub-models. */
 static inline void keep_ready(const struct fast_stage *st, const struct fast_lane *l, uint32_t e, uint32_t claims)
 {
+    if (!(l->shim[e].flags & DUNE_SHIM_SETTLED))
+        return;
     *(struct dune_core_shim *)(void *)dune_core_at(l->slot[e], st->m->ready) = l->shim[e];
     *dune_core_at(l->slot[e], st->m->ready + 4u) = (uint8_t)claims;
 }
@@ -184,12 +283,6 @@ DUNE_CORE_INLINE void third_pass(const struct dune_core_rule *rule, struct fast_
     uint32_t count = l->count[e], claims = 0;
     bool final = false;
 
-    if (m->ready && count > m->last_asked && use_ready(st, n, l, e))
-        return;
-    if (m->all_fresh && count <= m->last_asked) {
-        third_pass_fresh(rule, w, l, st, n, n_sub, e);
-        return;
-    }
     for (uint32_t k = 0; k < n_sub; k++) {
         const struct fast_sub *sub = &m->sub[k];
         enum dune_answer_kind kind = fast_kind(sub, count);
@@ -218,6 +311,22 @@ DUNE_CORE_INLINE void third_pass(const struct dune_core_rule *rule, struct fast_
         keep_ready(st, l, e, claims);
     if (final)
         made_final(n, st, l, e);
+}
+
+DUNE_CORE_INLINE void third_passes(const struct dune_core_rule *rule, struct fast_worker *w, struct fast_lane *l,
+                                   const struct fast_stage *st, struct fast_stage_counts *n, uint32_t n_sub)
+{
+    const struct fast_model *m = st->m;
+
+    if (m->all_fresh)
+        for (uint32_t i = 0; i < l->n_young; i++)
+            third_pass_fresh(rule, w, l, st, n, n_sub, l->young[i]);
+    else
+        for (uint32_t i = 0; i < l->n_young; i++)
+            third_pass(rule, w, l, st, n, n_sub, l->young[i]);
+    for (uint32_t i = 0; i < l->n_old; i++)
+        if (!m->ready || !use_ready(st, n, l, l->old[i]))
+            third_pass(rule, w, l, st, n, n_sub, l->old[i]);
 }
 
 /* A settled verdict passes all devices behind this one, which is said at once. */
@@ -253,24 +362,25 @@ void dune_fast_stage_run(struct fast_chain *c, struct fast_worker *w, struct fas
     const struct dune_core_rule *rule = &c->gen[c->stamp].rule;
     struct fast_stage_counts *n = &w->stage[stage];
     const struct fast_model *m = st.m;
-    uint64_t oldest = UINT64_MAX;
     uint32_t from = 0;
 
-    for (uint32_t i = 0; i < l->n_on; i++)
-        oldest = DUNE_MIN(oldest, l->now[l->on[i]]);
-    while (from < l->n_on) {
-        uint32_t to = from;
+    if (stage > 0 && l->has_likely) {
+        memset(l->hit, 0, sizeof(l->hit));
+        l->has_likely = false;
+    }
 
-        /* The first packet of a round finds no slot in use. */
-        while (to < l->n_on && first_pass(w, l, m, st.t, n, l->on[to], to == from ? UINT64_MAX : oldest))
-            to++;
+    if (!m->keeps_state)
+        no_slots(l, n);
+    while (from < l->n_on) {
+        uint32_t to = m->keeps_state ? find_slots(w, l, st.t, n, from) : l->n_on;
+
+        split_by_age(l, from, to, m->last_asked);
+        update(w, l, m);
         dune_fast_ask_forests(w, m);
         if (m->n_sub == 1)
-            for (uint32_t i = from; i < to; i++)
-                third_pass(rule, w, l, &st, n, 1, l->on[i]);
+            third_passes(rule, w, l, &st, n, 1);
         else
-            for (uint32_t i = from; i < to; i++)
-                third_pass(rule, w, l, &st, n, m->n_sub, l->on[i]);
+            third_passes(rule, w, l, &st, n, m->n_sub);
         from = to;
     }
     drop_settled(c, w, l, st.dev);

@@ -58,7 +58,8 @@ void dune_fast_table_init(struct fast_table *t, uint32_t slots, uint32_t ways, u
     *t = (struct fast_table){.mask = slots - 1, .ways = ways, .slot_bytes = slot_bytes, .timeout = timeout};
     while (unit >> t->shift > 1 && t->shift < UNIT_SHIFT_MAX)
         t->shift++;
-    t->slot = get_memory(n_ways(t) * slot_bytes, &t->slot_map);
+    t->way_bytes = (size_t)slots * slot_bytes;
+    t->slot = get_memory(ways * t->way_bytes, &t->slot_map);
     if (ways > 1)
         t->word = get_memory(n_ways(t) * sizeof(*t->word), &t->word_map);
 }
@@ -80,13 +81,13 @@ void dune_fast_table_clear(struct fast_table *t)
     if (t->word)
         memset(t->word, 0, n_ways(t) * sizeof(*t->word));
     else
-        memset(t->slot, 0, n_ways(t) * t->slot_bytes);
+        memset(t->slot, 0, t->ways * t->way_bytes);
 }
 
-/* Is the flow of way i surely or really expired? Units 0 and FAST_WORD_MAX say nothing. */
-static bool way_expired(const struct fast_table *t, size_t i, uint64_t now)
+/* Is the flow of that way surely or really expired? Units 0 and FAST_WORD_MAX say nothing. */
+static bool way_expired(const struct fast_table *t, uint32_t bucket, uint32_t way, uint64_t now)
 {
-    uint32_t u = t->word[i] & FAST_WORD_MAX;
+    uint32_t u = t->word[(size_t)bucket * t->ways + way] & FAST_WORD_MAX;
     uint64_t since;
 
     if (t->timeout == DUNE_TIMEOUT_NONE)
@@ -100,53 +101,43 @@ static bool way_expired(const struct fast_table *t, size_t i, uint64_t now)
         if ((uint64_t)(u - 1) << t->shift >= since)
             return false;
     }
-    return dune_core_expired(now, fast_slot_at(t, i)->last, t->timeout);
+    return dune_core_expired(now, fast_slot_at(t, bucket, way)->last, t->timeout);
 }
 
 /* Only SYN without ACK was seen, and that long ago: others may take the slot. */
-static bool half_open_expired(const struct fast_table *t, size_t i, uint64_t now)
+static bool half_open_expired(const struct fast_table *t, uint32_t bucket, uint32_t way, uint64_t now)
 {
-    struct dune_core_slot *s = fast_slot_at(t, i);
+    struct dune_core_slot *s = fast_slot_at(t, bucket, way);
 
     return t->syn_timeout && dune_core_is_half_open(s, t->layout) && dune_core_expired(now, s->last, t->syn_timeout);
 }
 
-static struct dune_core_slot *reset(const struct fast_table *t, size_t i, uint32_t id)
-{
-    struct dune_core_slot *s = fast_slot_at(t, i);
-
-    memset(s, 0, 64);
-    if (t->slot_bytes > 64)
-        memset((uint8_t *)s + 64, 0, t->slot_bytes - 64);
-    s->id = id;
-    return s;
-}
-
-static struct dune_core_slot *take_only_way(struct fast_table *t, size_t i, uint32_t id, uint64_t now,
+static struct dune_core_slot *take_only_way(struct fast_table *t, uint32_t bucket, uint32_t id, uint64_t now,
                                             uint64_t keep, enum dune_slot_outcome *outcome, bool *busy)
 {
-    struct dune_core_slot *s = fast_slot_at(t, i);
+    struct dune_core_slot *s = fast_slot_at(t, bucket, 0);
     bool expired = s->id && dune_core_expired(now, s->last, t->timeout);
 
     if (s->id == id && !expired) {
         *outcome = DUNE_SLOT_HIT;
         return s;
     }
-    expired = expired || (s->id && half_open_expired(t, i, now));
+    expired = expired || (s->id && half_open_expired(t, bucket, 0, now));
     if (s->id && !expired) {
         *outcome = DUNE_SLOT_COLLISION;
         return NULL;
     }
     *outcome = expired ? DUNE_SLOT_EXPIRED : DUNE_SLOT_NEW;
     *busy = expired && s->last >= keep;
-    return *busy ? NULL : reset(t, i, id);
+    return *busy ? NULL : fast_slot_claim(t, bucket, 0, id, now);
 }
 
 /* No way holds the flow: the first empty or expired one. */
-static struct dune_core_slot *take_free(struct fast_table *t, size_t i, uint32_t id, uint64_t now,
+static struct dune_core_slot *take_free(struct fast_table *t, uint32_t bucket, uint32_t id, uint64_t now,
                                         uint64_t keep, enum dune_slot_outcome *outcome, uint32_t *way,
                                         bool *busy)
 {
+    const size_t i = (size_t)bucket * t->ways;
     uint32_t look = t->ways < 8 ? (1u << t->ways) - 1 : 0;
 
     if (t->ways == 8 && t->syn_timeout) {
@@ -160,15 +151,14 @@ static struct dune_core_slot *take_free(struct fast_table *t, size_t i, uint32_t
         uint32_t k = (uint32_t)__builtin_ctz(look);
         bool empty = t->word[i + k] == 0;
 
-        if (!empty && !way_expired(t, i + k, now) && !half_open_expired(t, i + k, now))
+        if (!empty && !way_expired(t, bucket, k, now) && !half_open_expired(t, bucket, k, now))
             continue;
         *outcome = empty ? DUNE_SLOT_NEW : DUNE_SLOT_EXPIRED;
-        *busy = !empty && fast_slot_at(t, i + k)->last >= keep;
+        *busy = !empty && fast_slot_at(t, bucket, k)->last >= keep;
         if (*busy)
             return NULL;
         *way = k;
-        t->word[i + k] = fast_tag_of(id) << 24 | fast_units_of(t, now);
-        return reset(t, i + k, id);
+        return fast_slot_claim(t, bucket, k, id, now);
     }
     *outcome = DUNE_SLOT_COLLISION;
     return NULL;
@@ -188,53 +178,54 @@ struct dune_core_slot *dune_fast_table_take(struct fast_table *t, uint32_t index
                                             uint64_t keep, enum dune_slot_outcome *outcome, uint32_t *way,
                                             bool *busy)
 {
-    size_t i = (size_t)(index & t->mask) * t->ways;
-    uint32_t tag = fast_tag_of(id);
+    const uint32_t bucket = index & t->mask, tag = fast_tag_of(id);
 
     *way = 0;
     *busy = false;
     dune_fast_table_start(t, now);
     if (!t->word)
-        return take_only_way(t, i, id, now, keep, outcome, busy);
+        return take_only_way(t, bucket, id, now, keep, outcome, busy);
     for (uint32_t k = 0; k < t->ways; k++) {
         struct dune_core_slot *s;
 
-        if (t->word[i + k] >> 24 != tag)
+        if (t->word[(size_t)bucket * t->ways + k] >> 24 != tag)
             continue;
-        s = fast_slot_at(t, i + k);
+        s = fast_slot_at(t, bucket, k);
         if (s->id == id && !dune_core_expired(now, s->last, t->timeout)) {
             *outcome = DUNE_SLOT_HIT;
             *way = k;
             return s;
         }
     }
-    return take_free(t, i, id, now, keep, outcome, way, busy);
+    return take_free(t, bucket, id, now, keep, outcome, way, busy);
 }
 
 struct dune_core_slot *dune_fast_table_find(const struct fast_table *t, uint32_t index, uint32_t id,
                                             uint64_t now)
 {
-    size_t i = (size_t)(index & t->mask) * t->ways;
+    const uint32_t bucket = index & t->mask;
 
     for (uint32_t k = 0; k < t->ways; k++) {
-        struct dune_core_slot *s = fast_slot_at(t, i + k);
+        struct dune_core_slot *s = fast_slot_at(t, bucket, k);
 
-        if ((!t->word || t->word[i + k]) && s->id == id && !dune_core_expired(now, s->last, t->timeout))
+        if ((!t->word || t->word[(size_t)bucket * t->ways + k]) && s->id == id && !dune_core_expired(now, s->last, t->timeout))
             return s;
     }
     return NULL;
 }
 
-void dune_fast_table_touch(struct fast_table *t, uint32_t index, uint32_t way, const struct dune_core_slot *s)
+void dune_fast_table_touch(struct fast_table *t, uint32_t index, uint32_t way, const struct dune_core_slot *s,
+                           uint64_t before)
 {
     if (t->word)
-        fast_bucket_touch(t, (size_t)(index & t->mask) * t->ways + way, s);
+        fast_bucket_touch(t, (size_t)(index & t->mask) * t->ways + way, s, before);
 }
 
 void dune_fast_table_prefetch_slot(const struct fast_table *t, uint32_t index, uint32_t id)
 {
-    size_t i = (size_t)(index & t->mask) * t->ways;
-    uint32_t tag = fast_tag_of(id), k = 0;
+    const uint32_t bucket = index & t->mask, tag = fast_tag_of(id);
+    const size_t i = (size_t)bucket * t->ways;
+    uint32_t k = 0;
     const uint8_t *s;
 
     if (t->word) {
@@ -243,9 +234,9 @@ void dune_fast_table_prefetch_slot(const struct fast_table *t, uint32_t index, u
         if (k == t->ways) /* a new flow: most likely the first empty way */
             for (k = 0; k + 1 < t->ways && t->word[i + k]; k++)
                 ;
-        __builtin_prefetch(t->slot + (i + k) * t->slot_bytes, 1);
+        __builtin_prefetch(fast_slot_at(t, bucket, k), 1);
     }
-    s = t->slot + (i + k) * t->slot_bytes;
+    s = fast_slot_bytes_at(t, bucket, k);
     for (uint32_t at = 64; at < t->slot_bytes; at += 64)
         __builtin_prefetch(s + at, 1);
 }

@@ -21,11 +21,28 @@ void dune_fast_fields_make(struct fast_fields *f, const struct dune_submodel *sm
     }
 }
 
+void dune_fast_vectors_init(struct fast_vectors *v, size_t n, uint32_t stride)
+{
+    enum { LINE = 64 };
+    uint8_t *room = dune_mem_zalloc((n * stride + FAST_X_SLACK + 1) * sizeof(uint32_t) + LINE, 1);
+    size_t past = ((uintptr_t)room + sizeof(uint32_t)) % LINE;
+
+    v->room = room;
+    v->x = (uint32_t *)(void *)(room + (past ? LINE - past : 0));
+}
+
+void dune_fast_vectors_fini(struct fast_vectors *v)
+{
+    dune_mem_free(v->room);
+    *v = (struct fast_vectors){.x = NULL};
+}
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 __attribute__((target("avx2"))) static void vector_avx2(uint32_t *x, const struct fast_fields *f,
-                                                        const struct dune_core_packet *p, struct dune_core_slot *s)
+                                                        const struct dune_core_packet *p, struct dune_core_slot *s,
+                                                        uint32_t count)
 {
     const __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)p->w);
 
@@ -42,18 +59,18 @@ __attribute__((target("avx2"))) static void vector_avx2(uint32_t *x, const struc
     for (uint32_t i = 0; i < f->plain.n_flow; i++)
         x[f->plain.flow[i].x] = dune_core_load(s, f->plain.flow[i].at) & f->plain.flow[i].mask;
     if (f->plain.count_x)
-        x[f->plain.count_x] = s->count > UINT16_MAX ? UINT16_MAX : s->count;
+        x[f->plain.count_x] = count > UINT16_MAX ? UINT16_MAX : count;
 }
 #endif
 
 void dune_fast_vector(uint32_t *x, const struct fast_fields *f, const struct dune_core_packet *p,
-                      struct dune_core_slot *s)
+                      struct dune_core_slot *s, uint32_t count)
 {
 #if defined(__x86_64__)
     if (f->simd) {
-        vector_avx2(x, f, p, s);
+        vector_avx2(x, f, p, s, count);
         return;
     }
 #endif
-    dune_core_vector(x, &f->plain, p, s);
+    dune_core_vector(x, &f->plain, p, s, count);
 }

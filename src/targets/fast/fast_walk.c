@@ -266,7 +266,8 @@ static double measure(const struct fast_forest *f, enum dune_fast_walk walk, con
 void dune_fast_calibrate(struct fast_forest *f, const struct dune_submodel *sm)
 {
     enum { VECTORS = 256, SMALL = 64 /* leaves; any way is fast */ };
-    uint32_t *x, leaves = 0;
+    uint32_t leaves = 0;
+    struct fast_vectors v;
     struct dune_rng r;
 
     f->walk = DUNE_FAST_WALK_PACKETS;
@@ -274,16 +275,16 @@ void dune_fast_calibrate(struct fast_forest *f, const struct dune_submodel *sm)
         leaves += sm->tree[t].n_leaves;
     if (leaves < SMALL)
         return;
-    x = dune_mem_zalloc((size_t)VECTORS * f->stride + FAST_X_SLACK, sizeof(*x));
+    dune_fast_vectors_init(&v, VECTORS, f->stride);
     dune_rng_init(&r, 1, 0xca1b, 0, 0);
     for (uint32_t i = 0; i < VECTORS; i++)
-        synthetic(&r, sm, f->at, x + i * f->stride);
+        synthetic(&r, sm, f->at, v.x + i * f->stride);
     for (int w = 0; w < DUNE_FAST_N_WALKS; w++) {
         if (!dune_fast_forest_can(f, (enum dune_fast_walk)w))
             continue;
-        f->ns[w] = measure(f, (enum dune_fast_walk)w, x, VECTORS);
+        f->ns[w] = measure(f, (enum dune_fast_walk)w, v.x, VECTORS);
         if (f->ns[w] < f->ns[f->walk])
             f->walk = (enum dune_fast_walk)w;
     }
-    dune_mem_free(x);
+    dune_fast_vectors_fini(&v);
 }

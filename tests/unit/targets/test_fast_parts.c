@@ -236,6 +236,7 @@ static void test_vector_by_width(void **state)
         uint16_t where[DUNE_N_FEATURES];
         uint64_t slot[DUNE_CORE_SLOT_MAX / 8];
         struct dune_core_packet pkt;
+        uint32_t count;
 
         dune_core_layout_make(&l, where, p, 0);
         for (size_t i = 0; i < DUNE_ARRAY_LEN(slot); i++)
@@ -243,6 +244,7 @@ static void test_vector_by_width(void **state)
         for (int i = 0; i < DUNE_CORE_PKT_WORDS; i++)
             pkt.w[i] = (uint32_t)dune_rng_u64(&r);
         pkt.w[DUNE_CORE_W_PORT_LOW] &= UINT16_MAX;
+        memcpy(&count, (uint8_t *)slot + offsetof(struct dune_core_slot, count), sizeof(count));
         for (int i = 0; i < 6; i++) {
             struct dune_core_slot *s = i % 2 ? (struct dune_core_slot *)(void *)slot : NULL;
             uint32_t want[DUNE_CORE_X_MAX + 1] = {0}, got[DUNE_CORE_X_MAX + 1] = {0};
@@ -251,7 +253,7 @@ static void test_vector_by_width(void **state)
 
             dune_core_fields_make(&f, &p->sub[i / 2], where);
             dune_core_takes_make(&t, &f);
-            dune_core_vector(want, &f, &pkt, s);
+            dune_core_vector(want, &f, &pkt, s, count);
             dune_core_take_all(got, &t, &pkt, s);
             assert_memory_equal(got, want, sizeof(want));
             compared += t.n2 + t.n1 > 0 && s;
