@@ -53,17 +53,6 @@ DUNE_CORE_INLINE int dune_core_expired(uint64_t now, uint64_t last, uint64_t tim
     return (now > last) & (now - last > timeout);
 }
 
-/* Whether a packet is the longest so far nobody could foresee: a processor had better not branch. */
-#ifdef __BPF__
-#define DUNE_CORE_KEEP(r, v, when)                                                                 \
-    do {                                                                                           \
-        if (when)                                                                                  \
-            *(r) = (v);                                                                            \
-    } while (0)
-#else
-#define DUNE_CORE_KEEP(r, v, when) (*(r) = (when) ? (v) : *(r))
-#endif
-
 /* Times of a packet that is not the flow's first, which `last` was `before`; returns the gap before it. */
 DUNE_CORE_INLINE uint32_t dune_core_times(struct dune_core_slot *s, const struct dune_core_layout *l,
                                           uint64_t now, uint64_t before, uint32_t count)
@@ -73,12 +62,14 @@ DUNE_CORE_INLINE uint32_t dune_core_times(struct dune_core_slot *s, const struct
     if (l->use & DUNE_CORE_GAP_MIN) {
         dune_core_u32 *r = dune_core_at32(s, l->gap_min);
 
-        DUNE_CORE_KEEP(r, gap, (count == 1) | (gap < *r));
+        if (count == 1 || gap < *r)
+            *r = gap;
     }
     if (l->use & DUNE_CORE_GAP_MAX) {
         dune_core_u32 *r = dune_core_at32(s, l->gap_max);
 
-        DUNE_CORE_KEEP(r, gap, gap > *r);
+        if (gap > *r)
+            *r = gap;
     }
     if (l->use & DUNE_CORE_DURATION)
         *dune_core_at32(s, l->duration) = dune_core_saturate((now > before ? now : before) - *dune_core_at64(s, l->first));
@@ -91,12 +82,14 @@ DUNE_CORE_INLINE void dune_core_lengths(struct dune_core_slot *s, const struct d
     if (l->use & DUNE_CORE_LEN_MIN) {
         dune_core_u16 *r = dune_core_at16(s, l->len_min);
 
-        DUNE_CORE_KEEP(r, len, (count == 0) | (len < *r));
+        if (count == 0 || len < *r)
+            *r = len;
     }
     if (l->use & DUNE_CORE_LEN_MAX) {
         dune_core_u16 *r = dune_core_at16(s, l->len_max);
 
-        DUNE_CORE_KEEP(r, len, len > *r);
+        if (len > *r)
+            *r = len;
     }
     if (l->use & DUNE_CORE_LEN_TOTAL) {
         dune_core_u32 *r = dune_core_at32(s, l->len_total);
