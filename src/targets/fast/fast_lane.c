@@ -95,12 +95,9 @@ void dune_fast_lane_fetch(const struct fast_chain *c, const struct fast_lane *l)
     }
 }
 
-struct likely { /* one bit per way of a bucket */
-    uint32_t same, empty;
-};
-
-/* A packet's slot where its bucket has eight ways, the first empty one for a new flow. */
-DUNE_CORE_INLINE void fetch_one(const struct fast_table *t, struct fast_lane *l, uint32_t e, struct likely b, bool likely)
+/* A packet's slot where its bucket has eight ways, the first empty one for a new flow. likely: of the first stage, which will look
+ * where this has looked. */
+DUNE_CORE_INLINE void fetch_one(const struct fast_table *t, struct fast_lane *l, uint32_t e, struct fast_bits b, bool likely)
 {
     uint32_t way = (uint32_t)__builtin_ctz(b.same ? b.same : b.empty | 1u << 7);
     uint8_t *s = fast_slot_bytes_at(t, l->index[e] & t->mask, way);
@@ -123,8 +120,8 @@ __attribute__((target("avx2"))) static void fetch_eight_ways_avx2(const struct f
         const uint32_t *word = &t->word[(size_t)(l->index[e] & t->mask) * 8];
         __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)word);
         __m256i same = _mm256_cmpeq_epi32(_mm256_srli_epi32(w, 24), _mm256_set1_epi32((int)fast_tag_of(l->id[e])));
-        struct likely b = {(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(same)),
-                           (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(w, none)))};
+        struct fast_bits b = {.same = (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(same)),
+                              .empty = (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(w, none)))};
 
         fetch_one(t, l, e, b, likely);
     }
@@ -142,9 +139,8 @@ static void fetch_eight_ways(const struct fast_table *t, struct fast_lane *l, bo
     (void)avx2;
     for (uint32_t e = 0; e < l->n; e++) {
         const uint32_t *word = &t->word[(size_t)(l->index[e] & t->mask) * 8];
-        struct fast_bits b = fast_bucket_look(word, fast_tag_of(l->id[e]), 0);
 
-        fetch_one(t, l, e, (struct likely){b.same, b.empty}, likely);
+        fetch_one(t, l, e, fast_bucket_look(word, fast_tag_of(l->id[e]), 0), likely);
     }
 }
 
