@@ -55,19 +55,18 @@ static inline struct dune_core_slot *take(struct fast_table *t, const struct fas
 }
 
 /* The slot, last and count. False: the slot is in use by an earlier packet of this round. */
-DUNE_CORE_INLINE bool find_slot(struct fast_worker *w, struct fast_lane *l, struct fast_table *t, struct fast_stage_counts *n,
-                                uint32_t e, uint64_t keep)
+DUNE_CORE_INLINE bool find_slot(struct fast_lane *l, struct fast_table *t, struct fast_stage_counts *n, uint32_t e,
+                                uint64_t newest, uint64_t keep)
 {
     enum dune_slot_outcome outcome = DUNE_SLOT_HIT;
     struct dune_core_slot *s = l->likely[e];
     bool busy = false;
     size_t word = (size_t)(l->index[e] & t->mask) * t->ways + l->likely_way[e];
 
-    if (!(l->hit[e] && s->id == l->id[e] && l->now[e] >= w->newest))
+    if (!(l->hit[e] && s->id == l->id[e] && l->now[e] >= newest))
         s = take(t, l, e, keep, &outcome, &busy, &word);
     if (busy)
         return false;
-    w->newest = DUNE_MAX(w->newest, l->now[e]);
     l->slot[e] = s;
     l->count[e] = 0;
     if (s) {
@@ -84,7 +83,7 @@ DUNE_CORE_INLINE bool find_slot(struct fast_worker *w, struct fast_lane *l, stru
 static uint32_t find_slots(struct fast_worker *w, struct fast_lane *l, struct fast_table *t, struct fast_stage_counts *n,
                            uint32_t from)
 {
-    uint64_t oldest = UINT64_MAX;
+    uint64_t oldest = UINT64_MAX, newest = w->newest;
     uint32_t i;
 
     for (i = from; i < l->n_on; i++)
@@ -98,9 +97,11 @@ static uint32_t find_slots(struct fast_worker *w, struct fast_lane *l, struct fa
         /* Whether a slot is half open is not known before the registers are written. */
         if (i > from && t->syn_timeout && now - oldest > t->syn_timeout)
             break;
-        if (!find_slot(w, l, t, n, l->on[i], i == from ? UINT64_MAX : oldest))
+        if (!find_slot(l, t, n, l->on[i], newest, i == from ? UINT64_MAX : oldest))
             break;
+        newest = DUNE_MAX(newest, now);
     }
+    w->newest = newest;
     return i;
 }
 
