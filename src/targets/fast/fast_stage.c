@@ -201,7 +201,7 @@ static inline void made_final(struct fast_stage_counts *n, const struct fast_sta
     }
 }
 
-/* The verdict that the slot keeps; false: not yet. */
+/* The verdict that the slot keeps, which is settled; false: not yet. */
 static inline bool use_ready(const struct fast_stage *st, struct fast_stage_counts *n, struct fast_lane *l, uint32_t e)
 {
     struct dune_core_shim *kept = (struct dune_core_shim *)(void *)dune_core_at(l->slot[e], st->m->ready);
@@ -209,8 +209,9 @@ static inline bool use_ready(const struct fast_stage *st, struct fast_stage_coun
     if (!(kept->flags & DUNE_SHIM_FINAL))
         return false;
     l->shim[e] = *kept;
+    l->device[e] = st->dev;
     n->ready[*dune_core_at(l->slot[e], st->m->ready + 4u)]++;
-    made_final(n, st, l, e);
+    digest(n, st->m, l->slot[e], l->now[e]);
     return true;
 }
 
@@ -318,6 +319,7 @@ DUNE_CORE_INLINE void third_passes(const struct dune_core_rule *rule, struct fas
                                    const struct fast_stage *st, struct fast_stage_counts *n, uint32_t n_sub)
 {
     const struct fast_model *m = st->m;
+    uint32_t n_ready = 0;
 
     if (m->all_fresh)
         for (uint32_t i = 0; i < l->n_young; i++)
@@ -326,8 +328,12 @@ DUNE_CORE_INLINE void third_passes(const struct dune_core_rule *rule, struct fas
         for (uint32_t i = 0; i < l->n_young; i++)
             third_pass(rule, w, l, st, n, n_sub, l->young[i]);
     for (uint32_t i = 0; i < l->n_old; i++)
-        if (!m->ready || !use_ready(st, n, l, l->old[i]))
+        if (m->ready && use_ready(st, n, l, l->old[i]))
+            n_ready++;
+        else
             third_pass(rule, w, l, st, n, n_sub, l->old[i]);
+    n->finals += n_ready;
+    n->settled += n_ready;
 }
 
 /* A settled verdict passes all devices behind this one, which is said at once. */
