@@ -182,6 +182,10 @@ void dune_fast_table_start(struct fast_table *t, uint64_t now);
 struct dune_core_slot *dune_fast_table_take(struct fast_table *t, uint32_t index, uint32_t id, uint64_t now,
                                             uint64_t keep, enum dune_slot_outcome *outcome, uint32_t *way,
                                             bool *busy);
+/* The same where no way holds the flow: the first empty or expired one of those in `look` (bits). */
+struct dune_core_slot *dune_fast_table_take_free(struct fast_table *t, uint32_t bucket, uint32_t look, uint32_t id,
+                                                 uint64_t now, uint64_t keep, enum dune_slot_outcome *outcome,
+                                                 uint32_t *way, bool *busy);
 /* A live slot of that id, or NULL; changes nothing. */
 struct dune_core_slot *dune_fast_table_find(const struct fast_table *t, uint32_t index, uint32_t id,
                                             uint64_t now);

@@ -95,12 +95,18 @@ void dune_fast_lane_fetch(const struct fast_chain *c, const struct fast_lane *l)
     }
 }
 
-/* A packet's slot where its bucket has eight ways, the first empty one for a new flow. likely: of the first stage, which will look
+/* A packet's slot where its bucket has eight ways; for a new flow the first empty one, or else the first that may have
+ * expired. likely: of the first stage, which will look
  * where this has looked. */
 DUNE_CORE_INLINE void fetch_one(const struct fast_table *t, struct fast_lane *l, uint32_t e, struct fast_bits b, bool likely)
 {
-    uint32_t way = (uint32_t)__builtin_ctz(b.same ? b.same : b.empty | 1u << 7);
-    uint8_t *s = fast_slot_bytes_at(t, l->index[e] & t->mask, way);
+    uint32_t bucket = l->index[e] & t->mask, way;
+    uint8_t *s;
+
+    if (!(b.same | b.empty))
+        b.empty = fast_bucket_look(&t->word[(size_t)bucket * 8], 0, fast_limit_of(t, l->now[e])).maybe | 1u << 7;
+    way = (uint32_t)__builtin_ctz(b.same ? b.same : b.empty);
+    s = fast_slot_bytes_at(t, bucket, way);
 
     if (likely) {
         l->likely[e] = (struct dune_core_slot *)(void *)s;

@@ -29,28 +29,24 @@ static void look_at_likely(const struct fast_table *t, struct fast_lane *l, uint
 static inline struct dune_core_slot *take(struct fast_table *t, const struct fast_lane *l, uint32_t e, uint64_t keep,
                                           enum dune_slot_outcome *outcome, bool *busy, size_t *word)
 {
+    const uint32_t bucket = l->index[e] & t->mask, id = l->id[e];
+    const uint64_t now = l->now[e];
     struct dune_core_slot *s;
     uint32_t way = 0;
-    const uint32_t bucket = l->index[e] & t->mask;
-    const size_t at = (size_t)bucket * t->ways;
 
     if (t->ways == 8) {
-        struct fast_bits b = fast_bucket_look(&t->word[at], fast_tag_of(l->id[e]), fast_limit_of(t, l->now[e]));
+        struct fast_bits b;
 
-        s = fast_bucket_hit(t, bucket, b.same, l->id[e], l->now[e], &way);
+        dune_fast_table_start(t, now);
+        b = fast_bucket_look(&t->word[(size_t)bucket * 8], fast_tag_of(id), fast_limit_of(t, now));
         *outcome = DUNE_SLOT_HIT;
-        if (!s && b.empty && !(b.maybe & (b.empty - 1) & ~b.empty) && !t->syn_timeout && t->started) {
-            way = (uint32_t)__builtin_ctz(b.empty);
-            s = fast_slot_claim(t, bucket, way, l->id[e], l->now[e]);
-            *outcome = DUNE_SLOT_NEW;
-        }
-        if (s) {
-            *word = at + way;
-            return s;
-        }
+        s = fast_bucket_hit(t, bucket, b.same, id, now, &way);
+        if (!s)
+            s = dune_fast_table_take_free(t, bucket, t->syn_timeout ? 255 : b.empty | b.maybe, id, now, keep, outcome, &way, busy);
+    } else {
+        s = dune_fast_table_take(t, l->index[e], id, now, keep, outcome, &way, busy);
     }
-    s = dune_fast_table_take(t, l->index[e], l->id[e], l->now[e], keep, outcome, &way, busy);
-    *word = at + way;
+    *word = (size_t)bucket * t->ways + way;
     return s;
 }
 

@@ -132,21 +132,12 @@ static struct dune_core_slot *take_only_way(struct fast_table *t, uint32_t bucke
     return *busy ? NULL : fast_slot_claim(t, bucket, 0, id, now);
 }
 
-/* No way holds the flow: the first empty or expired one. */
-static struct dune_core_slot *take_free(struct fast_table *t, uint32_t bucket, uint32_t id, uint64_t now,
-                                        uint64_t keep, enum dune_slot_outcome *outcome, uint32_t *way,
-                                        bool *busy)
+struct dune_core_slot *dune_fast_table_take_free(struct fast_table *t, uint32_t bucket, uint32_t look, uint32_t id,
+                                                 uint64_t now, uint64_t keep, enum dune_slot_outcome *outcome,
+                                                 uint32_t *way, bool *busy)
 {
     const size_t i = (size_t)bucket * t->ways;
-    uint32_t look = t->ways < 8 ? (1u << t->ways) - 1 : 0;
 
-    if (t->ways == 8 && t->syn_timeout) {
-        look = 255;
-    } else if (t->ways == 8) {
-        struct fast_bits b = fast_bucket_look(&t->word[i], 0, fast_limit_of(t, now));
-
-        look = b.empty | b.maybe;
-    }
     for (; look; look &= look - 1) {
         uint32_t k = (uint32_t)__builtin_ctz(look);
         bool empty = t->word[i + k] == 0;
@@ -174,6 +165,17 @@ void dune_fast_table_start(struct fast_table *t, uint64_t now)
     t->started = true;
 }
 
+/* Bits of the ways that may be free; half-open flows are told by their slots only. */
+static uint32_t ways_to_take(const struct fast_table *t, uint32_t bucket, uint64_t now)
+{
+    struct fast_bits b;
+
+    if (t->ways < 8 || t->syn_timeout)
+        return (1u << t->ways) - 1;
+    b = fast_bucket_look(&t->word[(size_t)bucket * 8], 0, fast_limit_of(t, now));
+    return b.empty | b.maybe;
+}
+
 struct dune_core_slot *dune_fast_table_take(struct fast_table *t, uint32_t index, uint32_t id, uint64_t now,
                                             uint64_t keep, enum dune_slot_outcome *outcome, uint32_t *way,
                                             bool *busy)
@@ -197,7 +199,7 @@ struct dune_core_slot *dune_fast_table_take(struct fast_table *t, uint32_t index
             return s;
         }
     }
-    return take_free(t, bucket, id, now, keep, outcome, way, busy);
+    return dune_fast_table_take_free(t, bucket, ways_to_take(t, bucket, now), id, now, keep, outcome, way, busy);
 }
 
 struct dune_core_slot *dune_fast_table_find(const struct fast_table *t, uint32_t index, uint32_t id,
