@@ -16,6 +16,8 @@ struct contest {
     struct dune_plan *plan;
     struct dune_chain *chain, *touched; /* touched: a table of its own for the bare limit */
     struct dune_chain_opts opts;
+    bool lasting;  /* passes follow each other: later, with other flows, into the table as it is */
+    uint64_t base; /* ticks before this pass */
 };
 
 /* Eight ways, half to a third of them in use. */
@@ -49,6 +51,19 @@ static double middle_mean(double *v, size_t n)
     return sum / (double)(n - 2 * cut);
 }
 
+static void make_later(struct contest *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        c->batch->pkt[i].tick += c->base;
+}
+
+static void next_flows(struct contest *c)
+{
+    c->base += c->load.n / 16 + 1; /* bench_load_fill: 16 packets a tick */
+    for (uint64_t i = 0; i < c->load.n; i++)
+        c->load.order[i] += c->load.n_flows;
+}
+
 /* ns per packet of one pass over the traffic; packets are made between the timed pieces. */
 static int run_pass(struct contest *c, struct dune_chain *chain, enum what what, double *ns, struct dune_diag *d)
 {
@@ -56,10 +71,12 @@ static int run_pass(struct contest *c, struct dune_chain *chain, enum what what,
     uint64_t start, sum = 0;
     int rc = 0;
 
-    chain->ops->new_capture(chain);
+    if (!c->lasting)
+        chain->ops->new_capture(chain);
     for (uint64_t at = 0; at < c->load.n && rc == 0; at += LOAD_BATCH) {
         size_t n = bench_load_fill(&c->load, at, c->batch);
 
+        make_later(c, n);
         start = dune_now_ns();
         if (what == ENGINE)
             rc = dune_fast_run(chain, c->batch->pkt, n, c->batch->verdict, NULL, d);
@@ -67,6 +84,8 @@ static int run_pass(struct contest *c, struct dune_chain *chain, enum what what,
             sum += dune_fast_limit(chain, c->batch->pkt, n, what == TOUCH);
         DUNE_VEC_PUSH(&piece, (double)(dune_now_ns() - start) / (double)n);
     }
+    if (c->lasting)
+        next_flows(c);
     *ns = middle_mean(piece.data, piece.len) + (sum == 1 ? 1e-9 : 0); /* the sum is used */
     DUNE_VEC_FREE(&piece);
     return rc;
@@ -136,6 +155,31 @@ static int measure_mix(struct bench *b, const char *title, enum bench_mix mix, u
     return rc;
 }
 
+/* All inferred where no way of the table is empty any more: every new flow takes over that of an expired one. */
+static int measure_full(struct bench *b, struct dune_diag *d)
+{
+    enum { TIMEOUT = 20000 /* ticks; a pass takes 18750 */, TO_FILL = 8 /* passes */ };
+    static const char title[] = "all inferred, 100k flows, a table that has been full";
+    struct contest c;
+    int rc = contest_open(&c, BENCH_ALL_INFERRED, 100000, 1, 1, DUNE_HASH_SIPHASH, d);
+    double ns;
+
+    if (rc == 0) {
+        dune_engine_fast.close(c.chain);
+        c.chain = NULL;
+        c.plan->timeout = TIMEOUT;
+        c.lasting = true;
+        rc = dune_engine_fast.open(&c.chain, c.plan, &c.opts, d);
+    }
+    for (unsigned i = 0, n = TO_FILL + bench_rounds(b, 7); i < n && rc == 0; i++) {
+        rc = run_pass(&c, c.chain, ENGINE, &ns, d);
+        if (i >= TO_FILL && rc == 0)
+            bench_add(b, title, what_name[ENGINE], "ns/packet", BENCH_LOWER, ns);
+    }
+    contest_close(&c);
+    return rc;
+}
+
 static int run_speed(struct bench *b, struct dune_diag *d)
 {
     const char *touch = what_name[TOUCH], *engine = what_name[ENGINE];
@@ -143,6 +187,8 @@ static int run_speed(struct bench *b, struct dune_diag *d)
 
     if (rc == 0)
         rc = measure_mix(b, "all inferred, 100k flows", BENCH_ALL_INFERRED, 100000, d);
+    if (rc == 0)
+        rc = measure_full(b, d);
     if (rc)
         return rc;
     tell_mpps(b, "steady, 100k flows", "steady, 100k flows, Mpps", 12);
